@@ -1,0 +1,104 @@
+"""A server on this machine that serves one file and misbehaves as told."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+PAGE = b"<!DOCTYPE html><html><body>Please log in to the hotel's network</body></html>"
+
+
+@dataclass
+class Server:
+    """What it serves, how it behaves request by request, and what it was asked.
+
+    ``ways`` are used up one a request, the last stays: ``good``, ``cut`` (closes at the half of what was
+    asked), ``stall`` (stops there and keeps the line open), ``drip`` (little by little), ``no ranges``,
+    ``other`` (other content of the same size), ``page`` and ``hidden page`` (a web page, with and without saying
+    so), ``long`` and ``short`` (a Content-Length above and below the truth), ``no length``, ``weak`` (a mark
+    that does not promise the same bytes), or a status such as 404.
+    """
+
+    content: bytes
+    ways: list[str | int] = field(default_factory=lambda: ["good"])
+    asked: list[dict[str, str | None]] = field(default_factory=list)
+    url: str = ""
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def ranges(self) -> list[str | None]:
+        return [request["range"] for request in self.asked]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    owner: Server
+
+    def do_GET(self) -> None:
+        owner = self.owner
+        way = owner.ways.pop(0) if len(owner.ways) > 1 else owner.ways[0]
+        owner.asked.append({"path": self.path, "range": self.headers["Range"], "mark": self.headers["If-Range"]})
+        self.close_connection = True
+        if isinstance(way, int):
+            self.send_error(way)
+            return
+        content = {"other": owner.content[::-1], "page": PAGE, "hidden page": PAGE}.get(way, owner.content)
+        mark = f'"{hashlib.md5(content).hexdigest()}"'
+        start = 0
+        if self.headers["Range"] and self.headers["If-Range"] == mark and way != "no ranges":
+            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        if start >= len(content):
+            self.send_error(416)
+            return
+        body = content[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        if way != "no length":
+            length = {"long": len(body) + 1000, "short": len(body) - 1000}.get(way, len(body))
+            self.send_header("Content-Length", str(length))
+        self.send_header("Content-Type", "text/html" if way == "page" else "application/octet-stream")
+        self.send_header("ETag", f"W/{mark}" if way == "weak" else mark)
+        self.end_headers()
+        with contextlib.suppress(OSError):  # the client may have left
+            self._send(body, way)
+
+    def _send(self, body: bytes, way: str) -> None:
+        half = body[: len(body) // 2] if way in ("cut", "stall") else body
+        step = len(half) // 20 + 1 if way == "drip" else len(half)
+        for at in range(0, len(half), step):
+            self.wfile.write(half[at : at + step])
+            if way == "drip":
+                self.owner.closing.wait(0.03)
+        if way == "stall":
+            self.owner.closing.wait(20)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def serving(content: bytes) -> Iterator[Server]:
+    owner = Server(content)
+    handler = type("Handler", (_Handler,), {"owner": owner})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        http.daemon_threads = True
+        http.block_on_close = False
+        owner.url = f"http://127.0.0.1:{http.server_address[1]}/tiny.pth"
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        try:
+            yield owner
+        finally:
+            owner.closing.set()
+            http.shutdown()
+            thread.join()

@@ -1,0 +1,181 @@
+"""The house plan, kept: who may import whom, and what importing costs."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import vggapps
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "vggapps"
+LONGEST = 300
+HEAVY = {"torch", "torchvision", "numpy", "PIL", "kornia"}
+DRAWERS = {"util", "utils", "helper", "helpers", "core", "base", "manager", "common", "misc"}
+
+# The floors, from the ground: what each room may import besides itself.
+ROOMS = {
+    "errors": set(),
+    "settings": {"errors"},
+    "image": {"errors", "settings"},
+    "optimize": {"errors", "settings"},
+    "vgg": {"errors"},
+    "weights": {"errors", "vgg"},
+    "losses": {"errors", "vgg", "weights"},
+}
+GROUND = set(ROOMS)
+MIDDLE = ("stylize", "visualize", "explain", "classify", "train")
+DOORS = ("cli", "web")
+ROOMS |= dict.fromkeys(MIDDLE, GROUND)
+ROOMS |= dict.fromkeys(DOORS, GROUND | set(MIDDLE))
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(
+        file for folder in folders for file in (ROOT / folder).rglob("*.py*") if file.suffix in (".py", ".pyi")
+    )
+
+
+def module_name(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_name(file): file for file in python_files("vggapps") if file.suffix == ".py"}
+
+
+def is_for_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+
+
+def imports(tree: ast.AST, *, inside_functions: bool) -> Iterator[tuple[str, str]]:
+    """(module, name) of each import; the name is empty for ``import module``. Not those for type checkers alone."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module or "", alias.name) for alias in node.names)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not inside_functions:
+            continue
+        elif not is_for_type_checking(node):
+            yield from imports(node, inside_functions=inside_functions)
+
+
+@cache
+def imports_of(module: str, *, inside_functions: bool) -> frozenset[str]:
+    """The modules that a module of the package imports; what is not ours by its top name, ``torch``."""
+    found = set()
+    for source, name in imports(ast.parse(MODULES[module].read_text()), inside_functions=inside_functions):
+        inner = f"{source}.{name}"
+        ours = source.partition(".")[0] == "vggapps"
+        found.add(inner if inner in MODULES else source if ours else source.partition(".")[0])
+    return frozenset(found)
+
+
+def room(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert {"vggapps.vgg.plan", "vggapps.cli.app", "vggapps.errors"} <= set(MODULES)
+    assert "vggapps.vgg.plan" in imports_of("vggapps.vgg.network", inside_functions=False)
+    assert "torch" in imports_of("vggapps.cli.info", inside_functions=True)
+    assert "torch" not in imports_of("vggapps.cli.info", inside_functions=False)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module)])
+def test_rooms_import_only_what_lies_below(module: str) -> None:
+    assert room(module) in ROOMS, f"{room(module)} has no place in the house plan"
+    allowed = ROOMS[room(module)] | {room(module)}
+    for other in imports_of(module, inside_functions=True):
+        if other.startswith("vggapps."):
+            assert room(other) in allowed, f"{module} may not import {other}"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_of_the_root_nothing_is_used_but_the_version(module: str) -> None:
+    """Its lazy names would be a way around the floors."""
+    tree = ast.parse(MODULES[module].read_text())
+    names = {name for source, name in imports(tree, inside_functions=True) if source == "vggapps"}
+    assert {name for name in names if f"vggapps.{name}" not in MODULES} <= {"__version__", ""}
+
+
+def test_no_cycles() -> None:
+    graph = {module: imports_of(module, inside_functions=False) & set(MODULES) - {module} for module in MODULES}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names them
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if room(m) in (*DOORS, "errors", "settings", "")])
+def test_doors_import_what_is_heavy_inside_functions(module: str) -> None:
+    """Also through other modules of ours."""
+    seen, waiting = set(), [module]
+    while waiting:
+        for other in imports_of(waiting.pop(), inside_functions=False) - seen:
+            seen.add(other)
+            waiting += [name for name in (other, other.rpartition(".")[0]) if name in MODULES and name != "vggapps"]
+    assert not seen & HEAVY
+
+
+@pytest.mark.parametrize("module", ["vggapps", "vggapps.cli.app", "vggapps.vgg.plan", "vggapps.weights.records"])
+def test_a_fresh_import_loads_nothing_heavy(module: str) -> None:
+    code = f"import sys, {module}; print(*({HEAVY!r} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []
+
+
+@pytest.mark.parametrize("name", vggapps.__all__)
+def test_public_names(name: str) -> None:
+    assert getattr(vggapps, name) is not None
+    assert name in dir(vggapps)
+
+
+def test_public_names_are_those_of_the_stub() -> None:
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
+    named = next(ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign))
+    assert sorted(named) == sorted({*vggapps.__all__, "__version__"})
+
+
+@pytest.mark.parametrize("folder", ["vggapps", "tests", "benchmarks", "apps", "assets"])
+def test_no_file_is_long(folder: str) -> None:
+    lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in python_files(folder)}
+    assert {file: lines for file, lines in lengths.items() if lines > LONGEST} == {}
+
+
+def test_no_drawers() -> None:
+    """A file that is named for nothing in particular collects everything."""
+    names = {
+        part
+        for file in python_files("vggapps", "apps", "tests")
+        for part in file.relative_to(ROOT).with_suffix("").parts
+    }
+    assert {name.strip("_") for name in names} & DRAWERS == set()
+
+
+def outside() -> dict[str, str]:
+    """Programs and pages that live on public names: their Python."""
+    sources = {str(file.relative_to(ROOT)): file.read_text() for file in python_files("apps", "benchmarks")}
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")):
+        for number, block in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S), 1):
+            sources[f"{page.relative_to(ROOT)}, block {number}"] = block.replace(">>> ", "").replace("... ", "")
+    return sources
+
+
+@pytest.mark.parametrize("source", outside())
+def test_outside_only_public_names_are_used_and_they_exist(source: str) -> None:
+    for module, name in imports(ast.parse(outside()[source]), inside_functions=True):
+        if module.partition(".")[0] != "vggapps":
+            continue
+        parts = [*module.split("."), *filter(None, [name])]
+        assert not [part for part in parts if part.startswith("_") and part != "__version__"]
+        if module == "vggapps":
+            assert not name or name in (*vggapps.__all__, "__version__") or f"vggapps.{name}" in MODULES
+        else:
+            assert module in MODULES
+            assert not name or f"{module}.{name}" in MODULES or re.search(rf"\b{name}\b", MODULES[module].read_text())

@@ -1,0 +1,138 @@
+"""The exception family: one line, a remedy, an exit code; and the nearest right word wherever a name is wrong."""
+
+from __future__ import annotations
+
+import builtins
+import pickle
+from collections.abc import Callable
+
+import pytest
+import torch
+import typer
+
+from vggapps import errors
+from vggapps.cli import app as door
+from vggapps.errors import VggappsError, unknown
+from vggapps.vgg.fast import pick_device, pick_dtype
+from vggapps.vgg.network import VGG, FeatureExtractor, initialize
+from vggapps.vgg.plan import Plan, get_plan
+
+CODES = {
+    "VggappsError": 1,
+    "SettingsError": 2,
+    "PictureError": 3,
+    "OutputExistsError": 4,
+    "WeightsError": 5,
+    "OutOfMemoryError": 6,
+    "DivergedError": 1,
+}
+BUILTIN = {
+    "SettingsError": ValueError,
+    "PictureError": OSError,
+    "OutputExistsError": FileExistsError,
+    "WeightsError": RuntimeError,
+    "OutOfMemoryError": MemoryError,
+    "DivergedError": ArithmeticError,
+}
+TINY = Plan("tiny", "tiny", ((4,), (4,)))
+CPU = torch.device("cpu")
+
+
+def family() -> dict[str, type[VggappsError]]:
+    return {n: e for n, e in vars(errors).items() if isinstance(e, type) and issubclass(e, VggappsError)}
+
+
+def test_exit_codes() -> None:
+    assert {name: error.exit_code for name, error in family().items()} == CODES
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_one_line_a_remedy_and_a_journey_between_processes(name: str) -> None:
+    error = family()[name]("the sky is green", "look again")
+    for each in (error, pickle.loads(pickle.dumps(error))):
+        assert type(each) is type(error)
+        assert (each.message, each.hint) == ("the sky is green", "look again")
+        assert str(each) == "the sky is green (look again)"
+        assert isinstance(each, BUILTIN.get(name, Exception))
+    assert str(family()[name]("the sky is green")) == "the sky is green"
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("relu41", "did you mean 'relu4_1'? the choices are: relu3_1, relu4_1"),
+        ("zebra", "the choices are: relu3_1, relu4_1"),
+    ],
+)
+def test_unknown(word: str, hint: str) -> None:
+    error = unknown("layer", word, (name for name in ("relu3_1", "relu4_1")))
+    assert (error.message, error.hint) == (f"there is no layer '{word}'", hint)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message", "near"),
+    [
+        (lambda: get_plan("vgg91"), "there is no network 'vgg91'", "vgg19"),
+        (lambda: VGG("resnet50"), "there is no network 'resnet50'", None),
+        (lambda: VGG(TINY, head="convv"), "there is no head 'convv'", "conv"),
+        (lambda: VGG(TINY, pooling="avarage"), "there is no pooling 'avarage'", "average"),
+        (lambda: VGG(TINY, padding="reflekt"), "there is no padding 'reflekt'", "reflect"),
+        (lambda: initialize(VGG(TINY, head="none"), "xavier"), "there is no initialisation 'xavier'", None),
+        (lambda: FeatureExtractor(VGG(TINY, head="none"), ["relu21"]), "there is no layer 'relu21'", "relu2_1"),
+        (lambda: VGG(TINY, head="none").features(torch.zeros(1, 3, 8, 8), ["conv9"]), "there is no layer", "conv"),
+        (lambda: pick_device("cud"), "there is no device 'cud'", "cuda"),
+        (lambda: pick_dtype("bfloat61", CPU), "there is no dtype 'bfloat61'", "bfloat16"),
+    ],
+)
+def test_wrong_names_are_answered_with_the_nearest(wrong: Callable[[], object], message: str, near: str | None) -> None:
+    with pytest.raises(errors.SettingsError) as error:
+        wrong()
+    assert error.value.message.startswith(message)
+    assert "the choices are: " in error.value.hint
+    assert error.value.hint.startswith(f"did you mean '{near}" if near else "the choices")
+
+
+def test_a_layer_of_a_missing_head() -> None:
+    with pytest.raises(errors.SettingsError, match=r"this tiny ends at pool2: it has no fc6 .*head='fc'"):
+        VGG(TINY, head="none").check(["relu1_1", "fc6"])
+
+
+class TestCommandLine:
+    """One place turns the family into a line, a hint and an exit code."""
+
+    @pytest.fixture
+    def fail(self, cli, monkeypatch: pytest.MonkeyPatch):
+        def run(error: BaseException):
+            def raises() -> None:
+                raise error
+
+            monkeypatch.setattr(door, "app", typer.Typer())
+            door.app.command("fail")(raises)
+            return cli()
+
+        return run
+
+    @pytest.mark.parametrize(("name", "code"), CODES.items())
+    def test_family(self, fail, name: str, code: int) -> None:
+        ran = fail(family()[name]("the sky is green", "look again"))
+        assert (ran.code, ran.out, ran.err) == (code, "", "error: the sky is green\nhint: look again\n")
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            builtins.MemoryError(),
+            torch.OutOfMemoryError("CUDA out of memory"),
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes"),
+        ],
+    )
+    def test_other_peoples_lack_of_memory(self, fail, error: Exception) -> None:
+        ran = fail(error)
+        assert (ran.code, ran.err.splitlines()[0]) == (6, "error: there is not enough memory")
+
+    def test_a_defect_is_called_one(self, fail) -> None:
+        ran = fail(KeyError("relu"))
+        assert ran.code == 1
+        assert ran.err == ("error: KeyError: 'relu'\nhint: this is a defect of vggapps: -vv shows where it happened\n")
+
+    def test_interrupted(self, fail) -> None:
+        assert fail(KeyboardInterrupt()).code == 130

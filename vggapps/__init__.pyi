@@ -1,0 +1,10 @@
+from .image import open_picture as open_picture
+from .image import save_picture as save_picture
+from .optimize.step import last as last
+from .vgg.hooks import record as record
+from .vgg.network import VGG as VGG
+from .vgg.network import FeatureExtractor as FeatureExtractor
+from .weights.load import load_vgg as load_vgg
+
+__version__: str
+__all__ = ["VGG", "FeatureExtractor", "__version__", "last", "load_vgg", "open_picture", "record", "save_picture"]

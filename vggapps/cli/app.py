@@ -1,0 +1,81 @@
+"""The command ``vggapps``: a list of commands, and the one place where errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from vggapps import __version__
+from vggapps.errors import OutOfMemoryError, VggappsError
+
+EPILOG = "[dim]vggapps COMMAND --help[/dim] shows the options and examples of one command."
+
+app = typer.Typer(
+    name="vggapps",
+    help="Everything people use VGG for.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Everything people use VGG for."""
+
+
+# Each command lives in its own file and imports what is heavy in its body: `vggapps --help` loads no torch.
+from vggapps.cli import info, layers, stylize, weights  # noqa: E402
+
+app.command(name="stylize", help=stylize.HELP, no_args_is_help=True)(stylize.stylize)
+app.command(name="layers")(layers.layers)
+app.command(name="info")(info.info)
+app.add_typer(weights.app, name="weights")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line; always ends by SystemExit, with the exit code of ``vggapps.errors``."""
+    try:
+        app(arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        sys.exit(_explain(error))
+
+
+def _explain(error: Exception) -> int:
+    """Say on stderr what happened; the exit code."""
+    if logging.getLogger("vggapps").isEnabledFor(logging.DEBUG):
+        traceback.print_exception(error)
+    if not isinstance(error, VggappsError):
+        error = _known(error)
+    typer.secho(f"error: {error.message}", fg="red", err=True)
+    if error.hint:
+        typer.echo(f"hint: {error.hint}", err=True)
+    return error.exit_code
+
+
+def _known(error: Exception) -> VggappsError:
+    """The nearest of our errors for somebody else's."""
+    out_of_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    if isinstance(error, MemoryError) or out_of_memory:
+        return OutOfMemoryError("there is not enough memory", "use a smaller --size, or close other programs")
+    text = " ".join(str(error).split()) or "no message"
+    return VggappsError(f"{type(error).__name__}: {text}", "this is a defect of vggapps: -vv shows where it happened")

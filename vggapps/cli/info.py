@@ -1,0 +1,130 @@
+"""``vggapps info``: what this machine has, for a look before a long run and for a report of a defect."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from vggapps import __version__
+from vggapps.cli.options import Json
+
+
+def info(as_json: Json = False) -> None:
+    """Show versions, devices and their native dtype, memory, and which weights are here.
+
+    [dim]vggapps info[/dim]
+    [dim]vggapps info --json | jq .devices[/dim]
+    """
+    facts = {"versions": versions(), "problems": problems(), "devices": devices(), "memory": memory(), **weights()}
+    if as_json:
+        typer.echo(json.dumps(facts))
+        return
+    for name, version in facts["versions"].items():
+        _line(name, version or "not installed")
+    for problem in facts["problems"]:
+        _line("problem", problem)
+    for device in facts["devices"]:
+        size = f", {_gib(device['bytes'])}" if device["bytes"] else ""
+        native = "bfloat16 is native" if device["native_bfloat16"] else "bfloat16 is not native"
+        _line(device["device"], f"{device['name']}{size}, {native}: --dtype auto is {device['auto']}")
+    _line("threads", f"{facts['memory']['threads']} of {facts['memory']['processors']} processors")
+    _line("memory", f"{_gib(facts['memory']['free'])} free of {_gib(facts['memory']['total'])}")
+    _line("weights in", facts["weights_folder"])
+    _line("weights here", ", ".join(facts["weights"]) or "none (vggapps weights list shows what there is)")
+
+
+def versions() -> dict[str, str | None]:
+    """Of what matters in a report, by metadata: a package that is broken has a version, too."""
+    found: dict[str, str | None] = {"vggapps": __version__, "python": platform.python_version()}
+    for package in ("torch", "torchvision", "kornia", "pillow"):
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def problems() -> list[str]:
+    """A torchvision that was built for another torch: pip can't see it, and its import fails obscurely."""
+    try:
+        importlib.import_module("torchvision")
+    except ImportError:
+        return ["torchvision can't be imported: pip install torchvision"]
+    except RuntimeError:  # operator torchvision::nms does not exist
+        found = versions()
+        pair = f"torchvision {found['torchvision']} does not fit torch {found['torch']}"
+        return [f"{pair}: install a matching pair"]
+    return []
+
+
+def devices() -> list[dict[str, Any]]:
+    """The processor and every accelerator, the one that ``auto`` takes first."""
+    import torch
+
+    from vggapps.vgg.fast import has_native_bfloat16, pick_device, pick_dtype
+
+    found: list[tuple[str, str, int | None]] = [("cpu", _processor(), None)]
+    for index in range(torch.cuda.device_count()):
+        properties = torch.cuda.get_device_properties(index)
+        found.append((f"cuda:{index}", properties.name, properties.total_memory))
+    if torch.backends.mps.is_available():
+        found.append(("mps", platform.processor(), torch.mps.recommended_max_memory()))
+    best = pick_device("auto").type
+    return [
+        {
+            "device": name,
+            "name": label,
+            "bytes": size,
+            "native_bfloat16": has_native_bfloat16(torch.device(name)),
+            "auto": str(pick_dtype("auto", torch.device(name))).removeprefix("torch."),
+        }
+        for name, label, size in sorted(found, key=lambda row: not row[0].startswith(best))
+    ]
+
+
+def memory() -> dict[str, int | None]:
+    """Bytes of this machine's memory, and how many processors work."""
+    import psutil
+    import torch
+
+    state = psutil.virtual_memory()
+    return {
+        "free": state.available,
+        "total": state.total,
+        "threads": torch.get_num_threads(),
+        "processors": os.cpu_count(),
+    }
+
+
+def weights() -> dict[str, Any]:
+    """Where downloads go, and the names of the weights that are on this machine."""
+    from vggapps.weights.records import RECORDS
+    from vggapps.weights.store import cache_folder, find
+
+    here = [name for name, record in RECORDS.items() if find(record)]
+    return {"weights_folder": str(cache_folder()), "weights": here}
+
+
+def _processor() -> str:
+    """The processor's name as its maker has it; Linux keeps it where platform does not look."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _line(name: str, value: str) -> None:
+    typer.echo(f"{name + ':':<14}{value}")
+
+
+def _gib(count: int) -> str:
+    return f"{count / 2**30:.1f} GiB"

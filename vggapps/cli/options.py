@@ -1,0 +1,97 @@
+"""Options that many commands share, and options made from a settings dataclass."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from typing import Annotated, Any, get_args, get_origin
+
+import typer
+
+from vggapps.settings import Settings, hints, option_name
+
+
+def _verbosity(count: int) -> int:
+    """The library logs through ``logging``; here is decided what of it is seen, and whether tracebacks are."""
+    level = {0: logging.WARNING, 1: logging.INFO}.get(count, logging.DEBUG)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("vggapps").setLevel(level)
+    return count
+
+
+Verbose = Annotated[
+    int,
+    typer.Option(
+        "--verbose",
+        "-v",
+        count=True,
+        callback=_verbosity,
+        show_default=False,
+        help="Say more; -vv: tracebacks.",
+    ),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+def with_settings(settings: type[Settings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make an option of every field of a settings dataclass.
+
+    The command is called with ``given``, a dictionary of the settings that were typed, and its own arguments; what
+    was not typed is left to the dataclass's defaults or to settings read from a picture.
+    """
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        options = [_option(field, hints(settings)[field.name]) for field in fields(settings)]
+        names = [o.name for o in options]
+
+        @functools.wraps(command)
+        def run(ctx: typer.Context, **arguments: Any) -> Any:
+            values = {name: arguments.pop(name) for name in names}
+            typed = {n for n in names if str(ctx.get_parameter_source(n)).endswith("COMMANDLINE")}
+            given = {n: _value(values[n], hints(settings)[n]) for n in names if n in typed}
+            return command(given=given, **arguments)
+
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != "given"]
+        first = [p for p in parameters if _is_argument(p)]
+        rest = [p for p in parameters if not _is_argument(p)]
+        run.__signature__ = inspect.Signature([context, *first, *rest, *options])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in [context, *first, *rest, *options]}
+        return run
+
+    return decorate
+
+
+def _is_argument(parameter: inspect.Parameter) -> bool:
+    return any(type(m).__name__ == "ArgumentInfo" for m in getattr(parameter.annotation, "__metadata__", ()))
+
+
+def _is_list(hint: Any) -> bool:
+    return get_origin(hint) is tuple or any(get_origin(h) is tuple for h in get_args(hint))
+
+
+def _value(value: Any, hint: Any) -> Any:
+    return tuple(v.strip() for v in value.split(",") if v.strip()) if _is_list(hint) and value is not None else value
+
+
+def _option(field: Any, hint: Any) -> inspect.Parameter:
+    """One field as a Typer option; comma lists are typed as one word."""
+    meta, default = field.metadata, None if field.default is MISSING else field.default
+    if _is_list(hint):
+        hint, default = str, ",".join(default or ())
+    info = typer.Option(
+        option_name(field.name),
+        help=meta["help"],
+        metavar=meta["metavar"],
+        min=meta["minimum"],
+        max=meta["maximum"],
+        rich_help_panel="The picture",
+    )
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]
+    )

@@ -1,0 +1,83 @@
+"""Steps on their way to a file: a bar for people, lines for logs, and a first Ctrl-C that loses nothing."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from vggapps.optimize.step import Step
+
+
+@dataclass
+class Stop:
+    """Whether somebody asked to stop, and the exit code that tells how: 130 for Ctrl-C, 143 for SIGTERM."""
+
+    code: int = 0
+
+
+@contextmanager
+def stoppable() -> Iterator[Stop]:
+    """The first Ctrl-C or SIGTERM is noted in ``code``, to be looked at between steps; the second leaves at once."""
+    stop = Stop()
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if stop.code:
+            sys.exit(stop.code)
+        stop.code = 128 + number
+        typer.echo("\nstopping after this step and keeping the picture; once more leaves at once", err=True)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterator[Step]:
+    """Pass the steps on and show how far they are: a bar on a terminal, else a line each tenth."""
+    console = Console(stderr=True)
+    if quiet:
+        yield from steps
+    elif console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+        )  # fmt: skip
+        with Progress(*columns, console=console) as progress:
+            task = progress.add_task(title, total=1.0, note="")
+            for step in steps:
+                note = f"{step.size[1]}x{step.size[0]}  loss {step.loss:.4f}"
+                progress.update(task, completed=step.fraction, note=note)
+                yield step
+    else:
+        tenth = 0
+        for step in steps:
+            if int(step.fraction * 10) > tenth:
+                tenth = int(step.fraction * 10)
+                left = step.seconds * (1 / step.fraction - 1)
+                console.print(
+                    f"{title}: {10 * tenth} %, step {step.index} of {step.total}, loss {step.loss:.4f}, "
+                    f"{left:.0f} s left",
+                    highlight=False,
+                    soft_wrap=True,
+                )
+            yield step
+
+
+def silence(quiet: bool) -> None:
+    """``--quiet``: errors only."""
+    if quiet:
+        logging.getLogger("vggapps").setLevel(logging.ERROR)

@@ -1,0 +1,88 @@
+"""What can go wrong, told to people.
+
+VggappsError                 exit code 1
+├── SettingsError            2   a word, number or option that makes no sense
+├── PictureError             3   a picture that can't be read or written
+├── OutputExistsError        4   a file that would be overwritten
+├── WeightsError             5   weights that are missing, damaged or not what they should be
+├── OutOfMemoryError         6   more memory wanted than there is
+└── DivergedError            1   numbers that stopped being numbers
+
+Each carries one line that says what is wrong, and a hint that says what to do. The command line catches the
+family in one place (``vggapps.cli.app``) and exits with the class's code.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VggappsError(Exception):
+    """Base of all errors that vggapps raises on purpose.
+
+    Args:
+        message: the thing and the reason, one line.
+        hint: the remedy, one line; may be empty.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.message, self.hint)
+
+
+class SettingsError(VggappsError, ValueError):
+    """A word, number or option that makes no sense."""
+
+    exit_code = 2
+
+
+class PictureError(VggappsError, OSError):
+    """A picture that can't be read or written."""
+
+    exit_code = 3
+
+
+class OutputExistsError(VggappsError, FileExistsError):
+    """A file that would be overwritten."""
+
+    exit_code = 4
+
+
+class WeightsError(VggappsError, RuntimeError):
+    """Weights that are missing, damaged or not what they should be."""
+
+    exit_code = 5
+
+
+class OutOfMemoryError(VggappsError, MemoryError):
+    """More memory wanted than there is."""
+
+    exit_code = 6
+
+
+class DivergedError(VggappsError, ArithmeticError):
+    """A loss that became infinite or not a number."""
+
+    exit_code = 1
+
+
+def unknown(kind: str, word: str, choices: Iterable[str]) -> SettingsError:
+    """The error for a wrong name: says which right one is nearest, or lists them.
+
+    >>> print(unknown("layer", "relu41", ["relu3_1", "relu4_1"]))
+    there is no layer 'relu41' (did you mean 'relu4_1'? the choices are: relu3_1, relu4_1)
+    """
+    choices = list(choices)
+    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    listed = f"the choices are: {', '.join(choices)}"
+    return SettingsError(f"there is no {kind} '{word}'", f"did you mean '{near[0]}'? {listed}" if near else listed)

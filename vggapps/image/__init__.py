@@ -1,0 +1,30 @@
+"""Picture files and tensors: one way in, one way out.
+
+A picture inside vggapps is sRGB, float32, [0, 1], N C H W. ``open_picture`` makes one from any file, upright,
+its colour profile applied and its transparency split off; ``save_picture`` writes one, whole or not at all,
+with the settings that made it; ``read_settings`` gets those back.
+"""
+
+from __future__ import annotations
+
+from vggapps.image.opening import MAX_PIXELS
+from vggapps.image.picture import Picture, is_picture_file
+from vggapps.image.read import from_pil, open_picture
+from vggapps.image.resize import fit, resize
+from vggapps.image.settings import read_settings
+from vggapps.image.write import check_target, encode_picture, save_picture, to_pil
+
+__all__ = [
+    "MAX_PIXELS",
+    "Picture",
+    "check_target",
+    "encode_picture",
+    "fit",
+    "from_pil",
+    "is_picture_file",
+    "open_picture",
+    "read_settings",
+    "resize",
+    "save_picture",
+    "to_pil",
+]

@@ -1,0 +1,48 @@
+"""Sizes: what fits, and how to get there once, antialiased."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from vggapps.errors import SettingsError
+
+
+def fit(height: int, width: int, longer_side: int) -> tuple[int, int]:
+    """The (height, width) in pixels whose longer side is at most `longer_side`, of the same shape to a pixel.
+
+    Never larger than the input, never less than 1.
+
+    Raises:
+        SettingsError: `longer_side` is not positive.
+
+    >>> fit(3000, 4000, 512)
+    (384, 512)
+    >>> fit(30, 40, 512)
+    (30, 40)
+    """
+    if longer_side < 1:
+        raise SettingsError(f"a longer side of {longer_side} pixels is no size", "give a number of at least 1")
+    longest = max(height, width)
+    if longest <= longer_side:
+        return height, width
+    return max(1, round(height * longer_side / longest)), max(1, round(width * longer_side / longest))
+
+
+def resize(image: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c h2 w2"]:
+    """Antialiased bicubic resampling to `size` = (height, width); enlarges if told to (use `fit` if not).
+
+    The bicubic kernel's overshoot is cut at each channel's own least and greatest value, so that pictures in
+    [0, 1] stay there, and flat ones stay flat. Differentiable. The same size returns the same tensor.
+
+    Raises:
+        SettingsError: a side is not positive.
+    """
+    if min(size) < 1:
+        raise SettingsError(f"{size[1]}x{size[0]} pixels is no size", "both sides must be at least 1")
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    resized = interpolate(image, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)
+    seen = image.detach()
+    return resized.clamp(seen.amin((2, 3), keepdim=True), seen.amax((2, 3), keepdim=True))

@@ -1,0 +1,1 @@
+"""Losses: functions of features, and of the moments of features."""

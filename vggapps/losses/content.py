@@ -1,0 +1,39 @@
+"""Content loss: features at the same place should be the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+class ContentLoss:
+    """Squared error of features over the target's mean square: Gatys 2016, eq. 1, made relative.
+
+    0 for the same features, 1 for a picture without any, at any size and layer; layers are averaged. It is a mean
+    over positions, so a picture's loss is the area-weighted mean of its tiles'.
+    """
+
+    def __init__(self, target: Mapping[str, Float[Tensor, "1 c h w"]]) -> None:
+        self.target = dict(target)
+        self.power = {name: t.float().square().mean() + 1e-12 for name, t in target.items()}
+
+    def __call__(self, found: Mapping[str, Float[Tensor, "1 c h w"]]) -> Float[Tensor, ""]:
+        """The loss of a picture's features by layer."""
+        layers = [
+            (found[name].float() - target.float()).square().mean() / self.power[name]
+            for name, target in self.target.items()
+        ]
+        return torch.stack(layers).mean()
+
+    def part(self, place: Mapping[str, tuple[slice, slice]]) -> ContentLoss:
+        """The same loss for a tile: its piece of the target, relative to the whole picture's mean square.
+
+        Args:
+            place: rows and columns of each layer's map.
+        """
+        tile = ContentLoss({name: t[:, :, *place[name]] for name, t in self.target.items()})
+        tile.power = self.power
+        return tile

@@ -1,0 +1,1 @@
+"""The loop that every room runs: leaves in, steps out."""

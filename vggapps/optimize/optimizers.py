@@ -1,0 +1,139 @@
+"""Two optimisers that take one step at a time and whose memory can be carried to another picture size.
+
+torch's Adam is used as it is. L-BFGS is written here because torch's hides its memory in one flat vector, which
+can't be resampled with the picture, and because its first step is min(1, 1/‖g‖₁), practically nothing for a
+picture: here the first step is a largest change of ``first_step``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+Leaves = Sequence[Tensor]
+Resample = Callable[[Tensor], Tensor]
+
+
+class Optimizer(Protocol):
+    """What the engine asks of an optimiser."""
+
+    def update(self, leaves: Leaves, gradients: Leaves) -> None:
+        """Change the leaves in place."""
+
+    def resample(self, resample: Resample, area: float) -> None:
+        """Carry the memory to leaves of another size, ``area`` times as large."""
+
+
+def _dot(a: Leaves, b: Leaves) -> Tensor:
+    return torch.stack([(x * y).sum() for x, y in zip(a, b, strict=True)]).sum()
+
+
+class LBFGS:
+    """Limited-memory BFGS with unit steps: one evaluation a step.
+
+    J. Nocedal, S. Wright, Numerical Optimization, algorithms 7.4 and 7.5. Keeps 2 × ``history`` copies of the leaves.
+
+    Args:
+        history: remembered steps.
+        first_step: largest change of any number by the first step, before curvature is known.
+    """
+
+    def __init__(self, history: int = 20, first_step: float = 0.02) -> None:
+        self.first_step = first_step
+        self.pairs: deque[tuple[list[Tensor], list[Tensor], Tensor]] = deque(maxlen=history)  # s, y, 1 / s·y
+        self.before: tuple[list[Tensor], list[Tensor]] | None = None  # leaves and gradients one step ago
+
+    @torch.no_grad()
+    def update(self, leaves: Leaves, gradients: Leaves) -> None:
+        """One step along the two-loop recursion's direction."""
+        if self.before is not None:
+            s = [now - then for now, then in zip(leaves, self.before[0], strict=True)]
+            y = [now - then for now, then in zip(gradients, self.before[1], strict=True)]
+            curvature = _dot(s, y)
+            # Without a line search the curvature may come out negative: such a pair would turn the step uphill.
+            if curvature > 1e-10 * _dot(y, y):
+                self.pairs.append((s, y, 1 / curvature))
+        self.before = [x.clone() for x in leaves], [g.clone() for g in gradients]
+        for leaf, change in zip(leaves, self._direction(gradients), strict=True):
+            leaf += change
+
+    def _direction(self, gradients: Leaves) -> list[Tensor]:
+        direction = [-g for g in gradients]
+        steps = []
+        for s, y, rho in reversed(self.pairs):
+            alpha = rho * _dot(s, direction)
+            steps.append(alpha)
+            for d, y_ in zip(direction, y, strict=True):
+                d -= alpha * y_
+        if self.pairs:
+            _, y, rho = self.pairs[-1]
+            scale = 1 / (rho * _dot(y, y))
+        else:
+            largest = torch.stack([d.abs().max() for d in direction]).max()
+            scale = self.first_step / largest.clamp_min(torch.finfo(largest.dtype).tiny)
+        for d in direction:
+            d *= scale
+        for (s, y, rho), alpha in zip(self.pairs, reversed(steps), strict=True):
+            beta = alpha - rho * _dot(y, direction)
+            for d, s_ in zip(direction, s, strict=True):
+                d += beta * s_
+        return direction
+
+    def resample(self, resample: Resample, area: float) -> None:
+        """Carry the curvature over.
+
+        The losses are means over positions, so the gradient of one pixel shrinks as their number grows: the
+        gradient differences are divided by the ratio of areas, and s·y keeps its value.
+        """
+        self.before = None
+        carried = []
+        for s, y, _ in self.pairs:
+            s, y = [resample(t) for t in s], [resample(t) / area for t in y]
+            if (curvature := _dot(s, y)) > 0:
+                carried.append((s, y, 1 / curvature))
+        self.pairs = deque(carried, maxlen=self.pairs.maxlen)
+
+
+class Adam:
+    """torch's Adam, with the second moment's memory at 0.99 that short runs want.
+
+    Args:
+        rate: learning rate, in units of the leaves.
+        bounds: the leaves are clamped to them after each step, which Adam bears and L-BFGS does not; None: never.
+    """
+
+    def __init__(self, rate: float = 0.03, bounds: tuple[float, float] | None = (0.0, 1.0)) -> None:
+        self.rate = rate
+        self.bounds = bounds
+        self.adam: torch.optim.Adam | None = None
+        self.carried: list[dict[str, Tensor]] = []
+
+    def update(self, leaves: Leaves, gradients: Leaves) -> None:
+        """One step."""
+        if self.adam is None:
+            self.adam = torch.optim.Adam(leaves, lr=self.rate, betas=(0.9, 0.99))
+            self.adam.state.update(zip(leaves, self.carried, strict=False))
+        for leaf, gradient in zip(leaves, gradients, strict=True):
+            leaf.grad = gradient
+        self.adam.step()
+        if self.bounds is not None:
+            with torch.no_grad():
+                for leaf in leaves:
+                    leaf.clamp_(*self.bounds)
+
+    def resample(self, resample: Resample, area: float) -> None:
+        """Carry both moments over, divided as the gradients are."""
+        if self.adam is not None:
+            self.carried = [
+                {
+                    "step": state["step"],
+                    "exp_avg": resample(state["exp_avg"]) / area,
+                    "exp_avg_sq": resample(state["exp_avg_sq"]).clamp_min(0) / area**2,
+                }
+                for state in self.adam.state.values()
+            ]
+            self.adam = None

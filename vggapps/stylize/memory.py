@@ -1,0 +1,57 @@
+"""How much memory a run takes, and whether it is done in one piece or tile by tile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+import torch
+
+# Kept by autograd for each pixel of a forward and backward pass to relu5_1 of VGG-19, in numbers: the activations
+# before and after each ReLU, the gradients in flight and the float32 copies for the statistics. Measured as the peak
+# above the loaded network at 512 px (benchmarks/stylize.py --memory), rounded up.
+NUMBERS_PER_PIXEL = 760
+TILE = 512  # pixels; a tile's core. With its margin of 80 px a side it costs what a 672 px picture costs.
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will take.
+
+    Attributes:
+        tile: side of the tiles in pixels, or None for one piece.
+        bytes: estimated peak above the loaded network.
+        free: bytes that are free now.
+    """
+
+    tile: int | None
+    bytes: int
+    free: int
+
+    def __str__(self) -> str:
+        how = "in one piece" if self.tile is None else f"in tiles of {self.tile} px"
+        return f"{how}, about {self.bytes / 1e9:.1f} GB of memory ({self.free / 1e9:.1f} GB are free)"
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can be had on a device now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
+
+
+def plan_memory(size: tuple[int, int], copies: int, dtype: torch.dtype, device: torch.device) -> Plan:
+    """Choose one piece where it takes at most half of what is free, else tiles.
+
+    Args:
+        size: (height, width) of the result.
+        copies: float32 pictures that the optimiser keeps.
+        dtype: of the convolutions.
+    """
+    pixels, free = size[0] * size[1], free_memory(device)
+    optimizer = 4 * 3 * pixels * (copies + 8)
+    features = NUMBERS_PER_PIXEL * dtype.itemsize
+    in_one = features * pixels + optimizer
+    if in_one <= free / 2:
+        return Plan(None, in_one, free)
+    return Plan(TILE, features * min(pixels, (TILE + 160) ** 2) + optimizer, free)

