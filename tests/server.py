@@ -1,15 +1,28 @@
-"""A server on this machine that serves one file and misbehaves as told."""
+"""A server on this machine that serves one file and misbehaves as told, and a table entry and a cache for it.
+
+The fixtures ``server``, ``record`` and ``cache`` are taken from here by the tests that need them.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
+import random
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from vggapps.errors import WeightsError
+from vggapps.weights import download, store
+from vggapps.weights.records import RECORDS, WeightsRecord
+
+CONTENT = random.Random(0).randbytes(200_000)
 PAGE = b"<!DOCTYPE html><html><body>Please log in to the hotel's network</body></html>"
 
 
@@ -102,3 +115,49 @@ def serving(content: bytes) -> Iterator[Server]:
             owner.closing.set()
             http.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving(CONTENT) as server:
+        yield server
+
+
+@pytest.fixture
+def record(server: Server) -> WeightsRecord:
+    """A published file, of whose digest the publisher states eight digits."""
+    return replace(
+        RECORDS["vgg16"],
+        name="tiny",
+        file="tiny.pth",
+        urls=(server.url,),
+        sha256=server.sha256[:8],
+        size=200_000,
+    )
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An own empty cache, no proxies, no waiting."""
+    for name in [*os.environ]:
+        if name.lower().endswith("_proxy") or name in ("TORCH_HOME", "XDG_CACHE_HOME", "HF_HUB_OFFLINE"):
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("VGGAPPS_OFFLINE", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("VGGAPPS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "WAITS", (0.0, 0.0))
+    return tmp_path / "cache"
+
+
+def names(folder: Path) -> set[str]:
+    """What lies there, but for locks."""
+    return {path.name for path in folder.iterdir() if path.suffix != ".lock"} if folder.is_dir() else set()
+
+
+def refused(record: WeightsRecord) -> str:
+    """The message of the error, which is one line and has a remedy."""
+    with pytest.raises(WeightsError) as caught:
+        store.get(record)
+    assert caught.value.hint
+    assert "\n" not in str(caught.value)
+    return str(caught.value)

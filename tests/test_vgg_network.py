@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
+import skimage
 import torch
 import torchvision
 from torch import Tensor, nn
@@ -14,6 +17,7 @@ from vggapps.errors import SettingsError
 from vggapps.vgg.network import INITS, VGG, Init, initialize
 from vggapps.vgg.normalize import OXFORD, PLAIN
 from vggapps.vgg.plan import Plan
+from vggapps.weights.load import load_vgg
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NARROW = Plan("narrow", "narrow", ((8, 8), (8, 8), (16,) * 3, (16,) * 3, (16,) * 3))
@@ -129,13 +133,21 @@ def test_response_normalisation_is_alexnets() -> None:
     assert_same(found["lrn1_1"], found["relu1_1"] / (2 + 1e-4 * sums) ** 0.75, 1e-5)
 
 
+def photograph() -> Tensor:
+    photo = torch.from_numpy(skimage.data.astronaut()).permute(2, 0, 1)[None] / 255
+    return nn.functional.interpolate(photo, size=128, mode="area")
+
+
 @pytest.mark.parametrize("pooling", ["average", "l2"])
+@pytest.mark.parametrize(
+    ("make", "image"),
+    [(partial(random_vgg, "vgg16", head="none"), picture(96, 96)), (partial(load_vgg, "vgg19"), photograph())],
+    ids=["random vgg16", "real vgg19"],
+)
 @torch.no_grad()
-def test_pooling_keeps_the_activations_scale(pooling: str) -> None:
-    image = picture(96, 96)
+def test_pooling_keeps_the_activations_scale(make: Callable[..., VGG], image: Tensor, pooling: str) -> None:
     names = [f"pool{b}" for b in range(1, 6)]
-    usual = random_vgg("vgg16", head="none").features(image, names)
-    other = random_vgg("vgg16", head="none", pooling=pooling).features(image, names)
+    usual, other = make().features(image, names), make(pooling=pooling).features(image, names)
     for name in names:
         ratio = (other[name].square().mean() / usual[name].square().mean()).sqrt()
         assert 0.6 <= ratio <= 1.6, name

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server import Server, serving
 
+from tests.server import Server, serving
 from vggapps.weights import download, store
 from vggapps.weights.records import RECORDS
 
@@ -48,6 +48,8 @@ def test_list_fits_a_terminal_and_shows_what_is_here(cli: Callable[..., Any], mo
     assert ["vgg16_bn", "vgg16_bn", "full", "528", "MiB", "not", "here", "unstated", "73.4", "91.5"] in lines
     assert [line[0] for line in lines[1:]] == list(RECORDS)
     assert "…" not in ran.out
+    documented = (Path(__file__).parents[1] / "docs" / "weights.md").read_text()
+    assert "\n".join(line.rstrip() for line in ran.out.splitlines()) in documented
 
 
 def test_list_for_scripts(cli: Callable[..., Any]) -> None:

@@ -102,7 +102,7 @@ def headland(image: Array) -> Array:
         even(fbm(WIDTH, HEIGHT, (7, 22), 61, 4, 0.7) + 0.5 * fbm(WIDTH, HEIGHT, 80, 62, 3)),
         palette("3d4a2c 6a7236 a89a48 e2c064"),
     )
-    ragged = skirt[None] + 5 * s * fbm(WIDTH, HEIGHT, (8, 30), 63, 2)
+    ragged = skirt[None] + 2.5 * s * fbm(WIDTH, HEIGHT, (8, 30), 63, 2)
     image = mix(
         image,
         grass,

@@ -64,7 +64,7 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file t
 
 
 @with_settings(StylizeSettings)
-def stylize(  # noqa: D103: Typer would show a docstring; HELP is what people see
+def stylize(  # noqa: D103 - people see HELP
     given: dict[str, Any],
     content: Content = "",
     styles: Styles = None,

@@ -12,18 +12,24 @@ from torch import Tensor
 class ContentLoss:
     """Squared error of features over the target's mean square: Gatys 2016, eq. 1, made relative.
 
-    0 for the same features, 1 for a picture without any, at any size and layer; layers are averaged. It is a mean
-    over positions, so a picture's loss is the area-weighted mean of its tiles'.
+    0 for the same features, 1 for a picture without any, at any size and layer; layers are averaged.
     """
 
     def __init__(self, target: Mapping[str, Float[Tensor, "1 c h w"]]) -> None:
         self.target = dict(target)
         self.power = {name: t.float().square().mean() + 1e-12 for name, t in target.items()}
 
-    def __call__(self, found: Mapping[str, Float[Tensor, "1 c h w"]]) -> Float[Tensor, ""]:
-        """The loss of a picture's features by layer."""
+    def __call__(
+        self, found: Mapping[str, Float[Tensor, "1 c h w"]], shares: Mapping[str, float] | None = None
+    ) -> Float[Tensor, ""]:
+        """The loss of a picture's features by layer.
+
+        Args:
+            found: features by layer.
+            shares: for a tile, what part of each layer's positions it holds; tiles' losses then add up.
+        """
         layers = [
-            (found[name].float() - target.float()).square().mean() / self.power[name]
+            (found[name].float() - target.float()).square().mean() / self.power[name] * (shares or {}).get(name, 1.0)
             for name, target in self.target.items()
         ]
         return torch.stack(layers).mean()

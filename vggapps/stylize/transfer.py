@@ -25,16 +25,17 @@ from torch import Tensor
 from vggapps.errors import OutOfMemoryError, SettingsError
 from vggapps.image import Picture, open_picture, resize
 from vggapps.losses.content import ContentLoss
-from vggapps.losses.moments import Moments, moments
+from vggapps.losses.moments import Moments
 from vggapps.losses.style import StyleLoss
 from vggapps.optimize.engine import Score
 from vggapps.optimize.optimizers import LBFGS, Adam, Optimizer
 from vggapps.optimize.pyramid import Scale, pyramid, rungs
 from vggapps.optimize.step import Step
 from vggapps.stylize.color import match_colors
-from vggapps.stylize.memory import Plan, plan_memory
-from vggapps.stylize.score import Objective, tiled, whole
+from vggapps.stylize.memory import TILE, Plan, plan_memory
+from vggapps.stylize.score import Objective, whole
 from vggapps.stylize.settings import StylizeSettings
+from vggapps.stylize.tiling import Tiling, tiled
 from vggapps.vgg.fast import accelerate, pick_device
 from vggapps.vgg.network import VGG
 from vggapps.weights.load import load_vgg
@@ -200,16 +201,14 @@ def _run(
         return scaled
 
     def score(size: tuple[int, int]) -> Score:
-        with torch.no_grad():
-            target: dict[str, Moments] = {}
-            for painting, weight in styles_at(size):
-                for name, f in vgg.features(painting, settings.style_layers).items():
-                    m = moments(f) * weight
-                    target[name] = target[name] + m if name in target else m
-            content = ContentLoss(vgg.features(resize(photo, size), settings.content_layers))
-        style, content_weight = weigh(settings)
+        target: dict[str, Moments] = {}
+        for painting, weight in styles_at(size):
+            for name, m in Tiling(vgg, settings.style_layers, TILE).moments(painting).items():
+                target[name] = target[name] + m * weight if name in target else m * weight
+        content = ContentLoss(Tiling(vgg, settings.content_layers, TILE).gather(resize(photo, size)))
+        style_weight, content_weight = weigh(settings)
         objective = Objective(
-            StyleLoss(target, settings.style_loss), content, style, content_weight, TV * settings.tv_weight
+            StyleLoss(target, settings.style_loss), content, style_weight, content_weight, TV * settings.tv_weight
         )
         return whole(vgg, objective) if memory.tile is None else tiled(vgg, objective, memory.tile)
 

@@ -136,11 +136,11 @@ def _attempt(url: str, part: Path, progress: Progress | None) -> None:
         if error.code in (408, 416, 425, 429) or error.code >= 500:
             raise _AgainError(f"the server answered {error.code} {error.reason}") from None
         raise WeightsError(f"{url} answered {error.code} {error.reason}", _by_hand(part)) from None
-    except TimeoutError:
-        raise _AgainError(f"no byte came for {TIMEOUT:g} seconds") from None
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
-        raise _AgainError(f"{reason}") from None
+        reason = getattr(error, "reason", error)  # urllib wraps what happens before the first byte
+        silent = isinstance(reason, TimeoutError)
+        problem = f"no byte came for {TIMEOUT:g} seconds" if silent else str(reason) or type(reason).__name__
+        raise _AgainError(problem) from None
 
 
 def _receive(response: Any, start: int, part: Path, progress: Progress | None) -> None:

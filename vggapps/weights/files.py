@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 # VGG16_Weights.IMAGENET1K_FEATURES.transforms() in torchvision/models/vgg.py.
 AMDEGROOT = Convention("amdegroot", (0.48235, 0.45882, 0.40784), (1 / 255,) * 3)
 CONVENTIONS = {**normalize.CONVENTIONS, AMDEGROOT.name: AMDEGROOT}
+_COUNTER = ".num_batches_tracked"  # younger than torchvision's files, and of no use here
 _FULLY_CONNECTED = tuple(f"fc{n}.{leaf}" for n in (6, 7, 8) for leaf in ("weight", "bias"))
 
 
@@ -74,17 +75,19 @@ def read(path: Path, plan: Plan, record: WeightsRecord | None = None, convention
         raise _other(path, notes["plan"], plan)
     state = _fit(path, tensors, plan)
     if notes:
-        about, bgr = Convention(**{k: _tuple(v) for k, v in notes["convention"].items()}), False
-    elif record := record or _recognise(path):
-        about, bgr = CONVENTIONS[record.convention], record.channels == "bgr"
+        about, bgr = notes["convention"], False
+    elif known := record or _recognise(path):
+        about, bgr = CONVENTIONS[known.convention], known.channels == "bgr"
+        if known.layers == "features":
+            state = {key: value for key, value in state.items() if not key.startswith("fc")}
     else:
         if convention is None:
             log.warning("%s does not say what its network wants as input: taking torchvision's", path.name)
         about, bgr = CONVENTIONS[convention or "imagenet"], convention == "oxford"
     if bgr:
         state["conv1_1.weight"] = state["conv1_1.weight"].flip(1)
-    if record and record.layers == "features":
-        state = {key: value for key, value in state.items() if not key.startswith("fc")}
+    if record is None:  # those on record have been checked by their digest
+        _check_finite(path, state)
     head = _carried(state, notes)
     classes = 1000 if head == "none" else state["fc8.weight"].shape[0]
     mapped = path.suffix == ".safetensors" or zipfile.is_zipfile(path)
@@ -128,8 +131,8 @@ def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         if path.suffix == ".safetensors":
             with safetensors.safe_open(path, framework="pt") as opened:
-                notes = json.loads((opened.metadata() or {}).get("vggapps", "{}"))
-                return {key: opened.get_tensor(key) for key in opened.keys()}, notes  # noqa: SIM118
+                tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+                return tensors, _notes(opened.metadata())
         # Only zip files can be mapped; most of the published VGGs are older than torch's zip format.
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
@@ -151,8 +154,14 @@ def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return {str(k).removeprefix("module."): v for k, v in loaded.items() if isinstance(v, Tensor)}, {}
 
 
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def _notes(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    """What :func:`save_weights` wrote; nothing in other people's files."""
+    if not metadata or "vggapps" not in metadata:
+        return {}
+    notes = json.loads(metadata["vggapps"])
+    convention = notes["convention"]
+    mean, std = tuple(convention["mean"]), tuple(convention["std"])
+    return {"plan": notes["plan"], "head": notes["head"], "convention": Convention(convention["name"], mean, std)}
 
 
 def _other(path: Path, held: str, plan: Plan) -> WeightsError:
@@ -188,7 +197,7 @@ def _rename(tensors: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
             key = f"conv{palette[1]}_{palette[2]}.{'bias' if palette[3] == 'b' else 'weight'}"
             if palette[3] == "W_q":
                 table = tensors[f"block{palette[1]}_conv{palette[2]}_W_table"]
-                value = table.index_select(0, value.flatten().int()).view(value.shape)
+                value = torch.from_numpy(table.numpy()[value.numpy()])  # torch's would make a wider index first
         elif room == "features" and number.isdigit() and int(number) < len(sequence):
             key = f"{sequence[int(number)]}.{leaf}"
         elif room == "classifier" and number.isdigit():
@@ -218,18 +227,24 @@ def _misfit(state: Mapping[str, Tensor], plan: Plan) -> str:
     classes = state["fc8.bias"].numel() if full else 1
     with torch.device("meta"):
         wanted = VGG(plan, head="fc" if full else "none", classes=classes).state_dict()
+    wanted = {key: tensor for key, tensor in wanted.items() if not key.endswith(_COUNTER)}
     for key, tensor in wanted.items():
-        if key.endswith("num_batches_tracked"):
-            continue
         if key not in state:
             more = sum(k not in state for k in wanted) - 1
             return f"{key} is missing" + (f", and {more} more" if more else "")
         same = tensor.numel() == state[key].numel() if key.startswith("fc") else tensor.shape == state[key].shape
         if not same:
             return f"{key} is {_shape(state[key].shape)}, not {_shape(tensor.shape)}"
-    extra = [key for key in state if key not in wanted and not key.startswith("fc")]
-    extra = [key for key in extra if not key.endswith("num_batches_tracked")]
+    extra = [key for key in state if key not in wanted and not key.startswith("fc") and not key.endswith(_COUNTER)]
     return f"{extra[0]} is one too many" if extra else ""
+
+
+def _check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
+    for key, value in state.items():
+        if not value.sum().isfinite():  # a sum keeps what is not finite, and makes no second tensor
+            raise WeightsError(
+                f"{path.name}: {key} holds numbers that are not finite", "the training that made it has diverged"
+            )
 
 
 def _shape(shape: Iterable[int]) -> str:

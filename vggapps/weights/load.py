@@ -80,7 +80,7 @@ def load_vgg(
 def _choose(plan: Plan, weights: str | Path, head: Head | None) -> tuple[WeightsRecord | None, Path]:
     """The record, if it is one, and the file, which is there and checked."""
     text = str(weights)
-    if text == "auto":
+    if weights == "auto":
         if plan.name not in RECORDS or plan != PLANS.get(plan.name):
             raise WeightsError(
                 f"nobody published weights for {plan.name}", "give a file, or weights=None for random ones"
@@ -134,7 +134,5 @@ def _fill(vgg: VGG, contents: Contents) -> None:
             # channel by channel. From a mapped file is copied: it may be rewritten while the network lives, and
             # its tensors may lie unaligned, which changes the last digits of what comes out.
             source = contents.state[key].reshape(tensor.shape)
-            if not source.isfinite().all():
-                raise WeightsError(f"{key} holds numbers that are not finite", "the training that made it has diverged")
             state[key] = source.to(tensor.dtype, copy=contents.mapped)
     vgg.load_state_dict(state, assign=True)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from vggapps.errors import WeightsError
 from vggapps.weights.download import Progress, download, human_size, sha256_of
@@ -148,7 +148,11 @@ def _locked(target: Path) -> Iterator[None]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(target.with_name(target.name + ".lock"))
-        lock.acquire()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            log.warning("another process is fetching %s: waiting for it", target.name)
+            lock.acquire()
     except NotImplementedError:  # a file system without locks; two at once would be found out by the digest
         log.info("%s knows no locks", target.parent)
     except OSError as error:

@@ -1,0 +1,226 @@
+"""The engine: one loop, one evaluation a step, nothing held open between steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import Tensor
+
+from vggapps.errors import DivergedError, SettingsError
+from vggapps.optimize.engine import optimize
+from vggapps.optimize.optimizers import LBFGS, Adam, Optimizer
+from vggapps.optimize.pyramid import Scale, pyramid, rungs, upsample
+from vggapps.optimize.step import last
+
+TARGET = torch.linspace(0.2, 0.8, 3 * 8 * 8).view(1, 3, 8, 8)
+
+
+def distance(image: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """A badly conditioned bowl around TARGET: curvatures from 1 to 100."""
+    stretch = torch.logspace(0, 2, image.numel()).view_as(image)
+    half = (stretch * (image - TARGET).square()).sum() / 2
+    return half * 2, {"one": half, "other": half}
+
+
+def identity(leaves: list[Tensor]) -> Tensor:
+    return leaves[0]
+
+
+def start() -> list[Tensor]:
+    return [torch.full((1, 3, 8, 8), 0.5)]
+
+
+@pytest.mark.parametrize("optimizer", [LBFGS(), Adam(0.05)], ids=["lbfgs", "adam"])
+def test_the_minimum_is_found(optimizer: Optimizer) -> None:
+    step = last(optimize(start(), identity, distance, optimizer, 80))
+    assert (step.image() - TARGET).abs().max() < 0.02
+
+
+def test_lbfgs_takes_the_steps_of_torchs_lbfgs_from_the_second_on() -> None:
+    """Only the first step's length differs: ours is a largest change, torch's is min(1, 1/‖g‖₁)."""
+    torch.manual_seed(1)
+    matrix = torch.randn(6, 6, dtype=torch.float64)
+    matrix = matrix @ matrix.T + torch.eye(6, dtype=torch.float64)
+
+    def value(x: Tensor) -> Tensor:
+        return x @ matrix @ x / 2 + (x**4).sum() / 10
+
+    x0 = torch.randn(6, dtype=torch.float64)
+    theirs = x0.clone().requires_grad_()
+    gradient = torch.autograd.grad(value(theirs), theirs)[0]
+    first = float(gradient.abs().max() * min(1.0, 1 / gradient.abs().sum()))
+    torchs = torch.optim.LBFGS([theirs], lr=1, max_iter=1, history_size=4, tolerance_grad=0, tolerance_change=0)
+
+    def closure() -> Tensor:
+        torchs.zero_grad()
+        loss = value(theirs)
+        loss.backward()
+        return loss
+
+    ours, optimizer = x0.clone().requires_grad_(), LBFGS(4, first_step=first)
+    for _ in range(12):
+        torchs.step(closure)
+        optimizer.update([ours], torch.autograd.grad(value(ours), [ours]))
+        torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-11)
+
+
+def test_lbfgs_first_step_changes_no_number_by_more_than_it_says() -> None:
+    leaf = torch.zeros(5, requires_grad=True)
+    LBFGS(first_step=0.02).update([leaf], [torch.tensor([3.0, -1e6, 0.0, 1.0, 2.0])])
+    assert float(leaf.detach().abs().max()) == pytest.approx(0.02)
+
+
+def test_one_step_is_one_evaluation_and_terms_add_up() -> None:
+    calls = 0
+
+    def counted(image: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        nonlocal calls
+        calls += 1
+        return distance(image)
+
+    for step in optimize(start(), identity, counted, LBFGS(), 7):
+        assert step.evaluations == step.index == calls
+        assert sum(step.terms.values()) == pytest.approx(step.loss)
+        assert step.fraction == pytest.approx(step.index / 7)
+    assert calls == 7
+
+
+def test_no_gradient_mode_is_held_open_between_steps() -> None:
+    with torch.no_grad():
+        for _ in optimize(start(), identity, distance, LBFGS(), 2):
+            assert not torch.is_grad_enabled()
+    for _ in optimize(start(), identity, distance, LBFGS(), 2):
+        assert torch.is_grad_enabled()
+
+
+def test_a_picture_must_be_taken_before_the_next_step() -> None:
+    steps = optimize(start(), identity, distance, LBFGS(), 3)
+    first = next(steps)
+    first.image()
+    second = next(steps)
+    with pytest.raises(RuntimeError, match="before the next step"):
+        first.image()
+    second.image()
+
+
+def test_the_last_picture_outlives_the_loop() -> None:
+    step = last(optimize(start(), identity, distance, LBFGS(), 3))
+    assert step.image().shape == (1, 3, 8, 8)
+
+
+def test_pictures_are_clamped_copies() -> None:
+    leaves = [torch.full((1, 3, 8, 8), 1.5)]
+    step = next(optimize(leaves, identity, distance, LBFGS(first_step=1e-6), 1))
+    image = step.image()
+    assert image.max() == 1
+    image.zero_()
+    assert step.image().max() == 1
+
+
+def test_the_average_is_the_mean_of_a_short_run() -> None:
+    """Weights 1, 1/2, 1/3 until 1 - average: after three steps of 0.8 it is the plain mean of three iterates."""
+    leaves = start()
+    iterates = [leaves[0].detach().clone() for _ in optimize(leaves, identity, distance, Adam(0.01), 3)]
+    averaged = last(optimize(start(), identity, distance, Adam(0.01), 3, average=0.8)).image()
+    torch.testing.assert_close(averaged, torch.stack(iterates).mean(0))
+
+
+def test_a_loss_that_is_no_number_names_the_term_and_keeps_the_last_good_picture() -> None:
+    calls = 0
+
+    def breaks(image: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        nonlocal calls
+        calls += 1
+        good, _ = distance(image)
+        bad = good * (math.nan if calls == 3 else 1)
+        return good + bad, {"good": good, "bad": bad}
+
+    steps = optimize(start(), identity, breaks, LBFGS(), 9)
+    next(steps)
+    step = next(steps)
+    before = step.image()
+    with pytest.raises(DivergedError, match=r"step 3 of 9 \(bad\)"):
+        next(steps)
+    torch.testing.assert_close(step.image(), before)
+    assert torch.isfinite(step.image()).all()
+
+
+def test_closing_is_cancelling() -> None:
+    steps = optimize(start(), identity, distance, LBFGS(), 100)
+    next(steps)
+    steps.close()
+    assert list(steps) == []
+
+
+def test_no_steps_is_an_error_that_says_so() -> None:
+    with pytest.raises(SettingsError, match="at least one step"):
+        last(iter([]))
+
+
+# Coarse to fine
+
+
+def test_rungs_halve_the_size() -> None:
+    assert rungs((384, 512), (60, 40, 20), 64) == [
+        Scale((96, 128), 60),
+        Scale((192, 256), 40),
+        Scale((384, 512), 20),
+    ]
+
+
+def test_rungs_never_go_below_the_smallest_side_but_always_end_at_the_size() -> None:
+    assert rungs((96, 128), (60, 40, 20), 64) == [Scale((48, 64), 40), Scale((96, 128), 20)]
+    assert rungs((20, 30), (60, 40, 20), 64) == [Scale((20, 30), 20)]
+
+
+def bowl(size: tuple[int, int]):  # type: ignore[no-untyped-def]
+    ramp = torch.linspace(0.1, 0.9, size[1]).expand(1, 3, *size)
+
+    def score(image: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        loss = (image - ramp).square().mean()
+        return loss, {"bowl": loss}
+
+    return score
+
+
+@pytest.mark.parametrize("optimizer", [LBFGS(), Adam(0.05)], ids=["lbfgs", "adam"])
+def test_a_pyramid_ends_at_the_full_size_and_counts_through(optimizer: Optimizer) -> None:
+    scales = [Scale((4, 6), 30), Scale((8, 12), 20), Scale((16, 24), 10)]
+    steps = list(pyramid(torch.full((1, 3, 4, 6), 0.5), scales, bowl, optimizer))
+    assert [s.index for s in steps] == list(range(1, 61))
+    assert {s.total for s in steps} == {60}
+    assert [s.evaluations for s in steps] == list(range(1, 61))
+    assert all(a.fraction < b.fraction and a.seconds <= b.seconds for a, b in pairwise(steps))
+    # The work is counted in pixels: the first scale is 30 steps of a sixteenth of the last one's area.
+    assert steps[29].fraction == pytest.approx(30 / 16 / (30 / 16 + 20 / 4 + 10))
+    assert steps[-1].fraction == pytest.approx(1)
+    assert steps[-1].image().shape == (1, 3, 16, 24)
+    torch.testing.assert_close(steps[-1].image(), torch.linspace(0.1, 0.9, 24).expand(1, 3, 16, 24), atol=0.04, rtol=0)
+
+
+def test_lbfgs_memory_carried_to_a_larger_picture_is_that_pictures_curvature() -> None:
+    """On a mean-square bowl one step with carried memory lands at the minimum, as it does without a change of size."""
+    optimizer = LBFGS()
+    small = list(pyramid(torch.full((1, 3, 8, 8), 0.5), [Scale((8, 8), 4)], bowl, optimizer))
+    assert small[-1].loss < 1e-9
+    optimizer.resample(lambda t: upsample(t, (16, 16)), 4.0)
+    leaf = torch.full((1, 3, 16, 16), 0.3, requires_grad=True)
+    loss, _ = bowl((16, 16))(leaf)
+    optimizer.update([leaf], torch.autograd.grad(loss, [leaf]))
+    after, _ = bowl((16, 16))(leaf)
+    assert after < 1e-3 * loss
+
+
+def test_adams_moments_are_carried() -> None:
+    adam = Adam(0.01)
+    leaf = torch.zeros(1, 1, 2, 2, requires_grad=True)
+    adam.update([leaf], [torch.ones(1, 1, 2, 2)])
+    adam.resample(lambda t: upsample(t, (4, 4)), 4.0)
+    large = torch.full((1, 1, 4, 4), 0.5, requires_grad=True)
+    adam.update([large], [torch.full((1, 1, 4, 4), 0.25)])
+    # The same gradient again, in the larger picture's units: a full step of the learning rate, as the second would be.
+    torch.testing.assert_close(large.detach(), torch.full((1, 1, 4, 4), 0.49))

@@ -1,0 +1,246 @@
+"""Stylizing from Python: targets, scales, colours, tiles, and a loop on a narrow network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vggapps.errors import OutOfMemoryError, PictureError, SettingsError
+from vggapps.image import Picture, save_picture
+from vggapps.losses.content import ContentLoss
+from vggapps.losses.moments import moments
+from vggapps.losses.style import StyleLoss
+from vggapps.optimize.step import last
+from vggapps.stylize import memory
+from vggapps.stylize.color import match_colors
+from vggapps.stylize.memory import plan_memory
+from vggapps.stylize.score import Objective, whole
+from vggapps.stylize.settings import StylizeSettings
+from vggapps.stylize.tiling import Tiling, tiled, tiles
+from vggapps.stylize.transfer import painted, split_steps, stylize
+from vggapps.vgg.network import VGG, initialize
+from vggapps.vgg.plan import PLANS
+
+STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+
+
+@pytest.fixture(scope="module")
+def narrow() -> VGG:
+    """VGG-19's depth and strides at an eighth of its width."""
+    plan = PLANS["vgg19"]
+    thin = replace(plan, name="thin19", blocks=tuple(tuple(c // 8 for c in block) for block in plan.blocks))
+    return initialize(VGG(thin, head="none", padding="replicate")).freeze()
+
+
+def noise(seed: int, height: int, width: int) -> Tensor:
+    """A picture with structure at several sizes."""
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.zeros(1, 3, height, width)
+    for cells in (2, 8, 32):
+        grid = torch.rand(1, 3, cells, cells, generator=generator)
+        image += torch.nn.functional.interpolate(grid, (height, width), mode="bilinear") / 3
+    return image
+
+
+def run(vgg: VGG, **settings: object) -> Tensor:
+    steps = stylize(noise(1, 64, 96), noise(2, 80, 80), vgg=vgg, size=96, steps=24, dtype="float32", **settings)
+    return last(steps).image()
+
+
+# The objective
+
+
+def objective(vgg: VGG, content: Tensor, style: Tensor) -> Objective:
+    with torch.no_grad():
+        target = {name: moments(f) for name, f in vgg.features(style, STYLE).items()}
+        return Objective(StyleLoss(target), ContentLoss(vgg.features(content, ["relu3_1", "relu4_2"])), 1.0, 0.5, 3.0)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (333, 250), (161, 500)])
+@pytest.mark.parametrize("padding", ["zeros", "replicate"])
+def test_tiles_give_the_whole_pictures_loss_and_gradient(size: tuple[int, int], padding: str) -> None:
+    thin = replace(PLANS["vgg19"], blocks=((4, 4), (4, 4), (8,) * 4, (8,) * 4, (8,) * 4))
+    vgg = initialize(VGG(thin, head="none", padding=padding)).double().freeze()  # type: ignore[arg-type]
+    image = noise(3, *size).double().requires_grad_()
+    parts = objective(vgg, noise(1, *size).double(), noise(2, 120, 140).double())
+    one, terms = whole(vgg, parts)(image)
+    many, tiled_terms = tiled(vgg, parts, 96)(image)
+    assert float(many.detach()) == pytest.approx(float(one.detach()), rel=1e-6)
+    assert terms.keys() == tiled_terms.keys()
+    expected, found = (torch.autograd.grad(loss, image)[0] for loss in (one, many))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
+
+
+def test_tiles_cover_every_pixel_once() -> None:
+    for size in [(16, 16), (500, 700), (1000, 16), (2047, 1365)]:
+        count = torch.zeros(size)
+        for tile in tiles(size, 256, 80):
+            count[tile.core] += 1
+        assert (count == 1).all()
+
+
+def test_gathered_features_are_the_whole_pictures(narrow: VGG) -> None:
+    image = noise(3, 300, 200)
+    gathered = Tiling(narrow, ["relu2_1", "relu4_2"], 96).gather(image)
+    for name, f in narrow.features(image, ["relu2_1", "relu4_2"]).items():
+        torch.testing.assert_close(gathered[name], f, rtol=1e-4, atol=1e-5)
+
+
+# Colours
+
+
+def test_matched_colors_have_the_references_mean_and_covariance() -> None:
+    a, b = noise(1, 40, 60), 0.2 + 0.5 * noise(2, 30, 30)
+    found, wanted = (t[0].flatten(1).double().numpy() for t in (match_colors(a, b), b))
+    np.testing.assert_allclose(found.mean(1), wanted.mean(1), atol=1e-5)
+    np.testing.assert_allclose(np.cov(found, bias=True), np.cov(wanted, bias=True), atol=3e-5)
+
+
+def test_colors_matched_to_themselves_stay() -> None:
+    a = noise(1, 40, 60)
+    torch.testing.assert_close(match_colors(a, a), a, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.5, 1.0])
+def test_flat_pictures_have_colors_too(level: float) -> None:
+    flat = torch.full((1, 3, 8, 8), level)
+    assert torch.isfinite(match_colors(flat, noise(1, 8, 8))).all()
+    torch.testing.assert_close(match_colors(noise(1, 8, 8), flat).mean(), torch.tensor(level), atol=1e-4, rtol=0)
+
+
+# The run
+
+
+def test_style_comes_and_content_stays_as_strength_says(narrow: VGG) -> None:
+    content, style = noise(1, 64, 96), noise(2, 80, 80)
+    parts = objective(narrow, content, style)
+
+    def distances(image: Tensor) -> tuple[float, float]:
+        features = narrow.features(image, parts.layers)
+        return (
+            float(parts.style({n: moments(features[n]) for n in STYLE})),
+            float(parts.content(features)),
+        )
+
+    photo_style, _ = distances(content)
+    weak, strong = (distances(run(narrow, strength=s)) for s in (0.2, 0.9))
+    assert strong[0] < weak[0] < photo_style
+    assert weak[1] < strong[1]
+
+
+def test_strength_zero_is_the_photo(narrow: VGG) -> None:
+    assert (run(narrow, strength=0.0) - noise(1, 64, 96)).abs().mean() < 0.02
+
+
+def test_the_same_seed_gives_the_same_picture_and_another_seed_another(narrow: VGG) -> None:
+    one, same, other = (run(narrow, init="noise", seed=s) for s in (1, 1, 2))
+    assert torch.equal(one, same)
+    assert (one - other).abs().mean() > 0.01
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("style_loss", ["mean-covariance", "gram", "mean-std"])
+def test_every_optimizer_lowers_every_style_loss(narrow: VGG, optimizer: str, style_loss: str) -> None:
+    steps = list(
+        stylize(
+            noise(1, 64, 96), noise(2, 80, 80), vgg=narrow, size=96, steps=30,
+            optimizer=optimizer, style_loss=style_loss, strength=1.0, init="noise",
+        )
+    )  # fmt: skip
+    first = next(s for s in steps if s.size == (64, 96))
+    assert steps[-1].terms["style"] < 0.9 * first.terms["style"] < steps[0].terms["style"]
+
+
+def test_weights_mean_the_same_at_any_size(narrow: VGG) -> None:
+    """The ratio of the terms at the start hardly moves between 64 and 128 px."""
+    ratios = []
+    for size in (64, 128):
+        step = next(stylize(noise(1, 96, 128), noise(2, 128, 128), vgg=narrow, size=size, steps=1, strength=0.5))
+        ratios.append(step.terms["style"])
+    assert ratios[0] == pytest.approx(ratios[1], rel=0.3)
+
+
+def test_a_mixture_lies_between_its_styles(narrow: VGG) -> None:
+    content, a, b = noise(1, 64, 96), 0.3 * noise(2, 80, 80), 0.3 * noise(3, 80, 80) + 0.7
+    results = [
+        last(stylize(content, styles, vgg=narrow, size=96, steps=24)).image().mean()
+        for styles in ([(a, 1.0)], [(a, 1.0), (b, 1.0)], [b])
+    ]
+    assert results[0] + 0.1 < results[1] < results[2] - 0.1
+
+
+def test_content_colors_are_kept(narrow: VGG) -> None:
+    content, style = noise(1, 64, 96) * torch.tensor([1.0, 0.3, 0.2]).view(3, 1, 1), noise(2, 80, 80)
+    kept = last(stylize(content, style, vgg=narrow, size=96, steps=24, colors="content")).image()
+    taken = last(stylize(content, style, vgg=narrow, size=96, steps=24, colors="style")).image()
+    means = [t.mean((0, 2, 3)) for t in (content, kept, taken)]
+    assert (means[1] - means[0]).abs().max() < 0.1 < (means[2] - means[0]).abs().max()
+
+
+def test_the_result_has_the_size_asked_for_and_carries_the_photos_transparency(narrow: VGG) -> None:
+    alpha = torch.zeros(1, 1, 40, 60)
+    alpha[..., :30] = 1
+    photo = Picture(noise(1, 40, 60), alpha, "cut-out")
+    result = painted(last(stylize(photo, noise(2, 50, 50), vgg=narrow, size=96, steps=3)), photo)
+    assert result.size == (64, 96)
+    assert result.alpha is not None
+    assert float(result.alpha[..., :40].mean()) == pytest.approx(1, abs=0.02)
+    assert float(result.alpha[..., 56:].mean()) == pytest.approx(0, abs=0.02)
+
+
+def test_tiled_and_whole_runs_look_the_same(narrow: VGG, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = run(narrow)
+    monkeypatch.setattr(memory, "TILE", 32)
+    monkeypatch.setattr(memory, "free_memory", lambda _device: 2_000_000)
+    assert plan_memory((64, 96), 16, torch.float32, torch.device("cpu")).tile == 32
+    monkeypatch.setattr("vggapps.stylize.transfer.plan_memory", lambda *_: memory.Plan(32, 0, 1))
+    many = run(narrow)
+    assert (one - many).abs().mean() < 0.01
+
+
+def test_steps_are_split_from_coarse_to_fine() -> None:
+    assert split_steps(120, 512) == [60, 40, 20]
+    assert split_steps(120, 1024) == [60, 40, 20, 10]
+    assert min(split_steps(1, 4096)) == 1
+
+
+# What is refused, at the call and not at the first step
+
+
+def test_bad_arguments_fail_at_the_call(narrow: VGG, tmp_path: Path) -> None:
+    good = noise(1, 64, 64)
+    with pytest.raises(SettingsError, match="did you mean 'relu4_1'"):
+        stylize(good, good, vgg=narrow, style_layers=("relu41",))
+    with pytest.raises(SettingsError, match="1 x 3 x H x W"):
+        stylize(good[0], good, vgg=narrow)
+    with pytest.raises(SettingsError, match="weights must be positive"):
+        stylize(good, [(good, 0.0)], vgg=narrow)
+    with pytest.raises(SettingsError, match="--strength is 2"):
+        stylize(good, good, vgg=narrow, strength=2)
+    with pytest.raises(PictureError, match="no-such"):
+        stylize(tmp_path / "no-such.jpg", good, vgg=narrow)
+    with pytest.raises(PictureError, match="no-start"):
+        stylize(good, good, vgg=narrow, init=str(tmp_path / "no-start.jpg"))
+
+
+def test_more_memory_than_there_is_is_refused_with_a_size_that_fits(
+    narrow: VGG, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "free_memory", lambda _device: 300_000_000)
+    with pytest.raises(OutOfMemoryError, match=r"--size \d+"):
+        stylize(noise(1, 64, 64), noise(2, 64, 64), vgg=narrow, size=4096)
+
+
+def test_files_pictures_and_tensors_are_the_same_to_it(narrow: VGG, tmp_path: Path) -> None:
+    content, style = (noise(s, 48, 64).mul(255).round().div(255) for s in (1, 2))
+    save_picture(content, tmp_path / "a.png")
+    save_picture(style, tmp_path / "b.png")
+    settings = StylizeSettings(size=64, steps=3)
+    from_files = last(stylize(tmp_path / "a.png", str(tmp_path / "b.png"), settings, vgg=narrow)).image()
+    from_tensors = last(stylize(content, [(Picture(style, None, "b"), 2.0)], settings, vgg=narrow)).image()
+    torch.testing.assert_close(from_files, from_tensors, atol=1e-4, rtol=0)
