@@ -33,9 +33,9 @@ ROOMS = {
 }
 GROUND = set(ROOMS)
 MIDDLE = ("stylize", "visualize", "explain", "classify", "train")
-DOORS = ("cli", "web")
+DOORS = ("cli", "web", "__main__")
 ROOMS |= dict.fromkeys(MIDDLE, GROUND)
-ROOMS |= dict.fromkeys(DOORS, GROUND | set(MIDDLE))
+ROOMS |= dict.fromkeys(DOORS, GROUND | set(MIDDLE) | {"cli"})
 
 
 def python_files(*folders: str) -> list[Path]:

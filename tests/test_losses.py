@@ -82,6 +82,13 @@ def test_no_nan_at_equality_or_without_features(name: str, target: str) -> None:
         assert float(loss.detach()) < 1e-3
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_flat_style_does_not_blow_a_layer_up(name: str) -> None:
+    """A target without any spread counts at most tenfold."""
+    flat = torch.ones(1, 6, 7, 5, dtype=torch.float64) * 1e-6
+    assert float(STYLE_DISTANCES[name](moments(features(1)), moments(flat))) < 10.01
+
+
 def test_a_style_loss_is_the_mean_of_its_layers() -> None:
     target = {"a": moments(features(1)), "b": moments(features(2))}
     found = {"a": moments(features(3)), "b": moments(features(4))}

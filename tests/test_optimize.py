@@ -172,9 +172,13 @@ def test_rungs_halve_the_size() -> None:
     ]
 
 
-def test_rungs_never_go_below_the_smallest_side_but_always_end_at_the_size() -> None:
-    assert rungs((96, 128), (60, 40, 20), 64) == [Scale((48, 64), 40), Scale((96, 128), 20)]
-    assert rungs((20, 30), (60, 40, 20), 64) == [Scale((20, 30), 20)]
+def test_rungs_never_go_below_the_smallest_side_and_lose_no_step() -> None:
+    assert rungs((96, 128), (60, 40, 20), 64) == [Scale((48, 64), 100), Scale((96, 128), 20)]
+    assert rungs((20, 30), (60, 40, 20), 64) == [Scale((20, 30), 120)]
+
+
+def test_rungs_without_steps_are_left_out() -> None:
+    assert rungs((384, 512), (0, 1, 1), 64) == [Scale((192, 256), 1), Scale((384, 512), 1)]
 
 
 def bowl(size: tuple[int, int]):  # type: ignore[no-untyped-def]

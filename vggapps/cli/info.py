@@ -26,18 +26,21 @@ def info(as_json: Json = False) -> None:
     if as_json:
         typer.echo(json.dumps(facts))
         return
-    for name, version in facts["versions"].items():
-        _line(name, version or "not installed")
-    for problem in facts["problems"]:
-        _line("problem", problem)
+    lines = [(name, version or "not installed") for name, version in facts["versions"].items()]
+    lines += [("problem", problem) for problem in facts["problems"]]
     for device in facts["devices"]:
         size = f", {_gib(device['bytes'])}" if device["bytes"] else ""
         native = "bfloat16 is native" if device["native_bfloat16"] else "bfloat16 is not native"
-        _line(device["device"], f"{device['name']}{size}, {native}: --dtype auto is {device['auto']}")
-    _line("threads", f"{facts['memory']['threads']} of {facts['memory']['processors']} processors")
-    _line("memory", f"{_gib(facts['memory']['free'])} free of {_gib(facts['memory']['total'])}")
-    _line("weights in", facts["weights_folder"])
-    _line("weights here", ", ".join(facts["weights"]) or "none (vggapps weights list shows what there is)")
+        lines += [(device["device"], f"{device['name']}{size}, {native}: --dtype auto is {device['auto']}")]
+    here = facts["memory"]
+    lines += [
+        ("threads", f"{here['threads']} of {here['processors']} processors"),
+        ("memory", f"{_gib(here['free'])} free of {_gib(here['total'])}"),
+        ("weights in", facts["weights_folder"]),
+        ("weights here", ", ".join(facts["weights"]) or "none (vggapps weights list shows what there is)"),
+    ]
+    for name, value in lines:
+        typer.echo(f"{name + ':':<14}{value}")
 
 
 def versions() -> dict[str, str | None]:
@@ -58,8 +61,7 @@ def problems() -> list[str]:
     except ImportError:
         return ["torchvision can't be imported: pip install torchvision"]
     except RuntimeError:  # operator torchvision::nms does not exist
-        found = versions()
-        pair = f"torchvision {found['torchvision']} does not fit torch {found['torch']}"
+        pair = "torchvision {torchvision} does not fit torch {torch}".format_map(versions())
         return [f"{pair}: install a matching pair"]
     return []
 
@@ -95,12 +97,8 @@ def memory() -> dict[str, int | None]:
     import torch
 
     state = psutil.virtual_memory()
-    return {
-        "free": state.available,
-        "total": state.total,
-        "threads": torch.get_num_threads(),
-        "processors": os.cpu_count(),
-    }
+    threads = {"threads": torch.get_num_threads(), "processors": os.cpu_count()}
+    return {"free": state.available, "total": state.total, **threads}
 
 
 def weights() -> dict[str, Any]:
@@ -114,16 +112,10 @@ def weights() -> dict[str, Any]:
 
 def _processor() -> str:
     """The processor's name as its maker has it; Linux keeps it where platform does not look."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
-
-
-def _line(name: str, value: str) -> None:
-    typer.echo(f"{name + ':':<14}{value}")
 
 
 def _gib(count: int) -> str:

@@ -21,14 +21,18 @@ from vggapps.losses.moments import Moments
 
 StyleDistance = Callable[[Moments, Moments], Float[Tensor, " n"]]
 
-# Keeps the root's gradient finite at equality, and a distance finite where the target has no features at all.
+# Keeps the root's gradient finite at equality, and a distance finite where neither picture has features.
 _TINY = 1e-9
+# A style that is nearly flat at some layer would make that layer's relative distance huge, and all others nothing: a
+# target's norm counts as at least this part of the picture's own.
+_FLOOR = 0.1
 
 
 def _relative(x: Tensor, target: Tensor) -> Float[Tensor, " n"]:
     """Frobenius distance over the target's norm, one number a picture."""
-    squared = (x - target).square().flatten(1).sum(1) / (target.square().flatten(1).sum(1) + _TINY)
-    return (squared + _TINY).sqrt()
+    own, wanted = (t.square().flatten(1).sum(1) for t in (x.detach(), target))
+    scale = torch.maximum(wanted, _FLOOR**2 * own) + _TINY
+    return ((x - target).square().flatten(1).sum(1) / scale + _TINY).sqrt()
 
 
 def gram(x: Moments, target: Moments) -> Float[Tensor, " n"]:

@@ -29,19 +29,21 @@ class Scale:
 
 
 def rungs(size: tuple[int, int], steps: Sequence[int], smallest: int) -> list[Scale]:
-    """Halve the size once for each earlier entry of ``steps``, but never below ``smallest`` on the longer side.
+    """Halve the size once for each earlier entry of ``steps``.
 
     >>> rungs((384, 512), (60, 40, 20), smallest=64)
     [Scale(size=(96, 128), steps=60), Scale(size=(192, 256), steps=40), Scale(size=(384, 512), steps=20)]
 
-    The steps of rungs that would be too small are taken on the smallest one.
+    The steps of rungs that would be smaller than ``smallest`` on the longer side are taken on the next one.
     """
     scales: list[Scale] = []
+    waiting = 0
     for halvings, count in zip(reversed(range(len(steps))), steps, strict=True):
         height, width = (max(1, round(side / 2**halvings)) for side in size)
-        if halvings and max(height, width) < smallest:
-            continue
-        scales.append(Scale((height, width), count))
+        waiting += count
+        if waiting and (max(height, width) >= smallest or not halvings):
+            scales.append(Scale((height, width), waiting))
+            waiting = 0
     return scales
 
 

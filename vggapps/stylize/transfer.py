@@ -108,15 +108,20 @@ def painted(step: Step, content: Picture) -> Picture:
 
 
 def split_steps(steps: int, longer_side: int) -> list[int]:
-    """How many steps at each scale, coarse to fine: a half, a third, a sixth; sizes over 512 add scales of half as
-    many steps, for people wait four times as long for each of them.
+    """How many steps at each scale, coarse to fine; they add up to ``steps``, and at least one is at full size.
+
+    In proportion 6 : 4 : 2 up to 512 px; each doubling adds a scale with half the steps of the one before, which is
+    still twice its time.
 
     >>> split_steps(120, 512), split_steps(120, 2048)
-    ([60, 40, 20], [60, 40, 20, 10, 5])
+    ([60, 40, 20], [54, 36, 18, 9, 4])
     """
     doublings = max(0, math.ceil(math.log2(longer_side / 512)))
-    fine = [steps / 6 / 2**n for n in range(1, doublings + 1)]
-    return [max(1, round(n)) for n in (steps / 2, steps / 3, steps / 6, *fine)]
+    shares = [6.0, 4.0, 2.0, *(2 / 2**n for n in range(1, doublings + 1))]
+    counts = [round(steps * share / sum(shares)) for share in shares]
+    counts[-1] = max(1, counts[-1])
+    counts[0] = max(0, steps - sum(counts[1:]))
+    return counts
 
 
 def largest_size(size: int, memory: Plan) -> int:

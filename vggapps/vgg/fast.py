@@ -2,10 +2,10 @@
 
 Measured on two cores with AVX-512 bf16 instructions, forward and input gradient at 512 px
 (``benchmarks/features.py``): channels-last bfloat16 is about 2.3 times as fast as plain float32. For float32,
-channels-last is the best exact route that is worth its lines: it runs within a few percent of the processor's
-peak, oneDNN's blocked layout and ``torch.jit``'s freezing gain 2-6 %, and Winograd F(4×4, 3×3) written with
-``torch.bmm`` in chunks that fit the cache, 21 % and on wide layers only. oneDNN's reduced-precision switch
-changes nothing there.
+channels-last is the best exact route that is worth its lines. From conv1_2 on it runs at 180-220 GFLOP/s, where
+nothing ran faster than 230, so prepacked weights, oneDNN's blocked layout and ``torch.jit``'s freezing have
+little to win. Winograd F(4×4, 3×3), written with ``torch.bmm`` in chunks that fit the cache, wins on the widest
+layers only: at best 1.2 times for the whole network. oneDNN's reduced-precision switch changes nothing there.
 """
 
 from __future__ import annotations

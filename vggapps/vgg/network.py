@@ -127,6 +127,7 @@ class VGG(nn.Module):
         self.head: Head = head
         self.convention = convention
         self.frozen = False
+        self.weights_name = ""  # where the weights come from, set by whoever fills them in
         for layer in layers(self.plan, head, classes):
             self.add_module(layer.name, _module(layer, pooling, padding))
         self.layer_names = layer_names(self.plan, head)

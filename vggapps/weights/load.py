@@ -73,7 +73,7 @@ def load_vgg(
         if head == "gap" and contents.head != "gap":
             vgg = _randomize(vgg, init, seed)
         _fill(vgg, contents)
-    vgg.weights_name = weights_name  # type: ignore[assignment]
+    vgg.weights_name = weights_name
     return vgg.train() if trainable else vgg.freeze()
 
 

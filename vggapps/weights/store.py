@@ -89,7 +89,8 @@ def get(record: WeightsRecord, progress: Progress | None = None) -> Path:
         if is_offline():
             raise _by_hand(record, "damaged")
         size = f" ({human_size(record.size)})" if record.size else ""
-        log.info("downloading %s%s to %s", record.name, size, target.parent)
+        # A warning, for half a gigabyte on the network must never come unannounced.
+        log.warning("downloading %s%s to %s", record.name, size, target.parent)
         download(record.urls, target, sha256=record.sha256, size=record.size, progress=progress)
         _note_digest(target, sha256_of(target))
         return target
