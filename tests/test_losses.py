@@ -89,11 +89,13 @@ def test_a_flat_style_does_not_blow_a_layer_up(name: str) -> None:
     assert float(STYLE_DISTANCES[name](moments(features(1)), moments(flat))) < 10.01
 
 
-def test_a_style_loss_is_the_mean_of_its_layers() -> None:
+def test_a_style_loss_is_the_weighted_mean_of_its_layers() -> None:
     target = {"a": moments(features(1)), "b": moments(features(2))}
     found = {"a": moments(features(3)), "b": moments(features(4))}
     one = [float(StyleLoss({k: target[k]}, "gram")(found)) for k in target]
     assert float(StyleLoss(target, "gram")(found)) == pytest.approx(sum(one) / 2)
+    weighted = StyleLoss(target, "gram", {"a": 6.0, "b": 2.0})(found)
+    assert float(weighted) == pytest.approx(0.75 * one[0] + 0.25 * one[1])
 
 
 def test_a_wrong_style_loss_is_told_with_the_nearest() -> None:

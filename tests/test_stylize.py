@@ -219,7 +219,7 @@ def test_steps_are_split_from_coarse_to_fine_and_add_up() -> None:
 def test_bad_arguments_fail_at_the_call(narrow: VGG, tmp_path: Path) -> None:
     good = noise(1, 64, 64)
     with pytest.raises(SettingsError, match="did you mean 'relu4_1'"):
-        stylize(good, good, vgg=narrow, style_layers=("relu41",))
+        stylize(good, good, vgg=narrow, style_layers=("relu41:2",))
     with pytest.raises(SettingsError, match="1 x 3 x H x W"):
         stylize(good[0], good, vgg=narrow)
     with pytest.raises(SettingsError, match="weights must be positive"):

@@ -83,6 +83,7 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> SettingsError:
     there is no layer 'relu41' (did you mean 'relu4_1'? the choices are: relu3_1, relu4_1)
     """
     choices = list(choices)
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.6)
+    lower = {choice.lower(): choice for choice in choices}
+    near = [lower[n] for n in difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)]
     listed = f"the choices are: {', '.join(choices)}"
     return SettingsError(f"there is no {kind} '{word}'", f"did you mean '{near[0]}'? {listed}" if near else listed)

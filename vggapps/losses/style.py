@@ -63,19 +63,28 @@ STYLE_DISTANCES: dict[str, StyleDistance] = {
 
 
 class StyleLoss:
-    """A style distance bound to its target: the mean of the layers' distances.
+    """A style distance bound to its target: the weighted mean of the layers' distances.
 
     Args:
         target: moments by layer.
         distance: a name in ``STYLE_DISTANCES``.
+        weights: by layer, only their ratios count; equal by default.
     """
 
-    def __init__(self, target: Mapping[str, Moments], distance: str = "mean-covariance") -> None:
+    def __init__(
+        self,
+        target: Mapping[str, Moments],
+        distance: str = "mean-covariance",
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
         if distance not in STYLE_DISTANCES:
             raise unknown("style loss", distance, STYLE_DISTANCES)
         self.target = dict(target)
         self.distance = STYLE_DISTANCES[distance]
+        weights = weights or dict.fromkeys(target, 1.0)
+        self.weights = {name: weights[name] / sum(weights.values()) for name in target}
 
     def __call__(self, found: Mapping[str, Moments]) -> Float[Tensor, ""]:
         """The loss of a picture's moments by layer."""
-        return torch.stack([self.distance(found[name], m).mean() for name, m in self.target.items()]).mean()
+        layers = [weight * self.distance(found[n], self.target[n]).mean() for n, weight in self.weights.items()]
+        return torch.stack(layers).sum()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from vggapps.errors import SettingsError
 from vggapps.settings import check, setting
 
 StyleLossName = Literal["mean-covariance", "gram", "mean-std"]
@@ -57,3 +58,23 @@ class StylizeSettings:
 
     def __post_init__(self) -> None:
         check(self)
+        _ = self.style_layer_weights  # so that a weight which is no number is told now
+
+    @property
+    def style_layer_weights(self) -> dict[str, float]:
+        """``style_layers`` as layer and weight, 1 where none is given."""
+        weights = {}
+        for word in self.style_layers:
+            layer, _, weight = word.partition(":")
+            try:
+                weights[layer] = float(weight or 1)
+            except ValueError:
+                raise SettingsError(f"--style-layers has {word!r}", "write LAYER or LAYER:WEIGHT") from None
+        if not weights or min(weights.values()) < 0 or not sum(weights.values()) > 0:
+            raise SettingsError("--style-layers needs at least one layer and no negative weight", "relu1_1:2,relu3_1")
+        return weights
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """All layers that are looked at."""
+        return (*self.style_layer_weights, *self.content_layers)

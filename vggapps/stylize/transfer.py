@@ -7,7 +7,7 @@ Where this departs from the paper, and why:
 - every loss is relative to its target, so that no weight has to be guessed anew for another size or layer;
 - three or more scales, each twice the one before: large strokes form where a step costs a sixteenth;
 - the start is the photo with the style's colours, which saves the first dozens of steps;
-- the convolutions repeat the border instead of padding it with zeros, which the paper's network sees as a dark frame.
+- the first convolution repeats the border instead of padding it with zeros, which looks like a dark frame to it.
 """
 
 from __future__ import annotations
@@ -51,8 +51,10 @@ HISTORY = 8  # 20 gives the same pictures (docs/stylize.md) for two and a half t
 
 def load_backbone(settings: StylizeSettings) -> VGG:
     """The network that the settings ask for, where and how it runs fastest. Load it once for many pictures."""
-    vgg = load_vgg(settings.backbone, settings.weights, head="none", pooling=settings.pooling, padding="replicate")
-    vgg.check([*settings.style_layers, *settings.content_layers])
+    vgg = load_vgg(
+        settings.backbone, settings.weights, head="none", pooling=settings.pooling, padding="replicate-first"
+    )
+    vgg.check(settings.layers)
     return accelerate(vgg, settings.device, settings.dtype)
 
 
@@ -89,7 +91,7 @@ def stylize(
     scales = rungs((height, width), split_steps(settings.steps, max(height, width)), SMALLEST)
     start = _start(settings, photo, scales[0].size)
     vgg = load_backbone(settings) if vgg is None else vgg
-    vgg.check([*settings.style_layers, *settings.content_layers])
+    vgg.check(settings.layers)
     memory = plan_memory((height, width), 2 * HISTORY, vgg.conv1_1.weight.dtype, device)
     log.info("%d x %d px %s", width, height, memory)
     if memory.bytes > memory.free:
@@ -205,16 +207,16 @@ def _run(
             scaled.append((resize(painting, small), weight))
         return scaled
 
+    layers, style_weight, content_weight = settings.style_layer_weights, *weigh(settings)
+
     def score(size: tuple[int, int]) -> Score:
         target: dict[str, Moments] = {}
         for painting, weight in styles_at(size):
-            for name, m in Tiling(vgg, settings.style_layers, TILE).moments(painting).items():
+            for name, m in Tiling(vgg, layers, TILE).moments(painting).items():
                 target[name] = target[name] + m * weight if name in target else m * weight
+        style = StyleLoss(target, settings.style_loss, layers)
         content = ContentLoss(Tiling(vgg, settings.content_layers, TILE).gather(resize(photo, size)))
-        style_weight, content_weight = weigh(settings)
-        objective = Objective(
-            StyleLoss(target, settings.style_loss), content, style_weight, content_weight, TV * settings.tv_weight
-        )
+        objective = Objective(style, content, style_weight, content_weight, TV * settings.tv_weight)
         return whole(vgg, objective) if memory.tile is None else tiled(vgg, objective, memory.tile)
 
     if start is None:
@@ -226,8 +228,8 @@ def _run(
 
 
 # What `1` of each weight means, found by eye and by the measure of docs/stylize.md.
-CONTENT = 0.4
-TV = 0.0
+CONTENT = 0.3
+TV = 1.0
 AVERAGE = 0.0
 
 

@@ -16,10 +16,10 @@ from vggapps.vgg.normalize import IMAGENET, Convention
 from vggapps.vgg.plan import Head, Layer, Plan, get_plan, layer_names, layers
 
 Pooling = Literal["max", "average", "l2"]
-Padding = Literal["zeros", "replicate", "reflect"]
+Padding = Literal["zeros", "replicate", "reflect", "replicate-first"]
 Init = Literal["he", "glorot", "paper"]
 POOLINGS: tuple[Pooling, ...] = ("max", "average", "l2")
-PADDINGS: tuple[Padding, ...] = ("zeros", "replicate", "reflect")
+PADDINGS: tuple[Padding, ...] = ("zeros", "replicate", "reflect", "replicate-first")
 INITS: tuple[Init, ...] = ("he", "glorot", "paper")
 
 
@@ -73,6 +73,8 @@ class GlobalAverage(nn.Module):
 def _module(layer: Layer, pooling: Pooling, padding: Padding) -> nn.Module:
     match layer.kind:
         case "conv":
+            if padding == "replicate-first":
+                padding = "replicate" if layer.name == "conv1_1" else "zeros"
             return nn.Conv2d(layer.inputs, layer.channels, layer.kernel, padding=layer.padding, padding_mode=padding)
         case "linear":
             return nn.Linear(layer.inputs, layer.channels)
@@ -104,7 +106,9 @@ class VGG(nn.Module):
         head: ``fc``, ``conv`` (fully convolutional), ``gap`` or ``none``.
         classes: outputs of the head.
         pooling: ``max``, ``average`` or ``l2``.
-        padding: what the 3×3 convolutions see beyond the border: ``zeros``, ``replicate`` or ``reflect``.
+        padding: what the 3×3 convolutions see beyond the border: ``zeros``, ``replicate`` or ``reflect``;
+            ``replicate-first`` repeats the border of the picture only, which is enough against the dark frame that
+            zeros look like (crowsonkb/style-transfer-pytorch) and costs nothing.
         convention: what is done to a picture before the first convolution.
     """
 

@@ -39,7 +39,7 @@ def load_vgg(
         head: ``fc``, ``conv``, ``gap`` or ``none``; None takes what the weights carry (random: ``fc``).
             The linear layer of ``gap`` is new and random unless the file carries one.
         pooling: ``max``, ``average`` or ``l2``.
-        padding: ``zeros``, ``replicate`` or ``reflect``.
+        padding: ``zeros``, ``replicate``, ``reflect`` or ``replicate-first``.
         init: of whatever is random: ``he``, ``glorot`` or ``paper``.
         seed: of whatever is random; torch's own generator is neither used nor moved.
         trainable: with gradients and in training mode; else frozen.

