@@ -181,6 +181,10 @@ def test_rungs_without_steps_are_left_out() -> None:
     assert rungs((384, 512), (0, 1, 1), 64) == [Scale((192, 256), 1), Scale((384, 512), 1)]
 
 
+def flat(size: tuple[int, int]) -> Tensor:
+    return torch.full((1, 3, *size), 0.5)
+
+
 def bowl(size: tuple[int, int]):  # type: ignore[no-untyped-def]
     ramp = torch.linspace(0.1, 0.9, size[1]).expand(1, 3, *size)
 
@@ -194,7 +198,7 @@ def bowl(size: tuple[int, int]):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("optimizer", [LBFGS(), Adam(0.05)], ids=["lbfgs", "adam"])
 def test_a_pyramid_ends_at_the_full_size_and_counts_through(optimizer: Optimizer) -> None:
     scales = [Scale((4, 6), 30), Scale((8, 12), 20), Scale((16, 24), 10)]
-    steps = list(pyramid(torch.full((1, 3, 4, 6), 0.5), scales, bowl, optimizer))
+    steps = list(pyramid(flat, scales, bowl, optimizer))
     assert [s.index for s in steps] == list(range(1, 61))
     assert {s.total for s in steps} == {60}
     assert [s.evaluations for s in steps] == list(range(1, 61))
@@ -206,10 +210,24 @@ def test_a_pyramid_ends_at_the_full_size_and_counts_through(optimizer: Optimizer
     torch.testing.assert_close(steps[-1].image(), torch.linspace(0.1, 0.9, 24).expand(1, 3, 16, 24), atol=0.04, rtol=0)
 
 
+def test_detail_of_the_start_comes_in_where_a_scale_can_show_it() -> None:
+    """With nothing to do, the result is the start at full size, stripes of one pixel and all."""
+    full = (torch.arange(24) % 2).float().expand(1, 3, 16, 24)
+
+    def start(size: tuple[int, int]) -> Tensor:
+        return torch.nn.functional.adaptive_avg_pool2d(full, size)
+
+    def nothing(_size: tuple[int, int]):  # type: ignore[no-untyped-def]
+        return lambda image: (0 * image.sum(), {})
+
+    steps = pyramid(start, [Scale((4, 6), 2), Scale((8, 12), 2), Scale((16, 24), 2)], nothing, LBFGS())
+    torch.testing.assert_close(last(steps).image(), full, atol=1e-4, rtol=0)
+
+
 def test_lbfgs_memory_carried_to_a_larger_picture_is_that_pictures_curvature() -> None:
     """On a mean-square bowl one step with carried memory lands at the minimum, as it does without a change of size."""
     optimizer = LBFGS()
-    small = list(pyramid(torch.full((1, 3, 8, 8), 0.5), [Scale((8, 8), 4)], bowl, optimizer))
+    small = list(pyramid(flat, [Scale((8, 8), 4)], bowl, optimizer))
     assert small[-1].loss < 1e-9
     optimizer.resample(lambda t: upsample(t, (16, 16)), 4.0)
     leaf = torch.full((1, 3, 16, 16), 0.3, requires_grad=True)

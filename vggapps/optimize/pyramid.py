@@ -53,7 +53,7 @@ def upsample(image: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Te
 
 
 def pyramid(
-    start: Float[Tensor, "1 3 h w"],
+    start: Callable[[tuple[int, int]], Float[Tensor, "1 3 h w"]],
     scales: Sequence[Scale],
     score: Callable[[tuple[int, int]], Score],
     optimizer: Optimizer,
@@ -63,20 +63,25 @@ def pyramid(
     """Run :func:`~vggapps.optimize.engine.optimize` on each scale, starting from the scale before.
 
     Args:
-        start: the picture to begin with, at the first scale's size.
+        start: the picture to begin with, by size. What it shows at a finer scale and not yet at the coarser one is
+            added when the scale changes, so that no detail is lost to the coarse beginning.
         scales: from coarse to fine.
         score: gives the score for a (height, width); called when its scale begins, so only one is held at a time.
         optimizer: its memory is resampled with the picture.
         average: see ``optimize``.
     """
-    image, before = start, scales[0].size
+    before = scales[0].size
+    base = start(before)
+    image = base.clone()  # the engine changes it in place
     total, work = sum(s.steps for s in scales), sum(s.work for s in scales)
     steps, evaluations, seconds, done = 0, 0, 0.0, 0
     for scale in scales:
         if scale.size != before:
             area = scale.size[0] * scale.size[1] / (before[0] * before[1])
             optimizer.resample(partial(upsample, size=scale.size), area)
-            image, before = upsample(image, scale.size), scale.size
+            finer = start(scale.size)
+            image = upsample(image, scale.size) + finer - upsample(base, scale.size)
+            base, before = finer, scale.size
         step = None
         for step in optimize([image], _itself, score(scale.size), optimizer, scale.steps, average=average):
             yield replace(

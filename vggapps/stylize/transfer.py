@@ -16,6 +16,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -29,14 +30,14 @@ from vggapps.losses.moments import Moments
 from vggapps.losses.style import StyleLoss
 from vggapps.optimize.engine import Score
 from vggapps.optimize.optimizers import LBFGS, Adam, Optimizer
-from vggapps.optimize.pyramid import Scale, pyramid, rungs
+from vggapps.optimize.pyramid import pyramid, rungs
 from vggapps.optimize.step import Step
 from vggapps.stylize.color import match_colors
 from vggapps.stylize.memory import TILE, Plan, plan_memory
 from vggapps.stylize.score import Objective, whole
 from vggapps.stylize.settings import StylizeSettings
 from vggapps.stylize.tiling import Tiling, tiled
-from vggapps.vgg.fast import accelerate, pick_device
+from vggapps.vgg.fast import accelerate
 from vggapps.vgg.network import VGG
 from vggapps.weights.load import load_vgg
 
@@ -47,6 +48,12 @@ Style = Source | tuple[Source, float]
 
 SMALLEST = 64  # longer side of the coarsest scale, in pixels: four positions of relu5_1
 HISTORY = 8  # 20 gives the same pictures (docs/stylize.md) for two and a half times the memory
+
+
+# What `1` of each weight means, found by eye and by the measure of docs/stylize.md.
+CONTENT = 0.3
+TV = 1.0
+AVERAGE = 0.0
 
 
 def load_backbone(settings: StylizeSettings) -> VGG:
@@ -86,12 +93,13 @@ def stylize(
     settings = replace(settings or StylizeSettings(), **overrides)
     photo = _picture(content, settings.size)
     paintings = _weighted(styles)
-    device = pick_device(settings.device) if vgg is None else vgg.conv1_1.weight.device
-    height, width = photo.shape[2:]
-    scales = rungs((height, width), split_steps(settings.steps, max(height, width)), SMALLEST)
-    start = _start(settings, photo, scales[0].size)
+    if settings.colors == "content":
+        paintings = [(match_colors(painting, photo).clamp(0, 1), weight) for painting, weight in paintings]
+    start = _start(settings, photo, paintings)
     vgg = load_backbone(settings) if vgg is None else vgg
     vgg.check(settings.layers)
+    device = vgg.conv1_1.weight.device
+    height, width = photo.shape[2:]
     memory = plan_memory((height, width), 2 * HISTORY, vgg.conv1_1.weight.dtype, device)
     log.info("%d x %d px %s", width, height, memory)
     if memory.bytes > memory.free:
@@ -99,7 +107,11 @@ def stylize(
             f"{width} x {height} px takes about {memory.bytes / 1e9:.1f} GB and {memory.free / 1e9:.1f} GB are free",
             f"try --size {largest_size(settings.size, memory)}",
         )
-    return _run(vgg, photo.to(device), [(p.to(device), w) for p, w in paintings], start, scales, settings, memory)
+    scales = rungs((height, width), split_steps(settings.steps, max(height, width)), SMALLEST)
+    paintings = [(painting.to(device), weight) for painting, weight in paintings]
+    score = partial(_score, vgg, photo.to(device), paintings, settings, memory.tile)
+    optimizer: Optimizer = LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()
+    return pyramid(partial(resize, start.to(device)), scales, score, optimizer, average=AVERAGE)
 
 
 def painted(step: Step, content: Picture) -> Picture:
@@ -170,71 +182,47 @@ def _weighted(styles: Style | Sequence[Style]) -> list[tuple[Tensor, float]]:
     return [(_picture(source), weight / total) for source, weight in pairs]
 
 
-def _start(settings: StylizeSettings, photo: Tensor, size: tuple[int, int]) -> Tensor | None:
-    """What to start from, at the coarsest size; None: the photo in the style's colours."""
-    if settings.init == "content":
-        return None
+def _start(settings: StylizeSettings, photo: Tensor, paintings: list[tuple[Tensor, float]]) -> Tensor:
+    """What to start from; it is resized to each scale."""
     if settings.init == "noise":
-        generator = torch.Generator().manual_seed(settings.seed)
-        return torch.rand(1, 3, *size, generator=generator)
-    return resize(_picture(settings.init), size)
+        # As fine as the coarsest scale, so that no finer noise is added later.
+        grid = scaled(photo.shape[2], photo.shape[3], SMALLEST)
+        return torch.rand(1, 3, *grid, generator=torch.Generator().manual_seed(settings.seed))
+    if settings.init != "content":
+        return _picture(settings.init)
+    matched = torch.stack([weight * match_colors(photo, painting) for painting, weight in paintings]).sum(0)
+    # A weak style must not begin with all of its colours.
+    return torch.lerp(photo, matched, min(1.0, 2 * settings.strength))
 
 
-def _optimizer(settings: StylizeSettings) -> Optimizer:
-    return LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()
-
-
-def _run(
+def _score(
     vgg: VGG,
     photo: Tensor,
     paintings: list[tuple[Tensor, float]],
-    start: Tensor | None,
-    scales: list[Scale],
     settings: StylizeSettings,
-    memory: Plan,
-) -> Iterator[Step]:
-    if settings.colors == "content":
-        paintings = [(match_colors(p, photo).clamp(0, 1), weight) for p, weight in paintings]
-
-    def styles_at(size: tuple[int, int]) -> list[tuple[Tensor, float]]:
-        """The styles at the size at which they are seen: the same area as the picture, times ``style_size``."""
-        scaled = []
-        for painting, weight in paintings:
-            height, width = painting.shape[2:]
-            # A style is never enlarged: that would only teach the picture its blur.
-            factor = min(1.0, settings.style_size * math.sqrt(size[0] * size[1] / (height * width)))
-            small = (max(16, round(height * factor)), max(16, round(width * factor)))
-            scaled.append((resize(painting, small), weight))
-        return scaled
-
-    layers, style_weight, content_weight = settings.style_layer_weights, *weigh(settings)
-
-    def score(size: tuple[int, int]) -> Score:
-        target: dict[str, Moments] = {}
-        for painting, weight in styles_at(size):
-            for name, m in Tiling(vgg, layers, TILE).moments(painting).items():
-                target[name] = target[name] + m * weight if name in target else m * weight
-        style = StyleLoss(target, settings.style_loss, layers)
-        content = ContentLoss(Tiling(vgg, settings.content_layers, TILE).gather(resize(photo, size)))
-        objective = Objective(style, content, style_weight, content_weight, TV * settings.tv_weight)
-        return whole(vgg, objective) if memory.tile is None else tiled(vgg, objective, memory.tile)
-
-    if start is None:
-        small, styles = resize(photo, scales[0].size), styles_at(scales[0].size)
-        matched = torch.stack([weight * match_colors(small, s) for s, weight in styles]).sum(0)
-        # A weak style must not begin with all of its colours.
-        start = torch.lerp(small, matched, min(1.0, 2 * settings.strength))
-    yield from pyramid(start.to(photo), scales, score, _optimizer(settings), average=AVERAGE)
+    tile: int | None,
+    size: tuple[int, int],
+) -> Score:
+    """The losses of one scale, bound to their targets at that size."""
+    layers = settings.style_layer_weights
+    target: dict[str, Moments] = {}
+    for painting, weight in paintings:
+        # The style is seen with the area of the picture, times ``style_size``; it is never enlarged, that would only
+        # teach the picture its blur.
+        area = size[0] * size[1] / (painting.shape[2] * painting.shape[3])
+        factor = min(1.0, settings.style_size * math.sqrt(area))
+        seen = resize(
+            painting, (max(16, round(painting.shape[2] * factor)), max(16, round(painting.shape[3] * factor)))
+        )
+        for name, m in Tiling(vgg, layers, TILE).moments(seen).items():
+            target[name] = target[name] + m * weight if name in target else m * weight
+    style = StyleLoss(target, settings.style_loss, layers)
+    content = ContentLoss(Tiling(vgg, settings.content_layers, TILE).gather(resize(photo, size)))
+    objective = Objective(style, content, *weigh(settings))
+    return whole(vgg, objective) if tile is None else tiled(vgg, objective, tile)
 
 
-# What `1` of each weight means, found by eye and by the measure of docs/stylize.md.
-CONTENT = 0.3
-TV = 1.0
-AVERAGE = 0.0
-
-
-def weigh(settings: StylizeSettings) -> tuple[float, float]:
-    """Weights of the style and content losses. ``strength`` moves weight from one to the other, 0.5 leaves both."""
-    style = 2 * settings.strength * settings.style_weight
-    content = 2 * (1 - settings.strength) * CONTENT * settings.content_weight
-    return style, content
+def weigh(settings: StylizeSettings) -> tuple[float, float, float]:
+    """Weights of style, content and total variation; ``strength`` moves weight between them, 0.5 leaves all."""
+    more, less = 2 * settings.strength, 2 * (1 - settings.strength)
+    return more * settings.style_weight, less * CONTENT * settings.content_weight, more * TV * settings.tv_weight
