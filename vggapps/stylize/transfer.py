@@ -128,7 +128,7 @@ def split_steps(steps: int, longer_side: int) -> list[int]:
     still twice its time.
 
     >>> split_steps(120, 512), split_steps(120, 2048)
-    ([60, 40, 20], [54, 36, 18, 9, 4])
+    ([60, 40, 20], [53, 36, 18, 9, 4])
     """
     doublings = max(0, math.ceil(math.log2(longer_side / 512)))
     shares = [6.0, 4.0, 2.0, *(2 / 2**n for n in range(1, doublings + 1))]

@@ -17,6 +17,7 @@ def record(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor
     The hooks are removed when the block ends, also by an exception. What is recorded is a copy: an in-place
     ReLU, or a residual ``+=`` that no module shows, would else change it under our hands.
 
+    >>> import torch
     >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(inplace=True))
     >>> with record(net, ["0"]) as features:
     ...     _ = net(torch.zeros(1, 3, 8, 8))
