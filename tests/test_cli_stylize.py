@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tests.conftest import Ran
@@ -210,6 +211,24 @@ def test_a_signal_keeps_the_picture_so_far(here: Path, number: signal.Signals, c
     assert size("town_by_waves.png")[0] in (48, 96)
     assert not preview.exists()
     assert "Traceback" not in err
+
+
+def test_a_run_that_breaks_keeps_the_last_good_picture(here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    import vggapps.stylize.score as score
+
+    calls = 0
+
+    def rough(image: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return image.sum() * (float("nan") if calls == 3 else 0.0)
+
+    monkeypatch.setattr(score, "total_variation", rough)
+    ran = cli("stylize", "town.png", "waves.png", "--size", 32, "--steps", 9, "-o", "out.png", "-q")
+    assert ran.code == 1
+    assert "step 3 of 9 (tv)" in ran.err
+    assert "the picture after step 2 of 9 is kept" in ran.err
+    assert size("out.png") == (32, 24)
 
 
 def test_help_shows_every_setting_and_examples_that_parse(cli: Cli) -> None:

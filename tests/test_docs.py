@@ -26,7 +26,9 @@ def commands() -> list[str]:
 
 
 # What stands on the page of weights downloads them.
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "python") and p.stem != "weights"], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if blocks(p, "python") and p.stem != "weights"], ids=lambda p: p.name
+)
 def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one namespace, from top to bottom, beside the pictures that it names; small and short."""
     from vggapps.image import open_picture, save_picture

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from vggapps.cli.drain import drain
 from vggapps.cli.options import Json, Quiet, Verbose, with_settings
 from vggapps.cli.outputs import STREAM, expand, plan_outputs, read
-from vggapps.cli.progress import Stop, silence, stoppable, watched
+from vggapps.cli.progress import silence, stoppable
 from vggapps.errors import SettingsError, VggappsError
 from vggapps.stylize.settings import StylizeSettings
-
-if TYPE_CHECKING:
-    from vggapps.image import Picture
-    from vggapps.vgg.network import VGG
 
 HELP = """
 Paint a photo in the style of a painting.
@@ -76,7 +73,7 @@ def stylize(  # noqa: D103 - people see HELP
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    from vggapps.stylize.recipe import inputs_from, read_recipe, settings_from
+    from vggapps.stylize.recipe import inputs_from, read_recipe, recipe, settings_from
 
     silence(quiet)
     if recorded is not None:
@@ -94,15 +91,25 @@ def stylize(  # noqa: D103 - people see HELP
     targets = plan_outputs(photos, suffix, output, force=force, protected=[path for path, _ in weighted])
 
     from vggapps.image import open_picture
-    from vggapps.stylize.transfer import load_backbone
+    from vggapps.stylize.transfer import load_backbone, painted, stylize
 
     paintings = [(open_picture(path), weight) for path, weight in weighted]
-    easel = Easel(weighted, paintings, settings, load_backbone(settings), preview_every, quiet)
+    vgg = load_backbone(settings)
     failed = 0
     with stoppable() as stop:
         for photo, target in zip(photos, targets, strict=True):
             try:
-                made = easel.paint(photo, target, stop)
+                picture = open_picture(read(photo), name=Path(photo).name)
+                made = drain(
+                    stylize(picture, paintings, settings, vgg=vgg),
+                    target,
+                    stop,
+                    title=picture.name,
+                    picture_of=partial(painted, content=picture),
+                    recipe=recipe(settings, photo, weighted),
+                    preview_every=preview_every,
+                    quiet=quiet,
+                )
             except VggappsError as error:
                 if len(photos) == 1:
                     raise
@@ -127,50 +134,3 @@ def _weighted(word: str) -> tuple[str, float]:
         return path, float(weight)
     except ValueError:
         return word, 1.0
-
-
-@dataclass(frozen=True)
-class Easel:
-    """What stays the same from photo to photo."""
-
-    styles: list[tuple[str, float]]
-    paintings: list[tuple[Picture, float]]
-    settings: StylizeSettings
-    vgg: VGG
-    preview_every: int
-    quiet: bool
-
-    def paint(self, photo: str, target: str, stop: Stop) -> dict[str, Any]:
-        """Paint one photo into its file; what there is to say about it."""
-        from vggapps.image import encode_picture, open_picture, save_picture
-        from vggapps.stylize.recipe import recipe
-        from vggapps.stylize.transfer import painted, stylize
-
-        content = open_picture(read(photo), name=Path(photo).name)
-        preview = Path(target).with_suffix(".preview.png") if self.preview_every and target != STREAM else None
-        steps = stylize(content, self.paintings, self.settings, vgg=self.vgg)
-        step = None
-        for step in watched(steps, content.name, quiet=self.quiet):
-            if preview and step.index % self.preview_every == 0:
-                save_picture(painted(step, content), preview, overwrite=True)
-            if stop.code:
-                break
-        assert step is not None, "settings ask for at least one step"
-        picture, made = painted(step, content), recipe(self.settings, photo, self.styles)
-        if target == STREAM:
-            sys.stdout.buffer.write(encode_picture(picture, "png", settings=made))
-        else:
-            save_picture(picture, target, settings=made, overwrite=True)
-        if preview:
-            preview.unlink(missing_ok=True)
-        return {
-            "schema": 1,
-            "output": target,
-            "size": [picture.size[1], picture.size[0]],
-            "seconds": round(step.seconds, 2),
-            "steps": step.index,
-            "interrupted": bool(stop.code),
-            "loss": step.loss,
-            "terms": dict(step.terms),
-            **made,
-        }
