@@ -133,6 +133,48 @@ def parse(text: str) -> dict[str, object]:
     return found
 
 
+def judge_of(content: Path, style: Path, size: int) -> Judge:
+    return Judge(open_picture(content, longer_side=size).rgb, open_picture(style).rgb)
+
+
+def out_file(folder: Path | None, pair: str, who: str) -> Path | None:
+    return folder / f"{pair.replace(':', '_by_')}.{who}.png" if folder else None
+
+
+def compare_settings(pair: str, content: Path, style: Path, size: int, texts: list[str], out: Path | None) -> None:
+    """A line for each of our settings: seconds, style distance, content distance."""
+    judge = judge_of(content, style, size)
+    for text in texts:
+        settings = StylizeSettings(size=size, **parse(text))  # type: ignore[arg-type]
+        p = our_run(content, style, settings, judge, out_file(out, pair, text or "default"))[-1]
+        console.print(
+            f"{pair:44} {p.seconds:6.1f} s  {p.style:.4f}  {p.content:.3f}  {text or 'default'}", soft_wrap=True
+        )
+
+
+def against_pastiche(pair: str, content: Path, style: Path, size: int, steps: int, out: Path | None) -> None:
+    """Both curves, and when ours has passed pastiche's end."""
+    judge = judge_of(content, style, size)
+    ours = our_run(content, style, StylizeSettings(size=size), judge, out_file(out, pair, "vggapps"))
+    theirs = pastiche_run(content, style, size, steps, judge, out_file(out, pair, "pastiche"))
+    table = Table("", "steps", "seconds", "style", "content", title=pair)
+    photo = judge(open_picture(content, longer_side=size).rgb)
+    table.add_row("the photo itself", "", "", *(f"{d:.4f}" for d in photo))
+    for who, points in (("pastiche", theirs), ("vggapps", [*ours[3:-1:4], ours[-1]])):
+        for i, p in enumerate(points):
+            table.add_row("" if i else who, str(p.steps), f"{p.seconds:.1f}", f"{p.style:.4f}", f"{p.content:.3f}")
+    console.print(table)
+    end = theirs[-1]
+    better = next((p for p in ours if p.style < end.style and p.content <= end.content), None)
+    if better:
+        ratio = end.seconds / better.seconds
+        console.print(
+            f"vggapps is better in both after {better.seconds:.1f} s, {ratio:.0f} times less than {end.seconds:.0f} s"
+        )
+    else:
+        console.print("vggapps does not get better in both")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=Path, default=ASSETS)
@@ -144,40 +186,16 @@ def main() -> None:
     parser.add_argument("--settings", nargs="+", help="settings of ours to compare, each name=value,...")
     arguments = parser.parse_args()
     console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {pick_device()}, {arguments.size} px")
-    table = Table("pair", "who", "steps", "seconds", "style", "content")
-    for name, content, style in pairs_of(arguments.images, arguments.pairs):
-        if arguments.passes:
+    pairs = pairs_of(arguments.images, arguments.pairs)
+    if arguments.passes:
+        for _, content, style in pairs:
             passes(content, style)
-            continue
-        photo = open_picture(content, longer_side=arguments.size).rgb
-        judge = Judge(photo, open_picture(style).rgb)
-        table.add_section()
-        table.add_row(name, "the photo itself", "", "", *(f"{d:.4f}" for d in judge(photo)))
-
-        def out(who: str, name: str = name) -> Path | None:
-            return arguments.out / f"{name.replace(':', '_by_')}.{who}.png" if arguments.out else None
-
-        if arguments.settings:
-            for text in arguments.settings:
-                settings = StylizeSettings(size=arguments.size, **parse(text))  # type: ignore[arg-type]
-                p = our_run(content, style, settings, judge, out(text or "default"))[-1]
-                table.add_row(
-                    "", text or "default", str(p.steps), f"{p.seconds:.1f}", f"{p.style:.4f}", f"{p.content:.3f}"
-                )
-            continue
-        ours = our_run(content, style, StylizeSettings(size=arguments.size), judge, out("vggapps"))
-        theirs = pastiche_run(content, style, arguments.size, arguments.steps, judge, out("pastiche"))
-        for who, points in (("pastiche", theirs), ("vggapps", [*ours[3:-1:4], ours[-1]])):
-            for p in points:
-                table.add_row("", who, str(p.steps), f"{p.seconds:.1f}", f"{p.style:.4f}", f"{p.content:.3f}")
-                who = ""
-        end = theirs[-1]
-        better = next((p for p in ours if p.style < end.style and p.content <= end.content), None)
-        verdict = f"{better.seconds:.1f}" if better else "never"
-        ratio = f"{end.seconds / better.seconds:.0f} times less" if better else ""
-        table.add_row("", "vggapps is better in both after", "", verdict, ratio, "")
-    if table.row_count:
-        console.print(table)
+    elif arguments.settings:
+        for pair in pairs:
+            compare_settings(*pair, arguments.size, arguments.settings, arguments.out)
+    else:
+        for pair in pairs:
+            against_pastiche(*pair, arguments.size, arguments.steps, arguments.out)
 
 
 if __name__ == "__main__":

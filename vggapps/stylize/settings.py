@@ -32,9 +32,9 @@ class StylizeSettings:
     style_loss: StyleLossName = setting("mean-covariance", help="What of the style's features is matched.")
     content_layers: tuple[str, ...] = setting(("relu4_2",), metavar="LAYER,...", help="Where content is compared.")
     style_layers: tuple[str, ...] = setting(
-        ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1"),
-        metavar="LAYER,...",
-        help="Where style is matched.",
+        ("relu1_1:1.6", "relu2_1:1.3", "relu3_1:1", "relu4_1:0.7", "relu5_1:0.4"),
+        metavar="LAYER[:WEIGHT],...",
+        help="Where style is matched; of the weights only the ratios count.",
     )
     style_size: float = setting(
         1.0,
