@@ -31,6 +31,28 @@ def test_moments_are_the_slow_ones() -> None:
         torch.testing.assert_close(ours[0], torch.from_numpy(twin(f[0].numpy())))
 
 
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_the_moments_gradient_is_that_of_the_formula_twice_over(memory: torch.memory_format) -> None:
+    x = features(1, 3, 4, 3).to(memory_format=memory).requires_grad_()
+
+    def both(f: Tensor) -> tuple[Tensor, Tensor]:
+        m = moments(f)
+        return m.mean, m.second
+
+    assert torch.autograd.gradcheck(both, x)
+    assert torch.autograd.gradgradcheck(both, x)
+
+
+def test_the_gradient_of_bfloat16_features_is_the_float32_one_rounded() -> None:
+    x = features(1, 32, 32, 16).bfloat16()
+    gradients = []
+    for f in (x.clone(), x.float()):
+        m = moments(f.requires_grad_())
+        (g,) = torch.autograd.grad((m.second * torch.arange(16.0)).sum() + m.mean.sum(), f)
+        gradients.append(g.float())
+    assert (gradients[0] - gradients[1]).norm() < 0.01 * gradients[1].norm()
+
+
 def test_moments_of_tiles_weighted_by_area_are_those_of_the_whole() -> None:
     f = features(0, height=8)
     parts = moments(f[:, :, :3]) * (3 / 8) + moments(f[:, :, 3:]) * (5 / 8)

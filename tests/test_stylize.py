@@ -213,6 +213,17 @@ def test_steps_are_split_from_coarse_to_fine_and_add_up() -> None:
             assert counts[-1] >= 1
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_paints_what_the_cpu_paints(narrow: VGG) -> None:
+    on_cpu = run(narrow)
+    thin = VGG(narrow.plan, head="none", padding="replicate").freeze()
+    thin.load_state_dict(narrow.state_dict())
+    on_gpu = run(thin.to("cuda"))
+    assert on_gpu.device.type == "cpu"
+    assert (on_gpu - on_cpu).abs().mean() < 0.02
+
+
 # What is refused, at the call and not at the first step
 
 

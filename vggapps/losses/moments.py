@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -38,6 +39,30 @@ class Moments:
 
 def moments(features: Float[Tensor, "n c h w"]) -> Moments:
     """Moments over all positions, in float32 at least: sums of squares overflow or drown in half precision."""
-    rows = features.flatten(2)
-    rows = rows if rows.dtype.itemsize >= 4 else rows.float()
-    return Moments(rows.mean(2), rows @ rows.mT / rows.shape[2])
+    return Moments(*_Moments.apply(features))  # type: ignore[no-untyped-call]
+
+
+class _Moments(torch.autograd.Function):
+    """Mean and second moment with their gradient written out.
+
+    What autograd makes of ``rows @ rows.mT`` takes two products where the symmetric one needs a single one, keeps a
+    float32 copy of the features, and hands back a gradient in another memory layout than the convolutions'. Together
+    that was a third of the time of a stylizing step.
+    """
+
+    @staticmethod
+    def forward(ctx, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
+        ctx.save_for_backward(features)
+        rows = features.flatten(2).mT  # n × positions × c, contiguous where the features are channels-last
+        rows = rows if rows.dtype.itemsize >= 4 else rows.float()
+        return rows.mean(1), rows.mT @ rows / rows.shape[1]
+
+    @staticmethod
+    def backward(ctx, mean: Tensor, second: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+        (features,) = ctx.saved_tensors
+        # bfloat16 features get a bfloat16 gradient either way; float16 has not the range for one over all positions.
+        dtype = torch.float32 if features.dtype == torch.float16 else features.dtype
+        rows = features.flatten(2).mT.to(dtype)
+        both, mean = ((g / rows.shape[1]).to(dtype) for g in (second + second.mT, mean))
+        gradient = torch.baddbmm(mean.unsqueeze(1), rows, both)
+        return gradient.mT.reshape(features.shape).to(features.dtype)
