@@ -51,7 +51,7 @@ HISTORY = 8  # 20 gives the same pictures (docs/stylize.md) for two and a half t
 
 
 # What `1` of each weight means, found by eye and by the measure of docs/stylize.md.
-CONTENT = 0.2
+CONTENT = 0.3
 TV = 1.0
 AVERAGE = 0.5
 
