@@ -177,6 +177,10 @@ def test_rungs_never_go_below_the_smallest_side_and_lose_no_step() -> None:
     assert rungs((20, 30), (60, 40, 20), 64) == [Scale((20, 30), 120)]
 
 
+def test_rungs_of_a_panorama_stay_wide_enough() -> None:
+    assert rungs((40, 512), (60, 40, 20), 64, 16) == [Scale((20, 256), 100), Scale((40, 512), 20)]
+
+
 def test_rungs_without_steps_are_left_out() -> None:
     assert rungs((384, 512), (0, 1, 1), 64) == [Scale((192, 256), 1), Scale((384, 512), 1)]
 

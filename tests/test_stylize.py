@@ -183,6 +183,18 @@ def test_content_colors_are_kept(narrow: VGG) -> None:
     assert (means[1] - means[0]).abs().max() < 0.1 < (means[2] - means[0]).abs().max()
 
 
+@pytest.mark.parametrize("several", [list, tuple, iter])
+def test_styles_may_come_in_any_sequence(narrow: VGG, several: type) -> None:
+    pair = (noise(2, 64, 64), noise(3, 64, 64))
+    assert last(stylize(noise(1, 64, 64), several(pair), vgg=narrow, size=64, steps=1)).index == 1
+
+
+def test_panoramas_and_strips_can_be_painted(narrow: VGG) -> None:
+    for shape in ((20, 200), (200, 20)):
+        step = last(stylize(noise(1, *shape), noise(2, 64, 64), vgg=narrow, size=200, steps=6))
+        assert step.size == shape
+
+
 def test_the_result_has_the_size_asked_for_and_carries_the_photos_transparency(narrow: VGG) -> None:
     alpha = torch.zeros(1, 1, 40, 60)
     alpha[..., :30] = 1
@@ -235,6 +247,8 @@ def test_bad_arguments_fail_at_the_call(narrow: VGG, tmp_path: Path) -> None:
         stylize(good[0], good, vgg=narrow)
     with pytest.raises(SettingsError, match="weights must be positive"):
         stylize(good, [(good, 0.0)], vgg=narrow)
+    with pytest.raises(SettingsError, match=r"64 x 8 px is too narrow.*--size of at least 128"):
+        stylize(noise(1, 8, 64), good, vgg=narrow, size=64)
     with pytest.raises(SettingsError, match="--strength is 2"):
         stylize(good, good, vgg=narrow, strength=2)
     with pytest.raises(PictureError, match="no-such"):

@@ -28,20 +28,22 @@ class Scale:
         return self.steps * self.size[0] * self.size[1]
 
 
-def rungs(size: tuple[int, int], steps: Sequence[int], smallest: int) -> list[Scale]:
+def rungs(size: tuple[int, int], steps: Sequence[int], smallest: int, narrowest: int = 1) -> list[Scale]:
     """Halve the size once for each earlier entry of ``steps``.
 
     >>> rungs((384, 512), (60, 40, 20), smallest=64)
     [Scale(size=(96, 128), steps=60), Scale(size=(192, 256), steps=40), Scale(size=(384, 512), steps=20)]
 
-    The steps of rungs that would be smaller than ``smallest`` on the longer side are taken on the next one.
+    The steps of rungs that would be smaller than ``smallest`` on the longer or ``narrowest`` on the shorter side are
+    taken on the next one.
     """
     scales: list[Scale] = []
     waiting = 0
     for halvings, count in zip(reversed(range(len(steps))), steps, strict=True):
         height, width = (max(1, round(side / 2**halvings)) for side in size)
         waiting += count
-        if waiting and (max(height, width) >= smallest or not halvings):
+        large_enough = max(height, width) >= smallest and min(height, width) >= narrowest
+        if waiting and (large_enough or not halvings):
             scales.append(Scale((height, width), waiting))
             waiting = 0
     return scales

@@ -39,6 +39,7 @@ from vggapps.stylize.settings import StylizeSettings
 from vggapps.stylize.tiling import Tiling, tiled
 from vggapps.vgg.fast import accelerate
 from vggapps.vgg.network import VGG
+from vggapps.vgg.plan import layer_facts
 from vggapps.weights.load import load_vgg
 
 log = logging.getLogger(__name__)
@@ -100,6 +101,12 @@ def stylize(
     vgg.check(settings.layers)
     device = vgg.conv1_1.weight.device
     height, width = photo.shape[2:]
+    narrowest = max(facts.stride for facts in layer_facts(vgg.plan, head="none") if facts.name in settings.layers)
+    if min(height, width) < narrowest:
+        raise SettingsError(
+            f"{width} x {height} px is too narrow: the deepest layer looks at every {narrowest}th pixel",
+            f"use a --size of at least {math.ceil(narrowest * settings.size / min(height, width))}",
+        )
     memory = plan_memory((height, width), 2 * HISTORY, vgg.conv1_1.weight.dtype, device)
     log.info("%d x %d px %s", width, height, memory)
     if memory.bytes > memory.free:
@@ -107,7 +114,7 @@ def stylize(
             f"{width} x {height} px takes about {memory.bytes / 1e9:.1f} GB and {memory.free / 1e9:.1f} GB are free",
             f"try --size {largest_size(settings.size, memory)}",
         )
-    scales = rungs((height, width), split_steps(settings.steps, max(height, width)), SMALLEST)
+    scales = rungs((height, width), split_steps(settings.steps, max(height, width)), SMALLEST, narrowest)
     paintings = [(painting.to(device), weight) for painting, weight in paintings]
     score = partial(_score, vgg, photo.to(device), paintings, settings, memory.tile)
     optimizer: Optimizer = LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()
@@ -174,12 +181,17 @@ def scaled(height: int, width: int, longer_side: int) -> tuple[int, int]:
 
 
 def _weighted(styles: Style | Sequence[Style]) -> list[tuple[Tensor, float]]:
-    several = styles if isinstance(styles, list) else [styles]
-    pairs = [s if isinstance(s, tuple) else (s, 1.0) for s in several]
+    one = isinstance(styles, str | PathLike | Picture | Tensor) or _is_pair(styles)
+    several: Any = [styles] if one else styles
+    pairs = [s if _is_pair(s) else (s, 1.0) for s in several]
     total = sum(weight for _, weight in pairs)
     if not pairs or total <= 0 or any(weight < 0 for _, weight in pairs):
         raise SettingsError("the styles' weights must be positive", "style.jpg:0.7 other.jpg:0.3")
     return [(_picture(source), weight / total) for source, weight in pairs]
+
+
+def _is_pair(style: object) -> bool:
+    return isinstance(style, tuple) and len(style) == 2 and isinstance(style[1], int | float)
 
 
 def _start(settings: StylizeSettings, photo: Tensor, paintings: list[tuple[Tensor, float]]) -> Tensor:
