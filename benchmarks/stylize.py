@@ -155,10 +155,13 @@ def compare_settings(pair: str, content: Path, style: Path, size: int, texts: li
         )
 
 
-def against_pastiche(pair: str, content: Path, style: Path, size: int, steps: int, out: Path | None) -> None:
+def against_pastiche(
+    pair: str, content: Path, style: Path, settings: StylizeSettings, steps: int, out: Path | None
+) -> None:
     """Both curves, and when ours has passed pastiche's end."""
+    size = settings.size
     judge = judge_of(content, style, size)
-    ours = our_run(content, style, StylizeSettings(size=size), judge, out_file(out, pair, "vggapps"))
+    ours = our_run(content, style, settings, judge, out_file(out, pair, "vggapps"))
     theirs = pastiche_run(content, style, size, steps, judge, out_file(out, pair, "pastiche"))
     table = Table("", "steps", "seconds", "style", "content", title=pair)
     photo = judge(open_picture(content, longer_side=size).rgb)
@@ -185,6 +188,7 @@ def main() -> None:
     parser.add_argument("--pairs", nargs="+", default=["village:starry-hills", "cat:woodcut-waves"])
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--steps", type=int, default=150, help="pastiche's")
+    parser.add_argument("--ours", default="", help="settings of ours against pastiche, name=value,...")
     parser.add_argument("--out", type=Path, help="a folder for the results")
     parser.add_argument("--passes", action="store_true")
     parser.add_argument("--settings", nargs="+", help="settings of ours to compare, each name=value,...")
@@ -199,7 +203,8 @@ def main() -> None:
             compare_settings(*pair, arguments.size, arguments.settings, arguments.out)
     else:
         for pair in pairs:
-            against_pastiche(*pair, arguments.size, arguments.steps, arguments.out)
+            settings = StylizeSettings(size=arguments.size, **parse(arguments.ours))  # type: ignore[arg-type]
+            against_pastiche(*pair, settings, arguments.steps, arguments.out)
 
 
 if __name__ == "__main__":
