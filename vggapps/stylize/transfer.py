@@ -48,7 +48,7 @@ Source = str | PathLike[str] | Picture | Tensor
 Style = Source | tuple[Source, float]
 
 SMALLEST = 64  # longer side of the coarsest scale, in pixels: four positions of relu5_1
-HISTORY = 8  # 20 gives the same pictures (docs/stylize.md) for two and a half times the memory
+HISTORY = 8  # 20 gave the same pictures and distances, for two and a half times the memory
 
 
 # What `1` of each weight means, found by eye and by the measure of docs/stylize.md.
