@@ -24,7 +24,7 @@ class StylizeSettings:
         0.5, minimum=0, maximum=1, help="From 0, the photo, to 1, all style; the one knob for most people."
     )
     steps: int = setting(
-        120, minimum=1, maximum=100000, help="Steps over all scales: 60 for a draft, 400 for the patient."
+        120, minimum=1, maximum=100000, help="Steps over all scales: 60 for a draft; more than 120 buy little."
     )
     style_weight: float = setting(1.0, minimum=0, help="Weight of the style loss.")
     content_weight: float = setting(1.0, minimum=0, help="Weight of the content loss.")

@@ -92,33 +92,46 @@ def stylize(
         VggappsError: anything wrong with the arguments, before the first step is taken.
     """
     settings = replace(settings or StylizeSettings(), **overrides)
-    photo = _picture(content, settings.size)
-    paintings = _weighted(styles)
+    photo, paintings = _picture(content), _weighted(styles)
+    vgg = load_backbone(settings) if vgg is None else vgg
+    vgg.check(settings.layers)
+    height, width = scaled(photo.shape[2], photo.shape[3], settings.size)
+    narrowest = max(facts.stride for facts in layer_facts(vgg.plan, head="none") if facts.name in settings.layers)
+    memory = _check_size(height, width, narrowest, settings, vgg)
+    if settings.size > (longest := max(photo.shape[2:])):
+        log.warning(
+            "the photo is only %d px: it is enlarged to %d px, strokes will be finer than its details",
+            longest,
+            settings.size,
+        )
+    photo = resize(photo, (height, width))
     if settings.colors == "content":
         paintings = [(match_colors(painting, photo).clamp(0, 1), weight) for painting, weight in paintings]
     start = _start(settings, photo, paintings)
-    vgg = load_backbone(settings) if vgg is None else vgg
-    vgg.check(settings.layers)
+    scales = rungs((height, width), split_steps(settings.steps, max(height, width)), SMALLEST, narrowest)
     device = vgg.conv1_1.weight.device
-    height, width = photo.shape[2:]
-    narrowest = max(facts.stride for facts in layer_facts(vgg.plan, head="none") if facts.name in settings.layers)
+    paintings = [(painting.to(device), weight) for painting, weight in paintings]
+    score = partial(_score, vgg, photo.to(device), paintings, settings, memory.tile)
+    optimizer: Optimizer = LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()
+    return pyramid(partial(resize, start.to(device)), scales, score, optimizer, average=AVERAGE)
+
+
+def _check_size(height: int, width: int, narrowest: int, settings: StylizeSettings, vgg: VGG) -> Plan:
+    """How the run is done, or why it can't be: before anything of that size is made."""
     if min(height, width) < narrowest:
         raise SettingsError(
             f"{width} x {height} px is too narrow: the deepest layer looks at every {narrowest}th pixel",
             f"use a --size of at least {math.ceil(narrowest * settings.size / min(height, width))}",
         )
-    memory = plan_memory((height, width), 2 * HISTORY, vgg.conv1_1.weight.dtype, device)
+    weight = vgg.conv1_1.weight
+    memory = plan_memory((height, width), 2 * HISTORY, weight.dtype, weight.device)
     log.info("%d x %d px %s", width, height, memory)
     if memory.bytes > memory.free:
         raise OutOfMemoryError(
             f"{width} x {height} px takes about {memory.bytes / 1e9:.1f} GB and {memory.free / 1e9:.1f} GB are free",
             f"try --size {largest_size(settings.size, memory)}",
         )
-    scales = rungs((height, width), split_steps(settings.steps, max(height, width)), SMALLEST, narrowest)
-    paintings = [(painting.to(device), weight) for painting, weight in paintings]
-    score = partial(_score, vgg, photo.to(device), paintings, settings, memory.tile)
-    optimizer: Optimizer = LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()
-    return pyramid(partial(resize, start.to(device)), scales, score, optimizer, average=AVERAGE)
+    return memory
 
 
 def painted(step: Step, content: Picture) -> Picture:
@@ -150,7 +163,7 @@ def largest_size(size: int, memory: Plan) -> int:
     return max(32, int(size * math.sqrt(memory.free / memory.bytes)) // 32 * 32)
 
 
-def _picture(source: Source, longer_side: int | None = None) -> Tensor:
+def _picture(source: Source) -> Tensor:
     if isinstance(source, Tensor):
         if source.ndim != 4 or source.shape[:2] != (1, 3) or not source.is_floating_point():
             raise SettingsError(
@@ -163,15 +176,7 @@ def _picture(source: Source, longer_side: int | None = None) -> Tensor:
         for note in picture.notes:
             log.warning("%s: %s", picture.name, note)
         image = picture.rgb
-    if longer_side is None:
-        return image
-    if longer_side > (longest := max(image.shape[2:])):
-        log.warning(
-            "the photo is only %d px: it is enlarged to %d px, strokes will be finer than its details",
-            longest,
-            longer_side,
-        )
-    return resize(image, scaled(image.shape[2], image.shape[3], longer_side))
+    return image
 
 
 def scaled(height: int, width: int, longer_side: int) -> tuple[int, int]:
