@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
+from features import plain
 from neutral import Judge
 from rich.console import Console
 from rich.table import Table
@@ -86,20 +86,12 @@ def our_run(content: Path, style: Path, settings: StylizeSettings, judge: Judge,
 
 def plain_pass(size: int, rounds: int) -> float:
     """Seconds of one float32 forward and backward pass to relu5_1, written with ``conv2d``; the median."""
-    vgg = load_vgg("vgg19", head="none")
+    run = plain(load_vgg("vgg19", head="none"), torch.device("cpu"))
     times = []
     for _ in range(rounds):
         image = torch.rand(1, 3, size, size, requires_grad=True)
         start = time.perf_counter()
-        x = vgg.convention(image)
-        for name, module in vgg.named_children():
-            if name.startswith("conv"):
-                x = F.conv2d(x, module.weight, module.bias, padding=1)
-            else:
-                x = F.relu(x) if name.startswith("relu") else F.max_pool2d(x, 2)
-            if name == "relu5_1":
-                break
-        x.square().mean().backward()
+        run(image).square().mean().backward()
         times.append(time.perf_counter() - start)
     return statistics.median(times)
 

@@ -85,6 +85,7 @@ def test_a_picture_can_be_made_again_from_itself(here: Path, cli: Cli) -> None:
     cli("stylize", "town.png", "waves.png:2", *QUICK, "--strength", 0.7, "-o", "one.png")
     assert cli("stylize", "--settings", "one.png", "-o", "two.png").code == 0
     assert Path("one.png").read_bytes() == Path("two.png").read_bytes()
+    assert cli("stylize", "--settings", "one.png", "-o", "one.png", "--force").code == 2
     changed = cli("stylize", "--settings", "one.png", "--strength", 0.2, "--json", "-o", "three.png")
     assert json.loads(changed.out)["settings"]["strength"] == 0.2
     assert json.loads(changed.out)["settings"]["size"] == 32

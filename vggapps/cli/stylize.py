@@ -88,7 +88,8 @@ def stylize(  # noqa: D103 - people see HELP
     weighted = [_weighted(style) for style in styles]
     photos = expand(content)
     suffix = "_by_" + "_".join(Path(path).stem for path, _ in weighted)
-    targets = plan_outputs(photos, suffix, output, force=force, protected=[path for path, _ in weighted])
+    read_too = [*(path for path, _ in weighted), settings.init, *([recorded] if recorded else [])]
+    targets = plan_outputs(photos, suffix, output, force=force, protected=read_too)
 
     from vggapps.image import open_picture
     from vggapps.stylize.transfer import load_backbone, painted, stylize

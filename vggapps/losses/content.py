@@ -15,9 +15,11 @@ class ContentLoss:
     0 for the same features, 1 for a picture without any, at any size and layer; layers are averaged.
     """
 
-    def __init__(self, target: Mapping[str, Float[Tensor, "1 c h w"]]) -> None:
+    def __init__(
+        self, target: Mapping[str, Float[Tensor, "1 c h w"]], power: Mapping[str, Tensor] | None = None
+    ) -> None:
         self.target = dict(target)
-        self.power = {name: t.float().square().mean() + 1e-12 for name, t in target.items()}
+        self.power = power or {name: t.float().square().mean() + 1e-12 for name, t in target.items()}
 
     def __call__(
         self, found: Mapping[str, Float[Tensor, "1 c h w"]], shares: Mapping[str, float] | None = None
@@ -40,6 +42,4 @@ class ContentLoss:
         Args:
             place: rows and columns of each layer's map.
         """
-        tile = ContentLoss({name: t[:, :, *place[name]] for name, t in self.target.items()})
-        tile.power = self.power
-        return tile
+        return ContentLoss({name: t[:, :, *place[name]] for name, t in self.target.items()}, self.power)

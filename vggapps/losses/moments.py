@@ -6,6 +6,7 @@ tiles and mixtures need no formula of their own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -40,6 +41,15 @@ class Moments:
 def moments(features: Float[Tensor, "n c h w"]) -> Moments:
     """Moments over all positions, in float32 at least: sums of squares overflow or drown in half precision."""
     return Moments(*_Moments.apply(features))  # type: ignore[no-untyped-call]
+
+
+def add_up(parts: Iterable[Mapping[str, Moments]]) -> dict[str, Moments]:
+    """The sum by layer: of tiles weighted by their area, or of styles weighted by their share of a mixture."""
+    total: dict[str, Moments] = {}
+    for part in parts:
+        for name, m in part.items():
+            total[name] = total[name] + m if name in total else m
+    return total
 
 
 class _Moments(torch.autograd.Function):

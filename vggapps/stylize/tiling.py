@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.losses.moments import Moments, moments
+from vggapps.losses.moments import Moments, add_up, moments
 from vggapps.optimize.engine import Score
 from vggapps.stylize.score import Objective
 from vggapps.vgg.network import VGG
@@ -99,12 +99,10 @@ class Tiling:
 
     def moments(self, image: Float[Tensor, "1 3 h w"]) -> dict[str, Moments]:
         """Moments of the whole picture."""
-        total: dict[str, Moments] = {}
-        for _, found in self.each(image):
-            for name, f in found.items():
-                m = moments(f) * self.share(name, f, image)
-                total[name] = total[name] + m if name in total else m
-        return total
+        return add_up(
+            {name: moments(f) * self.share(name, f, image) for name, f in found.items()}
+            for _, found in self.each(image)
+        )
 
     def gather(self, image: Float[Tensor, "1 3 h w"]) -> dict[str, Float[Tensor, "1 c h w"]]:
         """Feature maps of the whole picture, put together from the tiles'."""

@@ -26,7 +26,7 @@ from torch import Tensor
 from vggapps.errors import OutOfMemoryError, SettingsError
 from vggapps.image import Picture, open_picture, resize
 from vggapps.losses.content import ContentLoss
-from vggapps.losses.moments import Moments
+from vggapps.losses.moments import Moments, add_up
 from vggapps.losses.style import StyleLoss
 from vggapps.optimize.engine import Score
 from vggapps.optimize.optimizers import LBFGS, Adam, Optimizer
@@ -170,13 +170,11 @@ def _picture(source: Source) -> Tensor:
                 f"a picture must be a 1 x 3 x H x W float tensor, this is {tuple(source.shape)} {source.dtype}",
                 "RGB in [0, 1]; vggapps.image.open_picture makes one from a file",
             )
-        image = source.float()
-    else:
-        picture = source if isinstance(source, Picture) else open_picture(source)
-        for note in picture.notes:
-            log.warning("%s: %s", picture.name, note)
-        image = picture.rgb
-    return image
+        return source.float()
+    picture = source if isinstance(source, Picture) else open_picture(source)
+    for note in picture.notes:
+        log.warning("%s: %s", picture.name, note)
+    return picture.rgb
 
 
 def scaled(height: int, width: int, longer_side: int) -> tuple[int, int]:
@@ -222,8 +220,8 @@ def _score(
 ) -> Score:
     """The losses of one scale, bound to their targets at that size."""
     layers = settings.style_layer_weights
-    target: dict[str, Moments] = {}
-    for painting, weight in paintings:
+
+    def share(painting: Tensor, weight: float) -> dict[str, Moments]:
         # The style is seen with the area of the picture, times ``style_size``; it is never enlarged, that would only
         # teach the picture its blur.
         area = size[0] * size[1] / (painting.shape[2] * painting.shape[3])
@@ -231,8 +229,9 @@ def _score(
         seen = resize(
             painting, (max(16, round(painting.shape[2] * factor)), max(16, round(painting.shape[3] * factor)))
         )
-        for name, m in Tiling(vgg, layers, TILE).moments(seen).items():
-            target[name] = target[name] + m * weight if name in target else m * weight
+        return {name: m * weight for name, m in Tiling(vgg, layers, TILE).moments(seen).items()}
+
+    target = add_up(share(painting, weight) for painting, weight in paintings)
     style = StyleLoss(target, settings.style_loss, layers)
     content = ContentLoss(Tiling(vgg, settings.content_layers, TILE).gather(resize(photo, size)))
     objective = Objective(style, content, *weigh(settings))
