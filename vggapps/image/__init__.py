@@ -10,7 +10,7 @@ from __future__ import annotations
 from vggapps.image.opening import MAX_PIXELS
 from vggapps.image.picture import Picture, is_picture_file
 from vggapps.image.read import from_pil, open_picture
-from vggapps.image.resize import fit, resize
+from vggapps.image.resize import fit, resize, scaled
 from vggapps.image.settings import read_settings
 from vggapps.image.write import check_target, encode_picture, save_picture, to_pil
 
@@ -26,5 +26,6 @@ __all__ = [
     "read_settings",
     "resize",
     "save_picture",
+    "scaled",
     "to_pil",
 ]

@@ -9,6 +9,12 @@ from torch.nn.functional import interpolate
 from vggapps.errors import SettingsError
 
 
+def scaled(height: int, width: int, longer_side: int) -> tuple[int, int]:
+    """The (height, width) in pixels of the same shape with that longer side, larger or smaller, never less than 1."""
+    longest = max(height, width)
+    return max(1, round(height * longer_side / longest)), max(1, round(width * longer_side / longest))
+
+
 def fit(height: int, width: int, longer_side: int) -> tuple[int, int]:
     """The (height, width) in pixels whose longer side is at most `longer_side`, of the same shape to a pixel.
 
@@ -24,10 +30,7 @@ def fit(height: int, width: int, longer_side: int) -> tuple[int, int]:
     """
     if longer_side < 1:
         raise SettingsError(f"a longer side of {longer_side} pixels is no size", "give a number of at least 1")
-    longest = max(height, width)
-    if longest <= longer_side:
-        return height, width
-    return max(1, round(height * longer_side / longest)), max(1, round(width * longer_side / longest))
+    return scaled(height, width, min(longer_side, max(height, width)))
 
 
 def resize(image: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c h2 w2"]:

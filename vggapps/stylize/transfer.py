@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, SettingsError
-from vggapps.image import Picture, open_picture, resize
+from vggapps.image import Picture, open_picture, resize, scaled
 from vggapps.losses.content import ContentLoss
 from vggapps.losses.moments import Moments, add_up
 from vggapps.losses.style import StyleLoss
@@ -175,12 +175,6 @@ def _picture(source: Source) -> Tensor:
     for note in picture.notes:
         log.warning("%s: %s", picture.name, note)
     return picture.rgb
-
-
-def scaled(height: int, width: int, longer_side: int) -> tuple[int, int]:
-    """The (height, width) of the same shape with that longer side, larger or smaller."""
-    factor = longer_side / max(height, width)
-    return max(1, round(height * factor)), max(1, round(width * factor))
 
 
 def _weighted(styles: Style | Sequence[Style]) -> list[tuple[Tensor, float]]:
