@@ -12,24 +12,28 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
+from vggapps.vgg.frozen import Step, lean
 from vggapps.vgg.normalize import IMAGENET, Convention
 from vggapps.vgg.plan import Head, Layer, Plan, get_plan, layer_names, layers
 
-Pooling = Literal["max", "average", "l2"]
+Pooling = Literal["max", "average", "l2", "mean", "hann"]
 Padding = Literal["zeros", "replicate", "reflect", "replicate-first"]
 Init = Literal["he", "glorot", "paper"]
-POOLINGS: tuple[Pooling, ...] = ("max", "average", "l2")
+POOLINGS: tuple[Pooling, ...] = ("max", "average", "l2", "mean", "hann")
 PADDINGS: tuple[Padding, ...] = ("zeros", "replicate", "reflect", "replicate-first")
 INITS: tuple[Init, ...] = ("he", "glorot", "paper")
 
 
 class Pool(nn.Module):
-    """2×2 pooling with stride 2: ``max``, ``average`` or ``l2`` (root of the mean square).
+    """Pooling with stride 2: ``max``, ``average`` or ``l2`` (root of the mean square) of 2×2.
 
     Average and L2 pooling shrink activations that were trained with max pooling; they are scaled back by 1.5
     and 1.4. With these the five pools of the real VGG-19 keep max pooling's root mean square on photographs
     within a factor of 1.6. Larger ones, 2.0 and 1.56, are in use elsewhere: by pool5 they had grown to 2.8-4.1
     and 1.6-2.0.
+
+    Published losses need two more as they are: ``mean``, average pooling without that scale (LaMa; Gatys 2016), and
+    ``hann``, the root of the squares' mean under a 3×3 Hann window (DISTS, Ding 2020, eq. 3), which rounds sizes up.
     """
 
     def __init__(self, kind: Pooling = "max") -> None:
@@ -44,6 +48,12 @@ class Pool(nn.Module):
             return F.max_pool2d(x, 2)
         if self.kind == "average":
             return F.avg_pool2d(x, 2) * 1.5
+        if self.kind == "mean":
+            return F.avg_pool2d(x, 2)
+        if self.kind == "hann":
+            window = x.new_tensor([0.25, 0.5, 0.25])
+            kernel = (window[:, None] * window).expand(x.shape[1], 1, 3, 3)
+            return (F.conv2d(x.square(), kernel, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()
         # The small number keeps the root's gradient finite where all four activations are zero.
         return (F.avg_pool2d(x.square(), 2) + 1e-12).sqrt() * 1.4
 
@@ -105,7 +115,7 @@ class VGG(nn.Module):
         plan: a :class:`~vggapps.vgg.plan.Plan` or its name.
         head: ``fc``, ``conv`` (fully convolutional), ``gap`` or ``none``.
         classes: outputs of the head.
-        pooling: ``max``, ``average`` or ``l2``.
+        pooling: ``max``, ``average``, ``l2``, ``mean`` or ``hann``, see :class:`Pool`.
         padding: what the 3×3 convolutions see beyond the border: ``zeros``, ``replicate`` or ``reflect``;
             ``replicate-first`` repeats the border of the picture only, which is enough against the dark frame that
             zeros look like (crowsonkb/style-transfer-pytorch) and costs nothing.
@@ -146,15 +156,18 @@ class VGG(nn.Module):
         Raises:
             SettingsError: a layer that this network has not.
         """
-        wanted = set(self.check(layers))
         found: dict[str, Tensor] = {}
+        if not (wanted := set(self.check(layers))):
+            return found
         x = self.convention(image).to(self.conv1_1.weight.dtype)
-        for name, module in self.named_children():
-            if len(found) == len(wanted):
-                break
-            x = module(x)
+        plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()  # a compiler plans memory itself
+        steps: Iterable[tuple[str, Step]] = self.named_children() if plain else lean(self.named_children(), wanted)
+        for name, step in steps:
+            x = step(x)
             if name in wanted:
                 found[name] = x
+            if len(found) == len(wanted):
+                break
         return found
 
     def check(self, layers: Iterable[str]) -> tuple[str, ...]:
