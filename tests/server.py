@@ -28,7 +28,7 @@ PAGE = b"<!DOCTYPE html><html><body>Please log in to the hotel's network</body><
 
 @dataclass
 class Server:
-    """What it serves, how it behaves request by request, and what it was asked.
+    """What it serves, how it behaves request by request, what it was asked, and how many bytes of content it sent.
 
     ``ways`` are used up one a request, the last stays: ``good``, ``cut`` (closes at the half of what was
     asked), ``stall`` (stops there and keeps the line open), ``drip`` (little by little), ``no ranges``,
@@ -40,6 +40,7 @@ class Server:
     content: bytes
     ways: list[str | int] = field(default_factory=lambda: ["good"])
     asked: list[dict[str, str | None]] = field(default_factory=list)
+    sent: int = 0
     url: str = ""
     closing: threading.Event = field(default_factory=threading.Event)
 
@@ -66,16 +67,18 @@ class _Handler(BaseHTTPRequestHandler):
             return
         content = {"other": owner.content[::-1], "page": PAGE, "hidden page": PAGE}.get(way, owner.content)
         mark = f'"{hashlib.md5(content).hexdigest()}"'
-        start = 0
-        if self.headers["Range"] and self.headers["If-Range"] == mark and way != "no ranges":
-            start = int(self.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        start, stop = 0, len(content)
+        ranged = self.headers["Range"] and self.headers["If-Range"] in (None, mark) and way != "no ranges"
+        if ranged:
+            first, last = self.headers["Range"].removeprefix("bytes=").split("-")
+            start, stop = int(first), min(int(last) + 1, stop) if last else stop
         if start >= len(content):
             self.send_error(416)
             return
-        body = content[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        body = content[start:stop]
+        self.send_response(206 if ranged else 200)
+        if ranged:
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(content)}")
         if way != "no length":
             length = {"long": len(body) + 1000, "short": len(body) - 1000}.get(way, len(body))
             self.send_header("Content-Length", str(length))
@@ -90,6 +93,7 @@ class _Handler(BaseHTTPRequestHandler):
         step = len(half) // 20 + 1 if way == "drip" else len(half)
         for at in range(0, len(half), step):
             self.wfile.write(half[at : at + step])
+            self.owner.sent += len(half[at : at + step])
             if way == "drip":
                 self.owner.closing.wait(0.03)
         if way == "stall":

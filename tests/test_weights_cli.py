@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.server import Server, serving
+from tests.test_weights_partial import saved
 from vggapps.weights import download, store
 from vggapps.weights.records import RECORDS
 
@@ -43,9 +46,10 @@ def test_list_fits_a_terminal_and_shows_what_is_here(cli: Callable[..., Any], mo
     ran = cli("weights", "list")
     lines = [line.split() for line in ran.out.splitlines()]
     assert ran.code == 0
-    assert lines[0] == ["name", "network", "layers", "size", "where", "licence", "top-1", "top-5"]
-    assert lines[1] == ["vgg19-installed", "vgg19", "features", "19", "MiB", "installed", "CC-BY-4.0"]
-    assert ["vgg16_bn", "vgg16_bn", "full", "528", "MiB", "not", "here", "unstated", "73.4", "91.5"] in lines
+    assert lines[0] == ["name", "layers", "size", "where", "licence", "top-1", "top-5"]
+    assert lines[1] == ["vgg19-installed", "features", "19", "MiB", "installed", "CC-BY-4.0"]
+    assert ["vgg16_bn", "full", "528", "MiB", "not", "here", "unstated", "73.4", "91.5"] in lines
+    assert ["alexnet-convolutions", "features", "9", "MiB", "not", "here", "unstated"] in lines
     assert [line[0] for line in lines[1:]] == list(RECORDS)
     assert "…" not in ran.out
     documented = (Path(__file__).parents[1] / "docs" / "weights.md").read_text()
@@ -111,6 +115,37 @@ def test_verify(cli: Callable[..., Any], server: Server, cache: Path) -> None:
     assert "hint: run: vggapps weights download vgg16 vgg13" in ran.err
     cli("weights", "download", "vgg16")
     assert cli("weights", "verify", "vgg16").code == 0
+
+
+def test_a_part_of_a_file(cli: Callable[..., Any], cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, content = (
+        "alexnet-convolutions",
+        saved({"features.0.bias": torch.ones(9), "classifier.0.bias": torch.ones(9)}, True),
+    )
+    with serving(content) as server:
+        record = replace(RECORDS[name], urls=(server.url,), sha256=server.sha256[:8])
+        monkeypatch.setitem(RECORDS, name, record)
+        ran = cli("weights", "download", name)
+    small = cache / f"{name}-{record.sha256}.safetensors"
+    assert (ran.code, ran.out) == (0, f"{small}\n")
+    assert cli("weights", "path", name).out == f"{small}\n"
+    assert cli("weights", "verify").out.splitlines()[1] == f"ok        {name}  {small}"
+    small.write_bytes(small.read_bytes()[:-1] + b"!")
+    ran = cli("weights", "verify", name)
+    assert (ran.code, ran.out) == (5, f"damaged   {name}  {small}\n")
+
+
+def test_a_file_that_serves_two_names_is_verified_once(
+    cli: Callable[..., Any], cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.mkdir()
+    path = cache / RECORDS["vgg16"].file
+    path.write_bytes(CONTENT)
+    digits = hashlib.sha256(CONTENT).hexdigest()[:8]
+    for name in ("vgg16", "vgg16-convolutions"):
+        monkeypatch.setitem(RECORDS, name, replace(RECORDS[name], sha256=digits))
+    assert cli("weights", "verify").out.splitlines()[1:] == [f"ok        vgg16            {path}"]
+    assert cli("weights", "verify", "vgg16-convolutions").out == f"ok        vgg16-convolutions  {path}\n"
 
 
 @pytest.mark.parametrize("command", ["list", "download", "verify", "path"])

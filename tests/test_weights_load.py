@@ -30,12 +30,28 @@ cache = fixtures.cache  # pytest finds it by this name
         ("vgg19", "fc", "vgg19"),
         ("vgg19", "conv", "vgg19"),
         ("vgg16", None, "vgg16"),
+        ("vgg16", "fc", "vgg16"),
+        ("vgg16", "none", "vgg16-convolutions"),
+        ("vgg16", "gap", "vgg16-convolutions"),
         ("vgg13_bn", "none", "vgg13_bn"),
     ],
 )
+@pytest.mark.usefixtures("cache")
 def test_auto(monkeypatch: pytest.MonkeyPatch, network: str, head: Any, taken: str) -> None:
-    """The same on every machine: what happens to be cached makes no difference."""
-    asked = []
+    """The same numbers on every machine: what happens to be cached makes no difference to them."""
+    assert asked_for(monkeypatch, network, head) == [taken]
+
+
+def test_auto_transfers_nothing_that_is_here(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    cache.mkdir()
+    for name in ("vgg16", "vgg19"):
+        (cache / RECORDS[name].file).touch()
+    assert asked_for(monkeypatch, "vgg16", "none") == ["vgg16"]
+    assert asked_for(monkeypatch, "vgg19", "none") == ["vgg19-installed"]
+
+
+def asked_for(monkeypatch: pytest.MonkeyPatch, network: str, head: Any) -> list[str]:
+    asked: list[str] = []
 
     def get(record: Any) -> Path:
         asked.append(record.name)
@@ -44,7 +60,7 @@ def test_auto(monkeypatch: pytest.MonkeyPatch, network: str, head: Any, taken: s
     monkeypatch.setattr(load.store, "get", get)
     with pytest.raises(WeightsError):
         load_vgg(network, head=head)
-    assert asked == [taken]
+    return asked
 
 
 def test_auto_for_a_network_that_nobody_published() -> None:
@@ -86,6 +102,27 @@ def test_weights_on_record_are_fetched_and_loaded(cache: Path, tmp_path: Path, m
         vgg = load_vgg(NARROW, "narrow")
     assert (vgg.weights_name, names(cache)) == ("narrow", {"n.pth", "n.pth.sha256"})
     same(pool3(vgg), network.features(imagenet(IMAGE)))
+
+
+def test_convolutions_alone_are_the_same_network(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, network = tmp_path / "weights.pth", theirs()
+    torch.save({**network.state_dict(), "classifier.0.weight": torch.ones(1000, 1000)}, path)
+    with serving(path.read_bytes()) as server:
+        record = replace(
+            RECORDS["vgg16-convolutions"],
+            name="narrow-convolutions",
+            network="narrow",
+            file="n.pth",
+            urls=(server.url,),
+            sha256=server.sha256[:8],
+        )
+        monkeypatch.setitem(RECORDS, "narrow-convolutions", record)
+        vgg = load_vgg(NARROW, "narrow-convolutions")
+    assert (vgg.weights_name, vgg.head, vgg.convention.name) == ("narrow-convolutions", "none", "imagenet")
+    same(pool3(vgg), network.features(imagenet(IMAGE)))
+    assert server.sent < 300_000
+    by_path = load_vgg(NARROW, cache / record.stored)  # known by its name
+    same(pool3(by_path), network.features(imagenet(IMAGE)))
 
 
 # Random weights

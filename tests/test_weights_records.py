@@ -6,14 +6,17 @@ import math
 import re
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
+import torch
 from torchvision import models
 
 from vggapps.errors import SettingsError
 from vggapps.vgg.plan import PLANS
 from vggapps.weights.files import CONVENTIONS
 from vggapps.weights.records import RECORDS, get_record
+from vggapps.weights.trunk import TrunkName
 
 PUBLISHED = [
     (name, weights)
@@ -49,6 +52,20 @@ def test_all_of_torchvisions_are_there() -> None:
     assert len({record_of(weights.url) for _, weights in PUBLISHED}) == 9
 
 
+@pytest.mark.parametrize("network", ["vgg16", "vgg19", "alexnet", "squeezenet1_1"])
+def test_convolutions_are_taken_from_what_torchvision_publishes(network: str) -> None:
+    record, weights = RECORDS[f"{network}-convolutions"], models.get_model_weights(network)["IMAGENET1K_V1"]
+    assert (record.network, record.layers, record.part) == (network, "features", "features.")
+    assert record.urls == (weights.url,)
+    assert record.file == weights.url.rpartition("/")[2]
+    assert record.stored == f"{network}-convolutions-{weights.url[-12:-4]}.safetensors"
+    with torch.device("meta"):
+        tensors = models.get_model(network).features.state_dict().values()
+    assert record.size == sum(4 * tensor.numel() for tensor in tensors)
+    transforms, convention = weights.transforms(), CONVENTIONS[record.convention]
+    assert (convention.mean, convention.std) == (tuple(transforms.mean), tuple(transforms.std))
+
+
 def test_digests_are_whole_or_those_of_the_file_name() -> None:
     for record in RECORDS.values():
         assert len(record.sha256) == 64 or record.file.endswith(f"-{record.sha256}.pth")
@@ -58,7 +75,7 @@ def test_digests_are_whole_or_those_of_the_file_name() -> None:
 def test_every_record_is_complete() -> None:
     for name, record in RECORDS.items():
         assert record.name == name
-        assert record.network in PLANS
+        assert record.network in (*PLANS, *get_args(TrunkName))
         assert record.convention in CONVENTIONS
         assert bool(record.urls) != bool(record.distribution)
         assert bool(record.categories) == (record.layers == "full")

@@ -38,14 +38,14 @@ def list_(as_json: Json = False, verbose: Verbose = 0) -> None:
         for record in RECORDS.values():
             typer.echo(json.dumps(_facts(record)))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("name", "network", "layers", "size", "where", "licence", "top-1", "top-5"):
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")  # fits 80 columns
+    for title in ("name", "layers", "size", "where", "licence", "top-1", "top-5"):
         right = title in ("size", "top-1", "top-5")
         table.add_column(title, justify="right" if right else "left", no_wrap=True)
     for record in RECORDS.values():
         size = human_size(record.size) if record.size else ""
         accuracy = [f"{percent:.1f}" if percent else "" for percent in (record.top1, record.top5)]
-        row = [record.name, record.network, record.layers, size, _where(record), record.licence, *accuracy]
+        row = [record.name, record.layers, size, _where(record), record.licence, *accuracy]
         table.add_row(*row, style=None if _where(record) != "not here" else "dim")
     Console().print(table)
 
@@ -81,14 +81,17 @@ def verify(
 
     everything = not names or names == ["all"]
     bad = []
-    for record in list(RECORDS.values()) if everything else [get_record(name) for name in names or ()]:
-        path = store.find(record)
-        if path is None and everything:
-            continue
+    records = [get_record(name) for name in (RECORDS if everything else names or ())]
+    found = [(record, store.find(record)) for record in records]
+    if everything:  # each file once, though a part may have to be taken from the file of another name
+        first = {path: record for record, path in reversed(found)}
+        found = [(record, path) for record, path in found if path and first[path] is record]
+    width = max((len(record.name) for record, _ in found), default=0)
+    for record, path in found:
         state = "not here" if path is None else "ok" if store.is_sound(path, record) else "damaged"
         bad += [record.name] * (state != "ok")
         fact = {"name": record.name, "state": state, "path": str(path) if path else None}
-        typer.echo(json.dumps(fact) if as_json else f"{state:<8}  {record.name:<15}  {path or ''}".rstrip())
+        typer.echo(json.dumps(fact) if as_json else f"{state:<8}  {record.name:<{width}}  {path or ''}".rstrip())
     if bad:
         raise WeightsError(f"damaged or not here: {', '.join(bad)}", f"run: vggapps weights download {' '.join(bad)}")
 

@@ -70,7 +70,7 @@ def read(path: Path, plan: Plan, record: WeightsRecord | None = None, convention
     Raises:
         WeightsError: missing, damaged, with code in it, not a VGG, or a VGG that does not fit.
     """
-    tensors, notes = _open(path)
+    tensors, notes = open_tensors(path)
     if notes.get("plan", plan.name) != plan.name:  # vgg11 and vgg11_lrn have the same tensors
         raise _other(path, notes["plan"], plan)
     state = _fit(path, tensors, plan)
@@ -87,7 +87,7 @@ def read(path: Path, plan: Plan, record: WeightsRecord | None = None, convention
     if bgr:
         state["conv1_1.weight"] = state["conv1_1.weight"].flip(1)
     if record is None:  # those on record have been checked by their digest
-        _check_finite(path, state)
+        check_finite(path, state)
     head = _carried(state, notes)
     classes = 1000 if head == "none" else state["fc8.weight"].shape[0]
     mapped = path.suffix == ".safetensors" or zipfile.is_zipfile(path)
@@ -106,19 +106,32 @@ def save_weights(vgg: VGG, path: str | Path) -> None:
     if path.suffix != ".safetensors":
         raise WeightsError(f"cannot save weights as {path.name}", "use a name that ends in .safetensors")
     notes = {"plan": vgg.plan.name, "head": vgg.head, "convention": asdict(vgg.convention)}
+    state = {key: value.detach().cpu().contiguous() for key, value in vgg.state_dict().items()}
+    write_tensors(path, state, {"vggapps": json.dumps(notes)})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
+    """Write a .safetensors file, at once or not at all.
+
+    Raises:
+        WeightsError: a folder that can't be written.
+    """
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         # To another name first: a network may still be reading from a mapping of the old file.
-        state = {key: value.detach().cpu().contiguous() for key, value in vgg.state_dict().items()}
-        safetensors.torch.save_file(state, part, metadata={"format": "pt", "vggapps": json.dumps(notes)})
+        safetensors.torch.save_file(dict(tensors), part, metadata={"format": "pt", **(notes or {})})
         part.replace(path)
     except (OSError, safetensors.SafetensorError) as error:
         part.unlink(missing_ok=True)
         raise WeightsError(f"cannot write {path}: {error}", "choose a folder that you may write to") from None
 
 
-def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors by the file's own names, and our notes if it has any."""
+def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors by the file's own names, and our notes if it has any; nothing in the file is executed.
+
+    Raises:
+        WeightsError: missing, damaged, with code in it, or without tensors.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(64)
@@ -138,14 +151,11 @@ def _open(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except pickle.UnpicklingError as error:
         code = re.search(r"GLOBAL (\S+)", str(error))
         if code is None:
-            raise _damaged(path) from None
-        raise WeightsError(
-            f"{path.name} contains code ({code[1]}), not only numbers: not loaded",
-            "if it is a whole module that you trust, save its state_dict() and load that",
-        ) from None
+            raise damaged(path) from None
+        raise with_code(path, code[1]) from None
     except Exception as error:  # what is damaged may raise anything
         log.debug("%s", error)
-        raise _damaged(path) from None
+        raise damaged(path) from None
     for wrapper in ("state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]
@@ -168,18 +178,27 @@ def _other(path: Path, held: str, plan: Plan) -> WeightsError:
     return WeightsError(f"{path.name} holds {held}, not {plan.name}", f"ask for the network {held}")
 
 
-def _damaged(path: Path) -> WeightsError:
+def damaged(path: Path) -> WeightsError:
+    """The error for a file that can't be read as weights."""
     return WeightsError(f"{path.name} is cut off or damaged", "get it again")
+
+
+def with_code(path: Path, name: str) -> WeightsError:
+    """The error for a pickle that asks for a name which weights have no need of."""
+    return WeightsError(
+        f"{path.name} contains code ({name}), not only numbers: not loaded",
+        "if it is a whole module that you trust, save its state_dict() and load that",
+    )
 
 
 def _recognise(path: Path) -> WeightsRecord | None:
     """A published file among people's own: by its name, for some tools save it anew, else by its digest."""
     known = [record for record in RECORDS.values() if record.urls]
-    by_name = next((record for record in known if record.file == path.name), None)
+    by_name = next((record for record in known if record.stored == path.name), None)
     if by_name or path.suffix == ".safetensors":
         return by_name
     digest = sha256_of(path)
-    return next((record for record in known if digest.startswith(record.sha256)), None)
+    return next((record for record in known if not record.part and digest.startswith(record.sha256)), None)
 
 
 def _rename(tensors: Mapping[str, Tensor], plan: Plan) -> dict[str, Tensor]:
@@ -227,7 +246,11 @@ def _misfit(state: Mapping[str, Tensor], plan: Plan) -> str:
     classes = state["fc8.bias"].numel() if full else 1
     with torch.device("meta"):
         wanted = VGG(plan, head="fc" if full else "none", classes=classes).state_dict()
-    wanted = {key: tensor for key, tensor in wanted.items() if not key.endswith(_COUNTER)}
+    return misfit(state, {key: tensor for key, tensor in wanted.items() if not key.endswith(_COUNTER)})
+
+
+def misfit(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
+    """Which tensor lacks, has another shape or is one too many, in a few words, or nothing."""
     for key, tensor in wanted.items():
         if key not in state:
             more = sum(k not in state for k in wanted) - 1
@@ -239,9 +262,11 @@ def _misfit(state: Mapping[str, Tensor], plan: Plan) -> str:
     return f"{extra[0]} is one too many" if extra else ""
 
 
-def _check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
+def check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
+    """Raise a WeightsError where a number is infinite or none."""
     for key, value in state.items():
-        if not value.sum().isfinite():  # a sum keeps what is not finite, and makes no second tensor
+        # A sum keeps what is not finite, and makes no second tensor; of 16-bit numbers it may itself be too large.
+        if not value.sum(dtype=torch.float64).isfinite():
             raise WeightsError(
                 f"{path.name}: {key} holds numbers that are not finite", "the training that made it has diverged"
             )

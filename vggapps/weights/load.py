@@ -36,6 +36,8 @@ def load_vgg(
         weights: ``auto``, a name from ``vggapps weights list``, a file (.pth, .pt, .safetensors), or None for
             random ones. ``auto`` takes torchvision's where the head needs fully connected layers; else, for
             vgg19, the installed ones, whatever else is there, so that pictures are the same on every machine.
+            For a head ``none`` or ``gap`` of vgg16, where torchvision's file is not here, its convolutions alone
+            are downloaded, a ninth of it; the numbers are the same.
         head: ``fc``, ``conv``, ``gap`` or ``none``; None takes what the weights carry (random: ``fc``).
             The linear layer of ``gap`` is new and random unless the file carries one.
         pooling: ``max``, ``average`` or ``l2``.
@@ -79,25 +81,39 @@ def load_vgg(
 
 def _choose(plan: Plan, weights: str | Path, head: Head | None) -> tuple[WeightsRecord | None, Path]:
     """The record, if it is one, and the file, which is there and checked."""
-    text = str(weights)
     if weights == "auto":
         if plan.name not in RECORDS or plan != PLANS.get(plan.name):
             raise WeightsError(
                 f"nobody published weights for {plan.name}", "give a file, or weights=None for random ones"
             )
-        installed = plan.name == "vgg19" and head not in ("fc", "conv")
-        text = "vgg19-installed" if installed else plan.name
-    if text in RECORDS and isinstance(weights, str):
-        record = RECORDS[text]
-        if record.network != plan.name:
+        convolutions = f"{plan.name}-convolutions"
+        if plan.name == "vgg19" and head not in ("fc", "conv"):
+            weights = "vgg19-installed"
+        elif head in ("none", "gap") and convolutions in RECORDS and not store.find(RECORDS[plan.name]):
+            weights = convolutions
+        else:
+            weights = plan.name
+    return find_weights(weights, plan.name)
+
+
+def find_weights(weights: str | Path, network: str) -> tuple[WeightsRecord | None, Path]:
+    """The record of that name and its checked file, downloaded where it is not here; or None and a path.
+
+    Raises:
+        WeightsError: they are another network's, or can't be had.
+        SettingsError: a word that is no name of weights.
+    """
+    if isinstance(weights, str) and weights in RECORDS:
+        record = RECORDS[weights]
+        if record.network != network:
+            loader = "the network" if record.network in PLANS else "vggapps.weights.trunk.load_trunk to load"
             raise WeightsError(
-                f"the weights {text} are {record.network}'s, not {plan.name}'s",
-                f"ask for the network {record.network}",
+                f"the weights {weights} are {record.network}'s, not {network}'s", f"ask for {loader} {record.network}"
             )
         return record, store.get(record)
     path = Path(weights).expanduser()
-    if isinstance(weights, str) and not path.suffix and path.name == text and not path.exists():
-        raise unknown("set of weights", text, ["auto", *RECORDS])  # a word, not a path
+    if isinstance(weights, str) and not path.suffix and path.name == weights and not path.exists():
+        raise unknown("set of weights", weights, ["auto", *RECORDS])  # a word, not a path
     return None, path
 
 

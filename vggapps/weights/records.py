@@ -6,7 +6,7 @@ known, else its first digits, which torchvision and pytorch-vgg put into their f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vggapps.errors import unknown
@@ -20,16 +20,20 @@ class WeightsRecord:
 
     Attributes:
         name: what people type, ``vgg19``.
-        network: name of the plan that the weights fit, see :data:`vggapps.vgg.plan.PLANS`.
+        network: name of the plan that the weights fit, see :data:`vggapps.vgg.plan.PLANS`, or of one of the
+            other networks in :mod:`vggapps.weights.trunk`.
         layers: ``features`` for the convolutions alone, ``full`` with the fully connected layers.
-        file: the file's name; for an installed one, its path inside the distribution.
+        file: the published file's name; for an installed one, its path inside the distribution.
         sha256: digest of the file, in full or as many first digits as its publisher states.
         convention: what it wants done to a picture, a name in :data:`vggapps.weights.files.CONVENTIONS`.
         licence: of the weights, as far as the publisher states one.
         citation: where they come from.
         urls: addresses, tried in this order; none for an installed file.
         distribution: the Python distribution that carries the file, with its version, as pip wants it.
-        size: bytes; torchvision publishes thousandths of a MiB, so there it is right to 0.5 kB only.
+        part: what is taken of the file: the tensors whose names begin so, ``features.``; empty for all. They are
+            kept in a file of our own, :attr:`stored`, to which the publisher's digest says nothing.
+        size: bytes that are transferred; of whole files torchvision publishes thousandths of a MiB, so there it is
+            right to 0.5 kB only.
         channels: order of the picture's channels that the file was trained with.
         classes: outputs of the last layer; 0 without one.
         top1: accuracy in percent on ImageNet's validation pictures, single 224 px centre crop, as published.
@@ -46,11 +50,22 @@ class WeightsRecord:
     citation: str
     urls: tuple[str, ...] = ()
     distribution: str = ""
+    part: str = ""
     size: int | None = None
     channels: Literal["rgb", "bgr"] = "rgb"
     classes: int = 1000
     top1: float | None = None
     top5: float | None = None
+
+    @property
+    def stored(self) -> str:
+        """The file's name in the cache: the published one, or that of the file with the part."""
+        return f"{self.name}-{self.sha256[:8]}.safetensors" if self.part else self.file
+
+    @property
+    def whole(self) -> WeightsRecord:
+        """The published file that a part is taken from; how large it is, its server knows."""
+        return replace(self, part="", size=None)
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -65,6 +80,11 @@ class WeightsRecord:
 _PAPER = "K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015"
 _OXFORD = f"{_PAPER}; the authors' own training"
 _TORCHVISION = f"{_PAPER}; trained by torchvision"
+_ALEXNET = "A. Krizhevsky, One weird trick for parallelizing convolutional neural networks, arXiv:1404.5997, 2014"
+_SQUEEZENET = (
+    "F. Iandola et al., SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size, "
+    "arXiv:1602.07360, 2016; version 1.1 of its authors"
+)
 _SSD = f"{_OXFORD}; through W. Liu et al., SSD, ECCV 2016, and amdegroot/ssd.pytorch"
 
 
@@ -84,6 +104,24 @@ def _torchvision(name: str, digits: str, mib: float, top1: float, top5: float) -
         size=round(mib * 2**20),
         top1=top1,
         top5=top5,
+    )
+
+
+def _convolutions(network: str, file: str, bytes_: int, citation: str = _PAPER) -> WeightsRecord:
+    """The convolutions out of one of torchvision's files, as stated in torchvision/models/<network>.py."""
+    return WeightsRecord(
+        f"{network}-convolutions",
+        network=network,
+        layers="features",
+        file=file,
+        sha256=file.removesuffix(".pth").rpartition("-")[2],
+        convention="imagenet",
+        licence="unstated",
+        citation=f"{citation}; trained by torchvision",
+        urls=(f"https://download.pytorch.org/models/{file}",),
+        part="features.",
+        size=bytes_,
+        classes=0,
     )
 
 
@@ -146,6 +184,10 @@ _ALL = (
     ),
     _caffe("vgg16", "00b39a1b"),
     _caffe("vgg19", "d01eb7cb"),
+    _convolutions("vgg16", "vgg16-397923af.pth", 58_858_752),
+    _convolutions("vgg19", "vgg19-dcbb9e9d.pth", 80_097_536),
+    _convolutions("alexnet", "alexnet-owt-7be5be79.pth", 9_878_784, _ALEXNET),
+    _convolutions("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth", 2_889_984, _SQUEEZENET),
 )
 RECORDS: dict[str, WeightsRecord] = {record.name: record for record in _ALL}
 

