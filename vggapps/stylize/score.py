@@ -36,7 +36,7 @@ class Objective:
         """The weighted parts by name; what counts nothing is left out."""
         terms = {"style": self.style_weight * style, "content": self.content_weight * content}
         if self.tv_weight:
-            terms["tv"] = self.tv_weight * total_variation(image)
+            terms["tv"] = self.tv_weight * total_variation(image).mean()
         return terms
 
 

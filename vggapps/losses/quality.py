@@ -1,0 +1,92 @@
+"""The classic measures of how alike two pictures are: SSIM, MS-SSIM and PSNR. More is better.
+
+All take pictures in [0, 1] and give one number a picture, in float32 at least. To train on the first two, minimise
+one minus the value.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from kornia.metrics import ssim as ssim_map
+from torch import Tensor
+
+from vggapps.errors import SettingsError
+
+# Wang 2004, section III-C: a window of 11 pixels. Over MS-SSIM's five scales, each half the one before, torchmetrics
+# wants a whole window at the coarsest: 11 · 2⁴.
+SSIM_SIDE = 11
+MS_SSIM_SIDE = 176
+
+
+def ssim(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Structural similarity, at most 1, which equal pictures have: Wang et al. 2004, eq. 13, mean over channels.
+
+    A Gaussian window of 11 pixels with sigma 1.5, K₁ = 0.01, K₂ = 0.03, only where the whole window lies on the
+    picture, as Wang's ssim_index.m, pytorch-msssim and (which shrinks large pictures first) piq do. The border is not a
+    detail: reflected, as in torchmetrics and kornia's default, one pair of 64 x 64 has 0.614 instead of 0.626.
+
+    Raises:
+        SettingsError: the shapes differ, or a side is below 11 pixels.
+    """
+    x, y = comparable(x, y)
+    _check_side("SSIM", x, SSIM_SIDE, "psnr")
+    with torch.autocast(x.device.type, enabled=False):  # differences of squares
+        # eps is kornia's own addition to a denominator that K₁ and K₂ keep above 0 already
+        by_place: Tensor = ssim_map(x, y, SSIM_SIDE, max_val=1.0, eps=0.0, padding="valid")
+    return by_place.mean((1, 2, 3))
+
+
+def ms_ssim(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Multi-scale structural similarity, from 0 to 1, which equal pictures have: Wang et al. 2003, eq. 7.
+
+    Five scales with that paper's exponents 0.0448, 0.2856, 0.3001, 0.2363 and 0.1333, by torchmetrics. A scale without
+    any likeness counts 0, since a negative number has no such power. The coarsest scale reflects the border;
+    pytorch-msssim does not, and has 1.2e-5 less on one pair. kornia's ``MS_SSIMLoss`` is something else, mixed with L1.
+
+    Raises:
+        SettingsError: the shapes differ, a side is below 176 pixels, or torchmetrics is not installed.
+    """
+    try:
+        from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+    except ImportError:
+        raise SettingsError("MS-SSIM needs a package more", "pip install 'vggapps[metrics]'") from None
+    x, y = comparable(x, y)
+    _check_side("MS-SSIM", x, MS_SSIM_SIDE, "ssim")
+    with torch.autocast(x.device.type, enabled=False):
+        return multiscale_structural_similarity_index_measure(x, y, data_range=1.0, reduction="none")
+
+
+def psnr(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Peak signal-to-noise ratio in dB: 10 log₁₀(1 / mean squared error).
+
+    A metric, not a loss: equal pictures have infinity, and no gradient. (kornia's pools a batch's errors, which is not
+    the mean of its pictures' values.)
+
+    Raises:
+        SettingsError: the shapes differ.
+    """
+    x, y = comparable(x, y)
+    return -10 * torch.log10((x - y).square().mean((1, 2, 3)))
+
+
+def comparable(
+    x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]
+) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n c h w"]]:
+    """Both pictures in one dtype, float32 at least.
+
+    Raises:
+        SettingsError: the shapes differ; one picture is not silently compared with many.
+    """
+    if x.shape != y.shape:
+        shapes = " and ".join(" x ".join(map(str, t.shape)) for t in (x, y))
+        raise SettingsError(f"pictures of {shapes} can't be compared", "give both in the same shape, N x C x H x W")
+    dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
+    return x.to(dtype), y.to(dtype)
+
+
+def _check_side(name: str, x: Tensor, side: int, instead: str) -> None:
+    height, width = x.shape[-2:]
+    if min(height, width) < side:
+        found = f"the pictures have {width}x{height}"
+        raise SettingsError(f"{name} needs {side} pixels a side, and {found}", f"enlarge both alike, or use {instead}")
