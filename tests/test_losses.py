@@ -10,13 +10,13 @@ from torch import Tensor
 
 from tests.reference.style import TWINS, covariance, mean, second
 from vggapps.errors import SettingsError
-from vggapps.losses.content import ContentLoss
+from vggapps.losses.bound import ContentLoss, StyleLoss
+from vggapps.losses.distance import DISTANCES
 from vggapps.losses.moments import Moments, moments
-from vggapps.losses.style import STYLE_DISTANCES, StyleLoss
 from vggapps.losses.variation import total_variation
 from vggapps.stylize.settings import StyleLossName
 
-NAMES = list(STYLE_DISTANCES)
+NAMES = list(get_args(StyleLossName))
 
 
 def features(seed: int, height: int = 7, width: int = 5, channels: int = 6) -> Tensor:
@@ -71,7 +71,7 @@ def test_moments_of_half_precision_features_are_float32() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_style_distance_is_its_formula(name: str) -> None:
     x, target = features(1), features(2, height=9, width=4)  # sizes may differ
-    ours = STYLE_DISTANCES[name](moments(x), moments(target))
+    ours = DISTANCES[name](moments(x), moments(target))
     assert float(ours) == pytest.approx(TWINS[name](x[0].numpy(), target[0].numpy()), rel=1e-6)
 
 
@@ -79,13 +79,13 @@ def test_every_style_distance_is_its_formula(name: str) -> None:
 def test_style_distances_have_right_gradients(name: str) -> None:
     target = moments(features(2))
     x = features(1, 3, 3).requires_grad_()
-    assert torch.autograd.gradcheck(lambda t: STYLE_DISTANCES[name](moments(t), target), x)
+    assert torch.autograd.gradcheck(lambda t: DISTANCES[name](moments(t), target), x)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_style_distances_do_not_depend_on_the_features_scale(name: str) -> None:
     x, target = features(1), features(2)
-    small, large = (STYLE_DISTANCES[name](moments(s * x), moments(s * target)) for s in (1.0, 100.0))
+    small, large = (DISTANCES[name](moments(s * x), moments(s * target)) for s in (1.0, 100.0))
     assert float(small) == pytest.approx(float(large), rel=2e-3)  # AdaIN's 1e-5 under the root has a scale
 
 
@@ -96,7 +96,7 @@ def test_no_nan_at_equality_or_without_features(name: str, target: str) -> None:
     x = features(1).float().requires_grad_()
     other = moments(x.detach() if target == "itself" else torch.zeros_like(x))
     with torch.autograd.detect_anomaly(check_nan=True):
-        loss = STYLE_DISTANCES[name](moments(x), other).sum()
+        loss = DISTANCES[name](moments(x), other).sum()
         (gradient,) = torch.autograd.grad(loss, x)
     assert torch.isfinite(loss)
     assert torch.isfinite(gradient).all()
@@ -108,7 +108,7 @@ def test_no_nan_at_equality_or_without_features(name: str, target: str) -> None:
 def test_a_flat_style_does_not_blow_a_layer_up(name: str) -> None:
     """A target without any spread counts at most tenfold."""
     flat = torch.ones(1, 6, 7, 5, dtype=torch.float64) * 1e-6
-    assert float(STYLE_DISTANCES[name](moments(features(1)), moments(flat))) < 10.01
+    assert float(DISTANCES[name](moments(features(1)), moments(flat))) < 10.01
 
 
 def test_a_style_loss_is_the_weighted_mean_of_its_layers() -> None:
@@ -125,8 +125,8 @@ def test_a_wrong_style_loss_is_told_with_the_nearest() -> None:
         StyleLoss({}, "grams")
 
 
-def test_the_settings_offer_exactly_the_style_losses_there_are() -> None:
-    assert set(get_args(StyleLossName)) == set(STYLE_DISTANCES)
+def test_stylizing_takes_its_style_losses_from_the_table() -> None:
+    assert all(DISTANCES[name].of == "moments" for name in get_args(StyleLossName))
 
 
 def test_content_is_squared_error_over_the_targets_mean_square() -> None:

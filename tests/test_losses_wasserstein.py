@@ -23,7 +23,7 @@ def maps(seed: int, positions: int, channels: int = 8, heavy: float = 0.0) -> Te
 
 def diagonal(deviations: list[float], mean: float = 0.0) -> Moments:
     mu = torch.full((1, len(deviations)), mean, dtype=D)
-    return Moments(mu, torch.tensor([deviations], dtype=D).square().diag_embed() + mu.mT @ mu)
+    return Moments(mu, torch.tensor([deviations], dtype=D).square().diag_embed() + mu.mT @ mu, 1)
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])

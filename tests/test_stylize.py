@@ -12,9 +12,8 @@ from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, PictureError, SettingsError
 from vggapps.image import Picture, save_picture
-from vggapps.losses.content import ContentLoss
+from vggapps.losses.bound import ContentLoss, StyleLoss
 from vggapps.losses.moments import moments
-from vggapps.losses.style import StyleLoss
 from vggapps.optimize.step import last
 from vggapps.stylize import memory
 from vggapps.stylize.color import match_colors

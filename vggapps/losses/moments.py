@@ -7,7 +7,7 @@ tiles and mixtures need no formula of their own.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -21,10 +21,12 @@ class Moments:
     Attributes:
         mean: E[f], n × c.
         second: E[f fᵀ], n × c × c: the Gram matrix divided by the number of positions.
+        positions: how many they were taken over; of a sum, those of all its parts.
     """
 
     mean: Float[Tensor, "n c"]
     second: Float[Tensor, "n c c"]
+    positions: int
 
     @property
     def covariance(self) -> Float[Tensor, "n c c"]:
@@ -32,15 +34,28 @@ class Moments:
         return self.second - self.mean.unsqueeze(2) * self.mean.unsqueeze(1)
 
     def __add__(self, other: Moments) -> Moments:
-        return Moments(self.mean + other.mean, self.second + other.second)
+        return Moments(self.mean + other.mean, self.second + other.second, self.positions + other.positions)
 
     def __mul__(self, weight: float) -> Moments:
-        return Moments(self.mean * weight, self.second * weight)
+        return replace(self, mean=self.mean * weight, second=self.second * weight)
 
 
-def moments(features: Float[Tensor, "n c h w"]) -> Moments:
-    """Moments over all positions, in float32 at least: sums of squares overflow or drown in half precision."""
-    return Moments(*_Moments.apply(features))  # type: ignore[no-untyped-call]
+def moments(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "#n 1 h w"] | None = None) -> Moments:
+    """Moments over all positions, in float32 at least: sums of squares overflow or drown in half precision.
+
+    Args:
+        features: of one layer.
+        mask: how much each position counts; none does where a picture's mask is 0 all over, and its moments are 0.
+    """
+    positions = features.shape[2] * features.shape[3]
+    with torch.autocast(features.device.type, enabled=False):
+        if mask is None:
+            mean, second = _Moments.apply(features)  # type: ignore[no-untyped-call]
+            return Moments(mean, second, positions)
+        rows = features.flatten(2).mT.to(torch.promote_types(features.dtype, torch.float32))
+        share = mask.flatten(2).mT.to(rows.dtype)
+        weighted = rows * (share / share.sum(1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny))
+        return Moments(weighted.sum(1), rows.mT @ weighted, positions)
 
 
 def add_up(parts: Iterable[Mapping[str, Moments]]) -> dict[str, Moments]:

@@ -9,9 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.losses.content import ContentLoss
+from vggapps.losses.bound import ContentLoss, StyleLoss
 from vggapps.losses.moments import moments
-from vggapps.losses.style import StyleLoss
 from vggapps.losses.variation import total_variation
 from vggapps.optimize.engine import Score
 from vggapps.vgg.network import VGG

@@ -9,7 +9,7 @@ so there are no seams. (Galerne et al., Scaling Painting Style Transfer, EGSR 20
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -137,7 +137,7 @@ def tiled(vgg: VGG, objective: Objective, side: int) -> Score:
     def score(image: Float[Tensor, "1 3 h w"]) -> tuple[Tensor, Mapping[str, Tensor]]:
         picture = image.detach()
         total = {
-            n: Moments(*(t.requires_grad_() for t in (m.mean, m.second)))
+            n: replace(m, mean=m.mean.requires_grad_(), second=m.second.requires_grad_())
             for n, m in style_view.moments(picture).items()
         }
         with torch.enable_grad():
@@ -145,8 +145,8 @@ def tiled(vgg: VGG, objective: Objective, side: int) -> Score:
         flat = [t for m in total.values() for t in (m.mean, m.second)]
         towards = iter(torch.autograd.grad(style, flat))
         slopes = {
-            name: Moments(next(towards) * objective.style_weight, next(towards) * objective.style_weight)
-            for name in total
+            name: replace(m, mean=next(towards), second=next(towards)) * objective.style_weight
+            for name, m in total.items()
         }
 
         gradient, content = torch.zeros_like(picture), picture.new_zeros(())

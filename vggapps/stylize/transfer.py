@@ -25,9 +25,8 @@ from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, SettingsError
 from vggapps.image import Picture, open_picture, resize, scaled
-from vggapps.losses.content import ContentLoss
+from vggapps.losses.bound import ContentLoss, StyleLoss
 from vggapps.losses.moments import Moments, add_up
-from vggapps.losses.style import StyleLoss
 from vggapps.optimize.engine import Score
 from vggapps.optimize.optimizers import LBFGS, Adam, Optimizer
 from vggapps.optimize.pyramid import pyramid, rungs

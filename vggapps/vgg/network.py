@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from copy import copy
 from typing import Literal, Self
 
 import torch
@@ -139,6 +140,7 @@ class VGG(nn.Module):
             raise unknown("padding", padding, PADDINGS)
         self.plan = get_plan(plan)
         self.head: Head = head
+        self.pooling: Pooling = pooling
         self.convention = convention
         self.frozen = False
         self.weights_name = ""  # where the weights come from, set by whoever fills them in
@@ -201,6 +203,16 @@ class VGG(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """As usual, but a frozen network stays in inference mode."""
         return super().train(mode and not self.frozen)
+
+    def variant(self, *, pooling: Pooling | None = None, convention: Convention | None = None) -> VGG:
+        """The same layers and weights, which are shared, with another pooling or another input convention."""
+        other = copy(self)
+        other._modules = dict(self._modules)
+        for name, module in self.named_children():
+            if pooling and isinstance(module, Pool):
+                other._modules[name] = Pool(pooling)
+        other.pooling, other.convention = pooling or self.pooling, convention or self.convention
+        return other
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"{self.plan.name}, head={self.head}, input={self.convention.name}, frozen={self.frozen}"

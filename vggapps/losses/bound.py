@@ -1,4 +1,4 @@
-"""Content loss: features at the same place should be the same."""
+"""Losses bound to their targets, of which a picture may be seen in tiles: what the stylizing minimises."""
 
 from __future__ import annotations
 
@@ -7,6 +7,39 @@ from collections.abc import Mapping
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from vggapps.errors import unknown
+from vggapps.losses.distance import DISTANCES
+from vggapps.losses.moments import Moments
+
+
+class StyleLoss:
+    """A style distance bound to its target: the weighted mean of the layers' distances.
+
+    Args:
+        target: moments by layer.
+        distance: the name of a distance of moments, see ``DISTANCES``.
+        weights: by layer, only their ratios count; equal by default.
+    """
+
+    def __init__(
+        self,
+        target: Mapping[str, Moments],
+        distance: str = "mean-covariance",
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        of_moments = {name: d for name, d in DISTANCES.items() if d.of == "moments"}
+        if distance not in of_moments:
+            raise unknown("style loss", distance, of_moments)
+        self.target = dict(target)
+        self.distance = of_moments[distance].function
+        weights = weights or dict.fromkeys(target, 1.0)
+        self.weights = {name: weights[name] / sum(weights.values()) for name in target}
+
+    def __call__(self, found: Mapping[str, Moments]) -> Float[Tensor, ""]:
+        """The loss of a picture's moments by layer."""
+        layers = [weight * self.distance(found[n], self.target[n]).mean() for n, weight in self.weights.items()]
+        return torch.stack(layers).sum()
 
 
 class ContentLoss:

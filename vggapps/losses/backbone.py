@@ -1,0 +1,32 @@
+"""The frozen network behind a loss."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from vggapps.vgg.network import VGG
+from vggapps.vgg.plan import PLANS
+from vggapps.weights.load import load_vgg
+from vggapps.weights.records import RECORDS, WeightsRecord
+
+Backbone = str | WeightsRecord | VGG
+
+
+def load_backbone(backbone: Backbone) -> VGG:
+    """The network, frozen, from a name, a weights record or a loaded VGG.
+
+    A name of a network means the weights that ``load_vgg`` takes for it, for ``vgg19`` the installed ones; a name of
+    weights, ``vgg19-convolutions``, just these. A frozen VGG is shared, one that learns is copied: a loss must not
+    move under the feet of what is trained with it.
+
+    Raises:
+        SettingsError: a wrong name.
+        WeightsError: the weights can't be had; never random ones in their place.
+    """
+    if isinstance(backbone, VGG):
+        return backbone if backbone.frozen else deepcopy(backbone).freeze()
+    if isinstance(backbone, WeightsRecord):
+        return load_vgg(backbone.network, backbone.name, head="none")
+    if backbone in RECORDS and backbone not in PLANS:
+        return load_vgg(RECORDS[backbone].network, backbone, head="none")
+    return load_vgg(backbone, head="none")

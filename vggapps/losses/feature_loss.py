@@ -1,0 +1,289 @@
+"""What all losses on a network's features share: pictures in, checked; the network, out of sight; targets; a mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, Self, get_args
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as recompute
+
+from vggapps.errors import SettingsError, unknown
+from vggapps.losses.distance import Measured
+from vggapps.losses.pictures import (
+    Range,
+    Size,
+    carry,
+    check_mask,
+    check_name,
+    check_pair,
+    check_values,
+    scaled,
+    standardize,
+)
+from vggapps.losses.target import Target
+from vggapps.losses.trunk import Network, smallest_side, title
+
+Reduction = Literal["mean", "sum", "none"]
+IMAGE = "image"  # among layers: the picture itself, RGB in [0, 1]
+
+
+class FeatureLoss(nn.Module, ABC):
+    """A distance of pictures in a frozen network's features.
+
+    The network is not a submodule. So no optimiser gets its weights, no checkpoint stores them, ``train()`` does not
+    reach it and ``DistributedDataParallel`` does not send it around; ``to``, ``double``, ``copy.deepcopy`` and pickle
+    take it along. Statistics are float32 at least, under autocast too.
+
+    Args:
+        network: the frozen network; channels-last from now on.
+        layers: those looked at; ``image`` is the picture itself.
+        range: what the pictures' numbers are in.
+        reduction: of the pictures' losses: ``mean``, ``sum``, or ``none`` for one a picture.
+        resize: see :func:`vggapps.losses.pictures.standardize`; for both pictures.
+        checkpoint: let the pictures of a batch through the network one by one, and again for the backward pass: a
+            third more time, memory for one picture's activations only.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        layers: Iterable[str],
+        *,
+        range: Range = "0..1",
+        reduction: Reduction = "mean",
+        resize: Size = None,
+        checkpoint: bool = False,
+    ) -> None:
+        super().__init__()
+        check_name(range)
+        if reduction not in get_args(Reduction):
+            raise unknown("reduction", reduction, get_args(Reduction))
+        self.layers = tuple(dict.fromkeys(layers))
+        network.check(self._inner)
+        self._hidden = (network.to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
+        self.constants: dict[str, Tensor] = {}
+        self.range, self.reduction, self.resize, self.checkpoint = range, reduction, resize, checkpoint
+        self.side = smallest_side(network, self._inner)
+        self._seen: set[tuple[int, ...]] = set()
+
+    @property
+    def network(self) -> Network:
+        """The frozen network."""
+        return self._hidden[0]  # type: ignore[no-any-return]
+
+    @property
+    def _inner(self) -> tuple[str, ...]:
+        return tuple(name for name in self.layers if name != IMAGE)
+
+    def use(self, network: Network) -> Self:
+        """Look through this network from now on, which has the same weights: one that others look through, too."""
+        self._hidden = (network,)
+        return self
+
+    # What a loss has to say for itself.
+
+    @abstractmethod
+    def measure(self, features: Mapping[str, Tensor], masks: Callable[[Tensor], Tensor | None]) -> dict[str, Measured]:
+        """What of the features is compared, by part. ``masks`` gives the mask that fits a map, or None."""
+
+    @abstractmethod
+    def compare(
+        self, x: Mapping[str, Measured], y: Mapping[str, Measured], masks: Callable[[Tensor], Tensor | None]
+    ) -> dict[str, Float[Tensor, " n"]]:
+        """The weighted loss of each part for each picture."""
+
+    @abstractmethod
+    def maps(self, x: Mapping[str, Measured], y: Mapping[str, Measured]) -> dict[str, Float[Tensor, "n h w"]]:
+        """The weighted loss of each part at each position of its layer."""
+
+    @abstractmethod
+    def formula(self) -> list[str]:
+        """The parts in words, a line each."""
+
+    # What people call.
+
+    def forward(
+        self,
+        x: Float[Tensor, "n c h w"],
+        y: Float[Tensor, "n c h2 w2"] | Target,
+        *,
+        mask: Float[Tensor, "#n 1 h w"] | None = None,
+        map: bool = False,
+    ) -> Float[Tensor, "*n"]:
+        """The loss of pictures towards their targets; the gradient goes to ``x`` alone.
+
+        Args:
+            x: RGB or grey pictures in the declared range.
+            y: target pictures, or what :meth:`prepare` made of them; one prepared target serves all pictures.
+            mask: how much each position counts, 0 or more; it is carried down to each layer.
+            map: give each pixel its share, N × 1 × H × W, instead of a mean; its own mean is about the loss.
+
+        Returns:
+            A scalar; N numbers with ``reduction="none"``; or the map.
+
+        Raises:
+            SettingsError: pictures of a wrong range, shape, size, device or number; it says what to do.
+        """
+        if map:
+            if mask is not None:
+                raise SettingsError("a map has no use for a mask", "multiply the map by it")
+            return self._map(x, y)
+        parts = self._parts(x, y, mask)
+        return self.reduced(torch.stack(list(parts.values())).sum(0))
+
+    def breakdown(self, x: Tensor, y: Tensor | Target, *, mask: Tensor | None = None) -> dict[str, Float[Tensor, "*n"]]:
+        """The loss by part, weighted and reduced: their sum is the loss."""
+        return {name: self.reduced(value) for name, value in self._parts(x, y, mask).items()}
+
+    def prepare(self, y: Float[Tensor, "n c h w"], *, mask: Tensor | None = None) -> Target:
+        """A target measured once, for many calls of ``loss(x, target)``."""
+        with torch.no_grad():
+            image, mask = self.look(y, mask, is_target=True)
+            return self.bind(self.features(image), mask)
+
+    def describe(self) -> str:
+        """The exact formula."""
+        how = {
+            "mean": "mean over pictures of the sum of",
+            "sum": "sum over pictures and of",
+            "none": "by picture, sum of",
+        }
+        first = f"{type(self).__name__} on {title(self.network)}, pictures in {self.range}"
+        if self.resize is not None:
+            first += f", resized to {self.resize}"
+        return "\n".join([first, f"{how[self.reduction]}", *(f"  {line}" for line in self.formula())])
+
+    # The way of a picture, in steps that a bundle takes, too.
+
+    def look(
+        self, image: Tensor, mask: Tensor | None = None, *, is_target: bool = False
+    ) -> tuple[Float[Tensor, "n 3 h w"], Tensor | None]:
+        """The picture, checked, as RGB in [0, 1] at the wanted size, and its mask."""
+        if not isinstance(image, Tensor):
+            raise SettingsError(f"a picture is given as {type(image).__name__}", "give a tensor, N × 3 × H × W")
+        standard = standardize(image, self.range)
+        device = next(self.network.parameters()).device
+        if standard.device != device:
+            raise SettingsError(
+                f"the picture is on {standard.device}, the loss on {device}",
+                f"move the loss: loss.to('{standard.device}')",
+            )
+        self._check_range(image, is_target)
+        if mask is not None:
+            check_mask(mask, standard)
+        if self.resize is not None:
+            standard = scaled(standard, self.resize)
+            mask = None if mask is None else F.adaptive_avg_pool2d(mask, standard.shape[2:])  # type: ignore[arg-type]
+        if min(standard.shape[2:]) < self.side:
+            raise SettingsError(
+                f"the picture is {standard.shape[3]}×{standard.shape[2]}: these layers need {self.side} pixels a side",
+                "take a layer before, or give the loss resize=",
+            )
+        return standard, mask
+
+    def _check_range(self, image: Tensor, is_target: bool) -> None:
+        """Every time where looking is free; on a GPU, which would have to wait, at the first picture of each shape."""
+        key = (*image.shape, int(is_target))
+        if torch.compiler.is_compiling() or (image.device.type != "cpu" and key in self._seen):
+            return
+        check_values(image, self.range, is_target=is_target)
+        self._seen.add(key)
+
+    def features(
+        self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str] | None = None
+    ) -> dict[str, Float[Tensor, "n c h2 w2"]]:
+        """The maps of this loss's layers, or of those given, in one pass."""
+        wanted = self.layers if layers is None else tuple(layers)
+        names = tuple(name for name in wanted if name != IMAGE)
+        found = {IMAGE: image} if IMAGE in wanted else {}
+        if not names:
+            return found
+
+        def run(pictures: Tensor) -> tuple[Tensor, ...]:
+            with self._autocast(pictures.device.type):
+                maps = self.network.features(pictures, names)
+            return tuple(maps[name] for name in names)
+
+        if self.checkpoint and torch.is_grad_enabled() and len(image) > 1:
+            each = [recompute(run, picture, use_reentrant=False) for picture in image.split(1)]  # type: ignore[no-untyped-call]
+            return found | {name: torch.cat(maps) for name, *maps in zip(names, *each, strict=True)}
+        return found | dict(zip(names, run(image), strict=True))
+
+    def _autocast(self, kind: str) -> AbstractContextManager[Any]:
+        """Oxford's networks make numbers of up to some 20,000 of a photograph, a third of what float16 holds."""
+        half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
+        large = min(self.network.convention.std) < 0.1
+        return torch.autocast(kind, torch.bfloat16) if half and large else nullcontext()
+
+    def bind(self, features: Mapping[str, Tensor], mask: Tensor | None) -> Target:
+        """What of the target's features is compared."""
+        first = next(iter(features.values()))
+        with torch.autocast(first.device.type, enabled=False):
+            return Target(self.measure(features, _carried(mask)), "\n".join(self.formula()))
+
+    def score(self, features: Mapping[str, Tensor], target: Target, mask: Tensor | None) -> dict[str, Tensor]:
+        """The weighted loss of each part for each picture."""
+        first = next(iter(features.values()))
+        wanted = self._fitting(target, len(first))
+        with torch.autocast(first.device.type, enabled=False):
+            return self.compare(self.measure(features, _carried(mask)), wanted.measured, _carried(mask))
+
+    def _fitting(self, target: Target, count: int) -> Target:
+        if target.made_by != "\n".join(self.formula()):
+            raise SettingsError("this target was made by another loss", "prepare it with the loss that takes it")
+        return target.for_pictures(count)
+
+    def pair(self, x: Tensor, y: Tensor | Target, mask: Tensor | None) -> Target:
+        """The target of a call: prepared already, or now."""
+        if isinstance(y, Target):
+            return y
+        check_pair(x, y, mask)
+        return self.prepare(y, mask=mask)
+
+    def _parts(self, x: Tensor, y: Tensor | Target, mask: Tensor | None) -> dict[str, Tensor]:
+        target = self.pair(x, y, mask)
+        image, mask = self.look(x, mask)
+        return self.score(self.features(image), target, mask)
+
+    def _map(self, x: Tensor, y: Tensor | Target) -> Float[Tensor, "n 1 h w"]:
+        target = self.pair(x, y, None)
+        image, _ = self.look(x)
+        features = self.features(image)
+        wanted = self._fitting(target, len(image))
+        with torch.autocast(image.device.type, enabled=False):
+            maps = self.maps(self.measure(features, _carried(None)), wanted.measured)
+        whole = [F.interpolate(m[:, None], x.shape[2:], mode="bilinear", align_corners=False) for m in maps.values()]
+        return torch.stack(whole).sum(0)
+
+    def reduced(self, values: Float[Tensor, " n"]) -> Float[Tensor, "*n"]:
+        """By this loss's reduction."""
+        if self.reduction == "none":
+            return values
+        return values.mean() if self.reduction == "mean" else values.sum()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.network._apply(fn)  # type: ignore[no-untyped-call]
+        for name, constant in self.constants.items():
+            moved = fn(constant)
+            # Half precision is for convolutions; calibrated numbers stay what they are.
+            self.constants[name] = constant.to(moved.device) if moved.dtype.itemsize < 4 else moved
+        return self
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return self.describe()
+
+
+def _carried(mask: Tensor | None) -> Callable[[Tensor], Tensor | None]:
+    """The mask at the size of a map."""
+
+    def at(features: Tensor) -> Tensor | None:
+        return None if mask is None else carry(mask, (features.shape[2], features.shape[3]))
+
+    return at

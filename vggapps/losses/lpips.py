@@ -1,0 +1,126 @@
+"""LPIPS: features compared as people compare pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vggapps.errors import SettingsError, unknown
+from vggapps.losses.backbone import Backbone, load_backbone
+from vggapps.losses.calibrated import calibrated as _published
+from vggapps.losses.distance import Measured, average, maps_of_one_size
+from vggapps.losses.feature_loss import FeatureLoss, Reduction
+from vggapps.losses.pictures import Range, Size
+from vggapps.losses.trunk import LAYERS, Network, Trunk
+from vggapps.vgg.network import VGG
+from vggapps.vgg.normalize import SIGNED
+from vggapps.weights.records import WeightsRecord
+from vggapps.weights.trunk import TrunkName
+
+Net = Literal["vgg", "alex", "squeeze"]
+Version = Literal["0.1", "0.0"]
+
+_VGG_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+_TRUNKS: dict[str, TrunkName] = {"alex": "alexnet", "squeeze": "squeezenet1_1"}
+
+
+class LPIPS(FeatureLoss):
+    """Learned perceptual image patch similarity (Zhang 2018, eq. 1): 0 for equal pictures, about 1 for unlike ones.
+
+    Σ over layers of the mean over positions of Σ_c w_c (x̂ - ŷ)², x̂ and ŷ the features at a position divided by
+    their length + 1e-10, w calibrated to people's judgements. The values are those of the package ``lpips``; report
+    ``net`` and ``version`` beside them. Its authors advise ``alex`` for evaluation and ``vgg`` for optimisation.
+
+    Args:
+        net: ``vgg`` (VGG-16), ``alex`` (AlexNet) or ``squeeze`` (SqueezeNet 1.1).
+        version: ``0.1``, or ``0.0`` of the first release, which left out ImageNet's statistics.
+        backbone: the network's weights: a name, a record, a path (``alex`` and ``squeeze``), or a loaded network; None
+            for torchvision's, which the numbers were calibrated on and of which the convolutions are downloaded once.
+        calibrated: False sets every w to 1.
+        reduction: see :class:`~vggapps.losses.perceptual.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``.
+
+    Raises:
+        WeightsError: the network's weights can't be had.
+    """
+
+    def __init__(
+        self,
+        net: Net = "vgg",
+        version: Version = "0.1",
+        *,
+        backbone: Backbone | Trunk | Path | None = None,
+        calibrated: bool = True,
+        reduction: Reduction = "mean",
+        resize: Size = None,
+        range: Range = "0..1",
+        checkpoint: bool = False,
+    ) -> None:
+        if net not in get_args(Net):
+            raise unknown("net of LPIPS", net, get_args(Net))
+        if version not in get_args(Version):
+            raise unknown("version of LPIPS", version, get_args(Version))
+        layers = _VGG_LAYERS if net == "vgg" else tuple(LAYERS[_TRUNKS[net]].values())
+        network = _network(net, backbone)
+        if version == "0.0":
+            network = network.variant(convention=SIGNED)
+        super().__init__(network, layers, reduction=reduction, resize=resize, range=range, checkpoint=checkpoint)
+        self.net, self.version, self.calibrated = net, version, calibrated
+        self.constants = _weights(net, version, layers, calibrated=calibrated)
+
+    def measure(self, features: Mapping[str, Tensor], masks: Callable[[Tensor], Tensor | None]) -> dict[str, Measured]:
+        """Features of length 1, in float32 at least."""
+        return {name: _unit(features[name]) for name in self.layers}
+
+    def compare(
+        self, x: Mapping[str, Measured], y: Mapping[str, Measured], masks: Callable[[Tensor], Tensor | None]
+    ) -> dict[str, Float[Tensor, " n"]]:
+        """Each layer's mean over positions."""
+        return {name: average(values, masks(values[:, None])) for name, values in self.maps(x, y).items()}
+
+    def maps(self, x: Mapping[str, Measured], y: Mapping[str, Measured]) -> dict[str, Float[Tensor, "n h w"]]:
+        """Σ_c w_c (x̂ - ŷ)² at each position."""
+        found = {}
+        for name in self.layers:
+            own, wanted = maps_of_one_size("LPIPS", x[name], y[name])
+            found[name] = torch.einsum("nchw,c->nhw", (own - wanted).square(), self.constants[name].to(own.dtype))
+        return found
+
+    def formula(self) -> list[str]:
+        """The layers and what is done with them."""
+        weights = f"calibrated weights of version {self.version}" if self.calibrated else "1"
+        return [f"1 · lpips ({name})" for name in self.layers] + [
+            f"with lpips = mean over positions of Σ_c w_c (x/‖x‖ - y/‖y‖)², w {weights} for {self.net}"
+        ]
+
+
+def _network(net: str, backbone: Backbone | Trunk | Path | None) -> Network:
+    if net == "vgg":
+        assert not isinstance(backbone, Trunk | Path)
+        vgg = load_backbone(backbone or "vgg16-convolutions")
+        if vgg.plan.name != "vgg16":
+            raise SettingsError(f"LPIPS with net='vgg' is calibrated on vgg16, not {vgg.plan.name}", "give a vgg16")
+        return vgg
+    if isinstance(backbone, Trunk):
+        return backbone
+    if isinstance(backbone, VGG):
+        raise SettingsError(f"LPIPS with net='{net}' does not run on a VGG", "take net='vgg'")
+    weights = backbone.name if isinstance(backbone, WeightsRecord) else backbone
+    return Trunk.load(_TRUNKS[net], weights or "auto")
+
+
+def _weights(net: str, version: str, layers: tuple[str, ...], *, calibrated: bool) -> dict[str, Tensor]:
+    numbers = _published("lpips")
+    found = {layer: numbers[f"{version}.{net}.{i}"] for i, layer in enumerate(layers)}
+    return {layer: w.clone() if calibrated else torch.ones_like(w) for layer, w in found.items()}
+
+
+def _unit(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """The small number stands outside the root, as published; the norm's own gradient is 0 at 0."""
+    features = features.to(torch.promote_types(features.dtype, torch.float32))
+    length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+    return features / (length + 1e-10)
