@@ -48,7 +48,7 @@ def test_gradients_are_right_both_ways_also_where_eigenvalues_repeat(x: list[flo
 
     def loss(*flat: Tensor) -> Tensor:
         mean, second, mean2, second2 = flat
-        both = (Moments(mean, (second + second.mT) / 2), Moments(mean2, (second2 + second2.mT) / 2))
+        both = (Moments(mean, (second + second.mT) / 2, 1), Moments(mean2, (second2 + second2.mT) / 2, 1))
         return wasserstein(*both, epsilon=1e-6)
 
     inputs = [t.clone().requires_grad_() for m in (ours, theirs) for t in (m.mean, m.second)]
