@@ -8,9 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 
 from tests.conftest import Ran
+from tests.reference.published import seeded
 from vggapps import __version__
+from vggapps.weights.records import get_record
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -34,6 +37,10 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyte
     from vggapps.image import open_picture, save_picture
 
     monkeypatch.chdir(tmp_path)
+    # What a reader would download is put in place: a network of the true shape with random weights.
+    monkeypatch.setenv("VGGAPPS_CACHE", str(tmp_path))
+    state = {f"features.{key}": t.float() for key, t in seeded("vgg16").state_dict().items()}
+    safetensors.torch.save_file(state, tmp_path / get_record("vgg16-convolutions").stored)
     for name, source in {
         "town.jpg": "content/village.jpg",
         "starry-night.jpg": "style/starry-hills.jpg",

@@ -61,7 +61,7 @@ _ALL = (
             Term(dict.fromkeys(_ones(5), 1e3 / 5), "gram-gatys", "style"),
         ),
         "vgg19-installed",
-        "Gatys 2016, eq. 1, 4, 5, 7, with the ratio 1e-3 of content to style of figure 3",
+        "Gatys 2016, eq. 1, 4, 5 and 7, with a ratio of content to style of 1e-3",
         pooling="mean",
     ),
     Preset(
