@@ -42,9 +42,10 @@ def root(
 
 
 # Each command lives in its own file and imports what is heavy in its body: `vggapps --help` loads no torch.
-from vggapps.cli import info, layers, stylize, weights  # noqa: E402
+from vggapps.cli import compare, info, layers, stylize, weights  # noqa: E402
 
 app.command(name="stylize", help=stylize.HELP, no_args_is_help=True)(stylize.stylize)
+app.command(name="compare", help=compare.HELP, no_args_is_help=True)(compare.compare)
 app.command(name="layers")(layers.layers)
 app.command(name="info")(info.info)
 app.add_typer(weights.app, name="weights")

@@ -1,0 +1,80 @@
+"""Pictures that are compared two by two: which go together, and what is seen of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from vggapps.cli.outputs import expand
+from vggapps.errors import PictureError, SettingsError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Pair(NamedTuple):
+    """Two files to compare, and what to call them."""
+
+    name: str
+    a: str
+    b: str
+
+
+def find_pairs(a: str, b: str) -> tuple[list[Pair], list[str]]:
+    """The pairs of two files, of two folders, or of a file and a folder; and the pictures without a partner.
+
+    In folders pictures of one name are a pair; those without a namesake are one with what differs in the suffix only.
+
+    Raises:
+        PictureError: there is none.
+    """
+    lefts, rights = (expand(word) if Path(word).is_dir() else [word] for word in (a, b))
+    if not (Path(a).is_dir() and Path(b).is_dir()):
+        return [Pair(Path(x if Path(a).is_dir() else y).name, x, y) for x, y in product(lefts, rights)], []
+    both = {Path(path).name for path in lefts} & {Path(path).name for path in rights}
+
+    def key(path: str) -> tuple[str, str]:
+        return Path(path).stem, Path(path).suffix if Path(path).name in both else ""
+
+    partners: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for right in rights:
+        partners[key(right)].append(right)
+    pairs = [Pair(Path(left).name, left, right) for left in lefts for right in partners[key(left)]]
+    if not pairs:
+        raise PictureError(
+            f"no picture of {a} has a partner in {b}", "partners are a.png and a.png, or a.png and a.jpg"
+        )
+    paired = {path for pair in pairs for path in pair[1:]}
+    return pairs, [path for path in (*lefts, *rights) if path not in paired]
+
+
+def opened(pair: Pair, size: int | None, note: Callable[[str], None]) -> list[Tensor]:
+    """Both pictures, over white where they are transparent.
+
+    Raises:
+        SettingsError: they are of different sizes.
+    """
+    from vggapps.image import open_picture
+
+    found, sizes = [], []
+    for path in pair[1:]:
+        picture = open_picture(path, longer_side=size, name=path)
+        rgb, (height, width) = picture.rgb, picture.size
+        notes = [*picture.notes]
+        if picture.alpha is not None:
+            notes.append("it is transparent, and is laid over white")
+            # It lies over the mean of what is seen, which is then the mean of all.
+            rgb = rgb + (1 - rgb.mean((2, 3), keepdim=True)) * (1 - picture.alpha)
+        for text in notes:
+            note(f"{path}: {text}")
+        found.append(rgb)
+        sizes.append(f"{width}x{height}")
+    if sizes[0] != sizes[1]:
+        raise SettingsError(
+            f"{pair.a} has {sizes[0]} pixels, and {pair.b} {sizes[1]}",
+            "scale one to the other's size, or both by --size",
+        )
+    return found
