@@ -114,3 +114,17 @@ def test_gradients_of_many_pictures_at_once_by_vmap() -> None:
     torch.testing.assert_close(
         torch.func.vmap(torch.func.grad(size))(x), torch.stack([torch.func.grad(size)(t) for t in x])
     )
+
+
+def test_under_autocast_the_gradient_is_the_pictures_dtype_and_near() -> None:
+    vgg = network().float()
+    x = torch.rand(1, 3, 32, 32, requires_grad=True)
+    found = []
+    for low in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=low):
+            features = vgg.features(x, ["relu3_2"])["relu3_2"]
+        assert features.dtype == (torch.bfloat16 if low else torch.float32)
+        (gradient,) = torch.autograd.grad(features.float().square().sum(), x)
+        assert gradient.dtype == torch.float32
+        found.append(gradient)
+    assert torch.nn.functional.cosine_similarity(*(g.flatten() for g in found), dim=0) > 0.99

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
+from vggapps.errors import SettingsError
 from vggapps.vgg.network import VGG
 from vggapps.vgg.plan import PLANS
 from vggapps.weights.load import load_vgg
@@ -20,13 +21,18 @@ def load_backbone(backbone: Backbone) -> VGG:
     move under the feet of what is trained with it.
 
     Raises:
-        SettingsError: a wrong name.
+        SettingsError: a wrong name, or something else.
         WeightsError: the weights can't be had; never random ones in their place.
     """
     if isinstance(backbone, VGG):
         return backbone if backbone.frozen else deepcopy(backbone).freeze()
     if isinstance(backbone, WeightsRecord):
         return load_vgg(backbone.network, backbone.name, head="none")
+    if not isinstance(backbone, str):
+        raise SettingsError(
+            f"the backbone is a {type(backbone).__name__}",
+            "give a network's name, a weights record, or a loaded VGG: load_vgg('vgg19', path, head='none')",
+        )
     if backbone in RECORDS and backbone not in PLANS:
         return load_vgg(RECORDS[backbone].network, backbone, head="none")
     return load_vgg(backbone, head="none")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,7 +13,6 @@ from vggapps.losses.feature_loss import FeatureLoss
 from vggapps.losses.pictures import check_pair
 from vggapps.losses.target import Target
 from vggapps.losses.trunk import Network
-from vggapps.vgg.network import VGG
 
 
 class Bundle(nn.Module):
@@ -32,18 +30,22 @@ class Bundle(nn.Module):
         super().__init__()
         if not losses:
             raise SettingsError("there is no loss in the bundle", "give losses by name")
+        for name, loss in losses.items():
+            if not isinstance(loss, FeatureLoss):
+                raise SettingsError(f"'{name}' is a {type(loss).__name__}", "bundle PerceptualLoss, LPIPS and DISTS")
         for name in weights or {}:
             if name not in losses:
                 raise unknown("loss", name, losses)
         self.losses = nn.ModuleDict(losses)
         self.weights = {name: (weights or {}).get(name, 1.0) for name in losses}
-        self._groups: dict[tuple[Any, ...], list[str]] = {}
+        self._groups: list[list[str]] = []
         for name, loss in losses.items():
-            key = (*_identity(loss.network), loss.range, str(loss.resize), loss.checkpoint)
-            first = self._groups.setdefault(key, [])
-            if first:
-                loss.use(losses[first[0]].network)
-            first.append(name)
+            group = next((names for names in self._groups if _look_alike(loss, losses[names[0]])), [])
+            if group:
+                loss.use(losses[group[0]].network)
+            else:
+                self._groups.append(group)
+            group.append(name)
 
     def forward(
         self, x: Tensor, y: Tensor | Mapping[str, Target], *, mask: Tensor | None = None
@@ -55,11 +57,11 @@ class Bundle(nn.Module):
         self, x: Tensor, y: Tensor | Mapping[str, Target], *, mask: Tensor | None = None
     ) -> dict[str, Float[Tensor, "*n"]]:
         """weight · loss, by name."""
-        if isinstance(y, Tensor):
+        if not isinstance(y, Mapping):
             check_pair(x, y, mask)
-        targets = self.prepare(y, mask=mask) if isinstance(y, Tensor) else y
+        targets = y if isinstance(y, Mapping) else self.prepare(y, mask=mask)
         found: dict[str, Tensor] = {}
-        for names in self._groups.values():
+        for names in self._groups:
             image, small = self._loss(names[0]).look(x, mask)
             features = self._together(names, image)
             for name in names:
@@ -72,7 +74,7 @@ class Bundle(nn.Module):
         """Targets measured once, by name of the loss."""
         found: dict[str, Target] = {}
         with torch.no_grad():
-            for names in self._groups.values():
+            for names in self._groups:
                 image, small = self._loss(names[0]).look(y, mask, is_target=True)
                 features = self._together(names, image)
                 found |= {name: self._loss(name).bind(features, small) for name in names}
@@ -131,9 +133,16 @@ class ShiftEnsemble(nn.Module):
         return tuple(view.flip(3) for view in views) if self.flip and mirror % 2 else views
 
 
-def _identity(network: Network) -> tuple[Any, ...]:
-    """What two networks have in common that compute the same."""
-    if not network.weights_name:
-        return (id(network),)
-    name = (network.plan, network.pooling, network.conv1_1.padding_mode) if isinstance(network, VGG) else network.name
-    return network.weights_name, name, network.convention, next(network.parameters()).dtype
+def _look_alike(a: FeatureLoss, b: FeatureLoss) -> bool:
+    """Whether both see the same picture in the same way."""
+    if (a.range, str(a.resize), a.checkpoint) != (b.range, str(b.resize), b.checkpoint):
+        return False
+    return a.network is b.network or _equal(a.network, b.network)
+
+
+def _equal(a: Network, b: Network) -> bool:
+    """Whether two networks compute the same: layers, as torch prints them, input and weights, number for number."""
+    if repr(a) != repr(b) or a.convention != b.convention:
+        return False
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(p.dtype == q.dtype and p.device == q.device and torch.equal(p, q) for p, q in pairs)

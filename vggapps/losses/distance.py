@@ -49,11 +49,20 @@ class Distance:
         return features.to(torch.promote_types(features.dtype, torch.float32))
 
     def __call__(self, x: Measured, y: Measured, mask: Float[Tensor, "#n 1 h w"] | None = None) -> Float[Tensor, " n"]:
-        """The distance for each picture; a mask weighs the positions of ``positions``."""
+        """The distance for each picture; a mask weighs the positions of ``positions``.
+
+        Raises:
+            SettingsError: somebody's own function does not give one number a picture.
+        """
         values = self.function(x, y)
-        if self.of != "positions":
-            return values
-        return average(values, mask)
+        if self.of == "positions":
+            return average(values, mask)
+        if values.shape != (len(x.mean if isinstance(x, Moments) else x),):
+            raise SettingsError(
+                f"{self.name} gives numbers of shape {tuple(values.shape)}, not one a picture",
+                "let it take the mean of each picture apart: .mean((1, 2, 3))",
+            )
+        return values
 
 
 def average(values: Float[Tensor, "n h w"], mask: Float[Tensor, "#n 1 h w"] | None = None) -> Float[Tensor, " n"]:

@@ -64,11 +64,10 @@ class DISTS(FeatureLoss):
     ) -> dict[str, Float[Tensor, " n"]]:
         """Each stage's share: Σ_c α (1 - l) + β (1 - s)."""
         parts, start = {}, 0
-        dtype = next(iter(x.values())).dtype  # type: ignore[union-attr]
-        weights = [self.constants[name].to(dtype) for name in ("alpha", "beta")]
+        maps = {name: maps_of_one_size("DISTS", x[name], y[name]) for name in _LAYERS}
+        weights = [self.constants[name].to(maps[IMAGE][0]) for name in ("alpha", "beta")]
         total = weights[0].sum() + weights[1].sum()
-        for name in _LAYERS:
-            own, wanted = maps_of_one_size("DISTS", x[name], y[name])
+        for name, (own, wanted) in maps.items():
             span = slice(start, start := start + own.shape[1])
             alpha, beta = (weight[span] / total for weight in weights)
             means, structure = similarities(own, wanted, masks(own))

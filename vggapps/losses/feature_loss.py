@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -18,11 +19,13 @@ from vggapps.losses.distance import Measured
 from vggapps.losses.pictures import (
     Range,
     Size,
-    carry,
+    carried,
     check_mask,
     check_name,
     check_pair,
+    check_size,
     check_values,
+    check_weights,
     scaled,
     standardize,
 )
@@ -62,15 +65,17 @@ class FeatureLoss(nn.Module, ABC):
     ) -> None:
         super().__init__()
         check_name(range)
+        check_size(resize)
         if reduction not in get_args(Reduction):
             raise unknown("reduction", reduction, get_args(Reduction))
         self.layers = tuple(dict.fromkeys(layers))
         network.check(self._inner)
-        self._hidden = (network.to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
+        self._hidden = (network.eval().to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
         self.constants: dict[str, Tensor] = {}
         self.range, self.reduction, self.resize, self.checkpoint = range, reduction, resize, checkpoint
         self.side = smallest_side(network, self._inner)
         self._seen: set[tuple[int, ...]] = set()
+        self._has_warned = False
 
     @property
     def network(self) -> Network:
@@ -172,11 +177,10 @@ class FeatureLoss(nn.Module, ABC):
         if standard.device != device:
             raise SettingsError(
                 f"the picture is on {standard.device}, the loss on {device}",
-                f"move the loss: loss.to('{standard.device}')",
+                f"move one of them: loss.to('{standard.device}') or picture.to('{device}')",
             )
-        self._check_range(image, is_target)
-        if mask is not None:
-            check_mask(mask, standard)
+        mask = None if mask is None else check_mask(mask, standard)
+        self._check_numbers(image, mask, is_target)
         if self.resize is not None:
             standard = scaled(standard, self.resize)
             mask = None if mask is None else F.adaptive_avg_pool2d(mask, standard.shape[2:])  # type: ignore[arg-type]
@@ -187,12 +191,17 @@ class FeatureLoss(nn.Module, ABC):
             )
         return standard, mask
 
-    def _check_range(self, image: Tensor, is_target: bool) -> None:
+    def _check_numbers(self, image: Tensor, mask: Tensor | None, is_target: bool) -> None:
         """Every time where looking is free; on a GPU, which would have to wait, at the first picture of each shape."""
         key = (*image.shape, int(is_target))
         if torch.compiler.is_compiling() or (image.device.type != "cpu" and key in self._seen):
             return
-        check_values(image, self.range, is_target=is_target)
+        if mask is not None:
+            check_weights(mask)
+        doubt = check_values(image, self.range, is_target=is_target)
+        if doubt and not self._has_warned:  # once, and not at each step of a training
+            warnings.warn(doubt, stacklevel=4)
+            self._has_warned = True
         self._seen.add(key)
 
     def features(
@@ -225,19 +234,28 @@ class FeatureLoss(nn.Module, ABC):
         """What of the target's features is compared."""
         first = next(iter(features.values()))
         with torch.autocast(first.device.type, enabled=False):
-            return Target(self.measure(features, _carried(mask)), "\n".join(self.formula()))
+            return Target(self.measure(features, carried(mask)), self._made())
 
     def score(self, features: Mapping[str, Tensor], target: Target, mask: Tensor | None) -> dict[str, Tensor]:
         """The weighted loss of each part for each picture."""
         first = next(iter(features.values()))
-        wanted = self._fitting(target, len(first))
+        wanted = self._fitting(target, first)
         with torch.autocast(first.device.type, enabled=False):
-            return self.compare(self.measure(features, _carried(mask)), wanted.measured, _carried(mask))
+            return self.compare(self.measure(features, carried(mask)), wanted.measured, carried(mask))
 
-    def _fitting(self, target: Target, count: int) -> Target:
-        if target.made_by != "\n".join(self.formula()):
+    def _made(self) -> str:
+        """What a target must have been made by: the same network, size and formula."""
+        return "\n".join([title(self.network), f"size {self.resize}", *self.formula()])
+
+    def _fitting(self, target: Target, like: Tensor) -> Target:
+        if target.made_by != self._made():
             raise SettingsError("this target was made by another loss", "prepare it with the loss that takes it")
-        return target.for_pictures(count)
+        if target.device != like.device:
+            raise SettingsError(
+                f"the target is on {target.device}, the picture on {like.device}",
+                f"move it: target.to('{like.device}')",
+            )
+        return target.for_pictures(len(like))
 
     def pair(self, x: Tensor, y: Tensor | Target, mask: Tensor | None) -> Target:
         """The target of a call: prepared already, or now."""
@@ -255,9 +273,9 @@ class FeatureLoss(nn.Module, ABC):
         target = self.pair(x, y, None)
         image, _ = self.look(x)
         features = self.features(image)
-        wanted = self._fitting(target, len(image))
+        wanted = self._fitting(target, image)
         with torch.autocast(image.device.type, enabled=False):
-            maps = self.maps(self.measure(features, _carried(None)), wanted.measured)
+            maps = self.maps(self.measure(features, carried(None)), wanted.measured)
         whole = [F.interpolate(m[:, None], x.shape[2:], mode="bilinear", align_corners=False) for m in maps.values()]
         return torch.stack(whole).sum(0)
 
@@ -278,12 +296,3 @@ class FeatureLoss(nn.Module, ABC):
 
     def extra_repr(self) -> str:  # noqa: D102
         return self.describe()
-
-
-def _carried(mask: Tensor | None) -> Callable[[Tensor], Tensor | None]:
-    """The mask at the size of a map."""
-
-    def at(features: Tensor) -> Tensor | None:
-        return None if mask is None else carry(mask, (features.shape[2], features.shape[3]))
-
-    return at

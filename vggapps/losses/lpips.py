@@ -87,7 +87,11 @@ class LPIPS(FeatureLoss):
         found = {}
         for name in self.layers:
             own, wanted = maps_of_one_size("LPIPS", x[name], y[name])
-            found[name] = torch.einsum("nchw,c->nhw", (own - wanted).square(), self.constants[name].to(own.dtype))
+            weights = self.constants[name].to(own)
+            # One picture at a time stays in a processor's cache; a GPU wants them all at once.
+            count = 1 if own.device.type == "cpu" else len(own)
+            pairs = zip(own.split(count), wanted.split(count), strict=True)
+            found[name] = torch.cat([torch.einsum("nchw,c->nhw", (a - b).square(), weights) for a, b in pairs])
         return found
 
     def formula(self) -> list[str]:
@@ -99,18 +103,19 @@ class LPIPS(FeatureLoss):
 
 
 def _network(net: str, backbone: Backbone | Trunk | Path | None) -> Network:
-    if net == "vgg":
-        assert not isinstance(backbone, Trunk | Path)
-        vgg = load_backbone(backbone or "vgg16-convolutions")
-        if vgg.plan.name != "vgg16":
-            raise SettingsError(f"LPIPS with net='vgg' is calibrated on vgg16, not {vgg.plan.name}", "give a vgg16")
-        return vgg
-    if isinstance(backbone, Trunk):
-        return backbone
-    if isinstance(backbone, VGG):
-        raise SettingsError(f"LPIPS with net='{net}' does not run on a VGG", "take net='vgg'")
-    weights = backbone.name if isinstance(backbone, WeightsRecord) else backbone
-    return Trunk.load(_TRUNKS[net], weights or "auto")
+    network: Network
+    if isinstance(backbone, Trunk | VGG):
+        network = backbone if isinstance(backbone, Trunk) else load_backbone(backbone)
+    elif net == "vgg":
+        network = load_backbone(backbone or "vgg16-convolutions")  # type: ignore[arg-type]
+    else:
+        weights = backbone.name if isinstance(backbone, WeightsRecord) else backbone
+        network = Trunk.load(_TRUNKS[net], weights or "auto")
+    wanted = _TRUNKS.get(net, "vgg16")
+    found = network.plan.name if isinstance(network, VGG) else network.name
+    if found != wanted:
+        raise SettingsError(f"LPIPS with net='{net}' is calibrated on {wanted}, not {found}", f"give a {wanted}")
+    return network
 
 
 def _weights(net: str, version: str, layers: tuple[str, ...], *, calibrated: bool) -> dict[str, Tensor]:

@@ -89,5 +89,6 @@ class _Moments(torch.autograd.Function):
         dtype = torch.float32 if features.dtype == torch.float16 else features.dtype
         rows = features.flatten(2).mT.to(dtype)
         both, mean = ((g / rows.shape[1]).to(dtype) for g in (second + second.mT, mean))
-        gradient = torch.baddbmm(mean.unsqueeze(1), rows, both)
+        with torch.autocast(rows.device.type, enabled=False):  # which may be on again by now
+            gradient = torch.baddbmm(mean.unsqueeze(1), rows, both)
         return gradient.mT.reshape(features.shape).to(features.dtype)

@@ -87,9 +87,12 @@ class PerceptualLoss(FeatureLoss):
         range: Range = "0..1",
         checkpoint: bool = False,
     ) -> None:
-        terms = [t for t in layers if isinstance(t, Term)] if not isinstance(layers, str | Mapping) else []
+        listed = layers if isinstance(layers, str | Mapping) else list(layers)
+        terms = [term for term in listed if isinstance(term, Term)]
+        if terms and len(terms) < len(listed):
+            raise SettingsError("layers are given as terms and by name", "make a Term of each, or name them all")
         if not terms:
-            terms = [Term(_weights(layers), criterion, "content", normalize_features)]  # type: ignore[arg-type]
+            terms = [Term(_weights(listed), criterion, "content", normalize_features)]  # type: ignore[arg-type]
         if style_layers is not None:
             terms.append(Term(_weights(style_layers), style_criterion, "style"))
         self.parts = _parts(terms)
@@ -136,13 +139,16 @@ class PerceptualLoss(FeatureLoss):
             mask: how much their positions count, for distances of moments.
             style: other pictures, of any size, for the terms whose role is style.
             style_mask: the same for these.
+
+        Raises:
+            SettingsError: no term's role is style, or there are more pictures for it than for the others.
         """
         whole = super().prepare(y, mask=mask)
         if style is None:
             return whole
-        painted = super().prepare(style, mask=style_mask)
-        if len(painted) == 1:
-            painted = painted.for_pictures(len(whole))
+        if all(part.term.role == "content" for part in self.parts.values()):
+            raise SettingsError("this loss has no style term for that picture", "make it with style_layers=")
+        painted = super().prepare(style, mask=style_mask).for_pictures(len(whole))
         measured = {
             name: (painted if part.term.role == "style" else whole).measured[name] for name, part in self.parts.items()
         }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -26,6 +26,13 @@ def check_name(range: str) -> None:
     """Whether there is such a range."""
     if range not in get_args(Range):
         raise unknown("range of pictures", range, get_args(Range))
+
+
+def check_size(resize: Size) -> None:
+    """Whether there is such a size."""
+    sides = [resize, resize] if isinstance(resize, int) else list(resize) if isinstance(resize, Sequence) else []
+    if resize is not None and (len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides)):
+        raise SettingsError(f"resize is {resize!r}", "give the shorter side in pixels, or (height, width)")
 
 
 def standardize(image: Tensor, range: str, resize: Size = None) -> Float[Tensor, "n 3 h w"]:
@@ -88,27 +95,34 @@ def scaled(image: Float[Tensor, "n c h w"], resize: int | Sequence[int]) -> Floa
     return F.interpolate(image, size=size, mode="bilinear", antialias=True)
 
 
-def check_values(image: Tensor, range: str, *, is_target: bool) -> None:
+def check_values(image: Tensor, range: str, *, is_target: bool) -> str:
     """Notice a picture of another range than the declared.
 
-    A target is a picture, and far outside means a mistake: an error. What is trained may be anything while it learns
-    and gets a warning, or, hundreds away, the error too.
+    A target is a picture, and far outside means a mistake: an error. What is trained may be anything while it learns:
+    it gets words to warn with, or, hundreds away, the error too. That it overflows is for a scaler of gradients to see.
+
+    Returns:
+        What seems to be wrong, or nothing.
 
     Raises:
-        SettingsError: it is in another range.
+        SettingsError: it is in another range; a target is not finite.
     """
     if image.numel() == 0:
         raise SettingsError("there is no picture in the batch", "skip empty batches")
     low, high = (float(v) for v in torch.aminmax(image.detach()))
+    if not math.isfinite(low + high):
+        if is_target:
+            raise SettingsError("the target has numbers that are infinite or not a number", "see how it was made")
+        return ""
     seems = _seems(low, high, range)
-    if not seems:
-        return
+    if not seems or (range == "0..255" and bool((image % 1 == 0).all())):  # a picture in the dark
+        return ""
     wild = seems == "0..255" and high > _WILD
     message = f"the picture's numbers run from {low:.3g} to {high:.3g}: that looks like {seems}, not {range}"
     hint = f"make the loss with range='{seems}', or bring the picture into {range}"
     if (is_target and not (range == "-1..1" and seems == "0..1")) or wild:
         raise SettingsError(message, hint)
-    warnings.warn(f"{message} ({hint})", stacklevel=4)
+    return f"{message} ({hint})"
 
 
 def _seems(low: float, high: float, range: str) -> str:
@@ -133,12 +147,23 @@ def carry(mask: Float[Tensor, "n 1 h w"], size: tuple[int, int]) -> Float[Tensor
     return mask if mask.shape[2:] == size else F.adaptive_avg_pool2d(mask, size)
 
 
-def check_mask(mask: Tensor, image: Tensor) -> None:
-    """Whether a mask fits a picture: N or 1 × 1 × H × W, not negative.
+def carried(mask: Tensor | None) -> Callable[[Tensor], Tensor | None]:
+    """What gives the mask at the size of a map."""
+    return lambda map_: None if mask is None else carry(mask, (map_.shape[2], map_.shape[3]))
+
+
+def check_mask(mask: Tensor, image: Tensor) -> Float[Tensor, "#n 1 h w"]:
+    """The mask as floats, if it fits the picture: N or 1 × 1 × H × W.
 
     Raises:
         SettingsError: it does not.
     """
+    if not isinstance(mask, Tensor):
+        raise SettingsError(f"the mask is given as {type(mask).__name__}", "give a tensor, N × 1 × H × W")
+    if mask.device != image.device:
+        raise SettingsError(
+            f"the mask is on {mask.device}, the picture on {image.device}", f"move it: mask.to('{image.device}')"
+        )
     if mask.dim() != 4 or mask.shape[1] != 1 or mask.shape[0] not in (1, image.shape[0]):
         raise SettingsError(f"the mask is {_shape(mask)}", f"give it as {image.shape[0]} × 1 × H × W")
     if mask.shape[2:] != image.shape[2:]:
@@ -146,6 +171,17 @@ def check_mask(mask: Tensor, image: Tensor) -> None:
             f"the mask is {mask.shape[3]}×{mask.shape[2]}, the picture {image.shape[3]}×{image.shape[2]}",
             "make both the same size",
         )
+    return mask.to(torch.promote_types(image.dtype, torch.float32))
+
+
+def check_weights(mask: Tensor) -> None:
+    """Whether a mask says how much each position counts.
+
+    Raises:
+        SettingsError: some count less than nothing, or without end.
+    """
+    if not bool(((mask >= 0) & (mask < math.inf)).all()):
+        raise SettingsError("the mask has negative numbers, or none at all", "give each position a weight of 0 or more")
 
 
 def check_pair(x: Tensor, y: Tensor, mask: Tensor | None = None) -> None:
@@ -157,6 +193,8 @@ def check_pair(x: Tensor, y: Tensor, mask: Tensor | None = None) -> None:
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         kinds = " and ".join(type(t).__name__ for t in (x, y))
         raise SettingsError(f"the pictures are given as {kinds}", "give tensors, N × 3 × H × W")
+    for image in (x, y):
+        _check_shape(image)
     if torch.is_grad_enabled() and y.requires_grad and not x.requires_grad:
         raise SettingsError(
             "the second picture, the target, wants a gradient, and the first does not",

@@ -10,6 +10,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from vggapps.errors import PictureError, SettingsError
@@ -25,23 +26,34 @@ class Target:
 
     Attributes:
         measured: by part, ``relu3_3`` or ``style.relu1_1``.
-        made_by: what ``describe()`` says of the loss that it fits.
+        made_by: network, size and formula of the loss that it fits.
     """
 
     measured: Mapping[str, Measured]
     made_by: str
 
     def __len__(self) -> int:
+        return len(self._first)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self._first.device
+
+    @property
+    def _first(self) -> Tensor:
         first = next(iter(self.measured.values()))
-        return len(first.mean if isinstance(first, Moments) else first)
+        return first.mean if isinstance(first, Moments) else first
 
     def __getitem__(self, index: int | slice | Tensor | list[int]) -> Target:
         """Some of the pictures: a number, a slice, or indices as a loader of shuffled batches has them."""
-        if isinstance(index, int):
-            count = len(self)
-            if not -count <= index < count:
-                raise IndexError(f"there are {count} pictures in this target")
-            index = slice(index % count, index % count + 1)
+        if not isinstance(index, slice):
+            index = torch.as_tensor(index)  # numpy's numbers and arrays, too
+            if index.dim() == 0:
+                at, count = int(index), len(self)
+                if not -count <= at < count:
+                    raise IndexError(f"there are {count} pictures in this target")
+                index = slice(at % count, at % count + 1)
         return self._each(lambda t: t[index])
 
     def to(self, *args: Any, **kwargs: Any) -> Target:

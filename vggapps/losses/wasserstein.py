@@ -90,12 +90,13 @@ class _Distance(torch.autograd.Function):
             return gradient * (one - ratio)
 
         first, second = ctx.needs_input_grad[:2]
-        return (
-            to(left, right @ factor.mT) if first else None,
-            to(right, left @ factor) if second else None,
-            None,
-            None,
-        )
+        with torch.autocast(left.device.type, enabled=False):  # which may be on again by now
+            return (
+                to(left, right @ factor.mT) if first else None,
+                to(right, left @ factor) if second else None,
+                None,
+                None,
+            )
 
 
 def _orthogonal(k: Float[Tensor, "n c c"], smallest: Float[Tensor, "n 1 1"], iterations: int) -> Float[Tensor, "n c c"]:

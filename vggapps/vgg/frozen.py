@@ -113,7 +113,7 @@ class _Convolve(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
         x, weight, _, ctx.padding, ctx.then = inputs
-        ctx.shape = x.shape
+        ctx.shape, ctx.dtype = x.shape, x.dtype
         ctx.mark_non_differentiable(output[1])
         ctx.save_for_backward(weight, output[1])
 
@@ -126,7 +126,10 @@ class _Convolve(torch.autograd.Function):
             n, _c, height, width = ctx.shape
             sides = [s + 2 * p - k + 1 for s, p, k in zip((height, width), ctx.padding, weight.shape[2:], strict=True)]
             grad = _unpool(grad, kept, torch.Size((n, weight.shape[0], *sides)))
-        return F.conv_transpose2d(grad, weight, padding=ctx.padding), None, None, None, None
+        # In the dtype that the convolution ran in: autocast may be on or off by now.
+        with torch.autocast(grad.device.type, enabled=False):
+            back = F.conv_transpose2d(grad, weight.to(grad.dtype), padding=ctx.padding)
+        return back.to(ctx.dtype), None, None, None, None
 
 
 class _Relu(torch.autograd.Function):
