@@ -27,6 +27,7 @@ bench: .venv/ready
 	@echo "== benchmarks (minutes; best on an idle machine)"
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/stylize.py
+	$(BIN)/python benchmarks/losses.py
 
 gallery: .venv/ready
 	@echo "== remaking the pictures of README and docs"

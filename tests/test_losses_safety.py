@@ -150,7 +150,8 @@ def test_autocast_is_finite_and_near_float32_on_oxfords_large_features(
     (after,) = torch.autograd.grad(found, x)  # as torch advises
     assert found.dtype == torch.float32
     assert float(found.detach()) == pytest.approx(float(expected), rel=0.02)
-    assert (within - after).norm() < 0.01 * after.norm()
+    least = 0.01 if criterion == "contextual" else 1e-4  # whose own products autograd takes in half precision then
+    assert (within - after).norm() < least * after.norm()
     assert torch.cosine_similarity(after.flatten(), slope.flatten(), dim=0) > 0.98
     assert float(after.norm()) == pytest.approx(float(slope.norm()), rel=0.05)
     for m in target.measured.values():

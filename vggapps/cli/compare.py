@@ -23,7 +23,6 @@ from vggapps.cli.tables import Values, plain, print_list, print_row, print_summa
 from vggapps.errors import OutputExistsError, PictureError, SettingsError, VggappsError
 
 if TYPE_CHECKING:
-
     pass
 
 HELP = """

@@ -48,7 +48,7 @@ class FeatureLoss(nn.Module, ABC):
         layers: those looked at; ``image`` is the picture itself.
         range: what the pictures' numbers are in.
         reduction: of the pictures' losses: ``mean``, ``sum``, or ``none`` for one a picture.
-        resize: see :func:`vggapps.losses.pictures.standardize`; for both pictures.
+        resize: both pictures' shorter side in pixels, the other in proportion, or (height, width).
         checkpoint: let the pictures of a batch through the network one by one, and again for the backward pass: a
             third more time, memory for one picture's activations only.
     """

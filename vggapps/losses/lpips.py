@@ -90,7 +90,7 @@ class LPIPS(FeatureLoss):
             weights = self.constants[name].to(own)
             # One picture at a time stays in a processor's cache; a GPU wants them all at once.
             count = 1 if own.device.type == "cpu" else len(own)
-            pairs = zip(own.split(count), wanted.split(count), strict=True)
+            pairs = zip(torch.split(own, count), torch.split(wanted, count), strict=True)
             found[name] = torch.cat([torch.einsum("nchw,c->nhw", (a - b).square(), weights) for a, b in pairs])
         return found
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, WeightsError
 from vggapps.losses.backbone import Backbone, load_backbone
 from vggapps.losses.distance import Distance, Measured, get_distance, maps_of_one_size
 from vggapps.losses.feature_loss import FeatureLoss, Reduction
@@ -120,7 +120,13 @@ class PerceptualLoss(FeatureLoss):
         from vggapps.losses.presets import get_preset  # it is made of this module's terms
 
         found = get_preset(name)
-        backbone = load_backbone(options.pop("backbone", None) or found.backbone)  # type: ignore[arg-type]
+        wanted: Backbone | None = options.pop("backbone", None)  # type: ignore[assignment]
+        try:
+            backbone = load_backbone(found.backbone if wanted is None else wanted)
+        except WeightsError as error:
+            if wanted is None:
+                error.hint += "; or, with other numbers than the paper's, take the installed network: backbone='vgg19'"
+            raise
         backbone = backbone.variant(pooling=found.pooling, convention=found.convention)
         return cls(found.terms, backbone=backbone, **options)  # type: ignore[arg-type]
 

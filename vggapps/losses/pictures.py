@@ -16,8 +16,8 @@ from vggapps.errors import SettingsError, unknown
 Range = Literal["0..1", "-1..1", "0..255"]
 Size = int | Sequence[int] | None
 
-# A picture that was resized or compressed runs over its range a little; one of another range, far.
-_BELOW, _ABOVE = -0.2, 2.0
+# A picture that was resized, or that a network has made, runs over its range a little; one of another range, far.
+_BELOW, _ABOVE = -0.5, 2.0
 # A generator at the start of its training gives numbers of any size, but not hundreds.
 _WILD = 20.0
 
@@ -35,13 +35,12 @@ def check_size(resize: Size) -> None:
         raise SettingsError(f"resize is {resize!r}", "give the shorter side in pixels, or (height, width)")
 
 
-def standardize(image: Tensor, range: str, resize: Size = None) -> Float[Tensor, "n 3 h w"]:
-    """RGB in [0, 1] of floats: grey is repeated, a declared range mapped, a wanted size made.
+def standardize(image: Tensor, range: str) -> Float[Tensor, "n 3 h w"]:
+    """RGB in [0, 1] of floats: grey is repeated, a declared range mapped.
 
     Args:
         image: N × 3 × H × W, or N × 1 × H × W for grey.
         range: what its numbers are in.
-        resize: the shorter side in pixels, the other in proportion, or (height, width).
 
     Raises:
         SettingsError: other dimensions or channels; whole numbers that are not declared as 0..255.
@@ -60,7 +59,7 @@ def standardize(image: Tensor, range: str, resize: Size = None) -> Float[Tensor,
         image = image / 255
     if image.shape[1] == 1:
         image = image.expand(-1, 3, -1, -1)
-    return image if resize is None else scaled(image, resize)
+    return image
 
 
 def _check_shape(image: Tensor) -> None:
