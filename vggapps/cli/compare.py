@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
@@ -21,9 +21,6 @@ from vggapps.cli.pairs import Pair, find_pairs, opened
 from vggapps.cli.progress import silence
 from vggapps.cli.tables import Values, plain, print_list, print_row, print_summary, text
 from vggapps.errors import OutputExistsError, PictureError, SettingsError, VggappsError
-
-if TYPE_CHECKING:
-    pass
 
 HELP = """
 Measure how alike two pictures are.
