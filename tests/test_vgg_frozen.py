@@ -50,6 +50,16 @@ def test_features_and_gradients_are_autograds(layers: tuple[str, ...], options: 
     torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("layers", LAYERS, ids=",".join)
+def test_without_gradients_the_features_are_the_same(layers: tuple[str, ...]) -> None:
+    vgg = network()
+    x = torch.rand(2, 3, 19, 21, dtype=torch.float64)
+    with torch.no_grad():
+        ours = vgg.features(x, layers)
+    for name, feature in plainly(vgg, x, layers).items():
+        torch.testing.assert_close(ours[name], feature)
+
+
 def test_of_equal_numbers_the_first_gets_the_gradient() -> None:
     """As with torch's pooling, and none where a ReLU has made them all zero."""
     x = torch.tensor([[3.0, 3.0, 0.0, 0.0], [3.0, 3.0, 0.0, 0.0]], requires_grad=True)

@@ -43,9 +43,9 @@ def lean(layers: Iterable[tuple[str, nn.Module]], wanted: Collection[str]) -> It
                     (name, _), then = rest.popleft(), "relu and pool"
             yield name, partial(_convolve, module, then)
         elif _is_relu(module):
-            yield name, lambda x: _Relu.apply(x)[0]  # type: ignore[no-untyped-call]
+            yield name, _relu
         elif _is_max_pool(module):
-            yield name, lambda x: _MaxPool.apply(x)[0]  # type: ignore[no-untyped-call]
+            yield name, _max_pool
         else:
             yield name, module
 
@@ -68,7 +68,20 @@ def _convolve(conv: nn.Conv2d, then: Then, x: Tensor) -> Tensor:
     if conv.padding_mode != "zeros":
         x = F.pad(x, conv._reversed_padding_repeated_twice, mode=conv.padding_mode)
         padding = (0, 0)
-    return _Convolve.apply(x, conv.weight, conv.bias, padding, then)[0]  # type: ignore[no-untyped-call,no-any-return]
+    if torch.is_grad_enabled():
+        return _Convolve.apply(x, conv.weight, conv.bias, padding, then)[0]  # type: ignore[no-untyped-call,no-any-return]
+    y = F.conv2d(x, conv.weight, conv.bias, padding=padding)
+    if then != "nothing":
+        y = y.relu_()
+    return F.max_pool2d(y, 2) if then == "relu and pool" else y
+
+
+def _relu(x: Tensor) -> Tensor:
+    return _Relu.apply(x)[0] if torch.is_grad_enabled() else x.relu()  # type: ignore[no-untyped-call,no-any-return]
+
+
+def _max_pool(x: Tensor) -> Tensor:
+    return _MaxPool.apply(x)[0] if torch.is_grad_enabled() else F.max_pool2d(x, 2)  # type: ignore[no-untyped-call,no-any-return]
 
 
 def _quarters(x: Tensor) -> list[Tensor]:

@@ -162,8 +162,9 @@ class VGG(nn.Module):
         if not (wanted := set(self.check(layers))):
             return found
         x = self.convention(image).to(self.conv1_1.weight.dtype)
-        plain = torch.compiler.is_compiling() or not torch.is_grad_enabled()  # a compiler plans memory itself
-        steps: Iterable[tuple[str, Step]] = self.named_children() if plain else lean(self.named_children(), wanted)
+        steps: Iterable[tuple[str, Step]] = self.named_children()
+        if not torch.compiler.is_compiling():  # a compiler plans memory itself
+            steps = lean(self.named_children(), wanted)
         for name, step in steps:
             x = step(x)
             if name in wanted:
