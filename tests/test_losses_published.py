@@ -25,8 +25,8 @@ from vggapps.losses.functional import (
     total_variation,
 )
 from vggapps.losses.trunk import Trunk
-from vggapps.vgg.network import Pooling
 from vggapps.vgg.normalize import IMAGENET, Convention
+from vggapps.vgg.pooling import Pooling
 
 NETS = {"vgg": "vgg16", "alex": "alexnet", "squeeze": "squeezenet1_1"}
 FIRST_OF_EACH_BLOCK = [f"relu{block}_1" for block in range(1, 6)]

@@ -61,7 +61,7 @@ def test_list_for_scripts(cli: Callable[..., Any]) -> None:
     assert [row["name"] for row in rows] == list(RECORDS)
     assert rows[0]["where"] == "installed"
     assert Path(rows[0]["path"]).is_file()
-    assert (rows[1]["where"], rows[1]["path"], rows[1]["top1"]) == ("not here", None, 69.02)
+    assert (rows[2]["where"], rows[2]["path"], rows[2]["top1"]) == ("not here", None, 69.02)
 
 
 def test_download_prints_the_path_and_nothing_else_on_stdout(
@@ -99,7 +99,8 @@ def test_path(cli: Callable[..., Any]) -> None:
 
 
 def test_verify(cli: Callable[..., Any], server: Server, cache: Path) -> None:
-    installed = f"ok        vgg19-installed  {store.find(RECORDS['vgg19-installed'])}\n"
+    ours = ("vgg19-installed", "vgg19-gap")
+    installed = "".join(f"ok        {name:<15}  {store.find(RECORDS[name])}\n" for name in ours)
     assert cli("weights", "verify").out == installed
     cli("weights", "download", "vgg16")
     path = cache / RECORDS["vgg16"].file
@@ -129,7 +130,7 @@ def test_a_part_of_a_file(cli: Callable[..., Any], cache: Path, monkeypatch: pyt
     small = cache / f"{name}-{record.sha256}.safetensors"
     assert (ran.code, ran.out) == (0, f"{small}\n")
     assert cli("weights", "path", name).out == f"{small}\n"
-    assert cli("weights", "verify").out.splitlines()[1] == f"ok        {name}  {small}"
+    assert cli("weights", "verify").out.splitlines()[2] == f"ok        {name}  {small}"
     small.write_bytes(small.read_bytes()[:-1] + b"!")
     ran = cli("weights", "verify", name)
     assert (ran.code, ran.out) == (5, f"damaged   {name}  {small}\n")
@@ -144,7 +145,7 @@ def test_a_file_that_serves_two_names_is_verified_once(
     digits = hashlib.sha256(CONTENT).hexdigest()[:8]
     for name in ("vgg16", "vgg16-convolutions"):
         monkeypatch.setitem(RECORDS, name, replace(RECORDS[name], sha256=digits))
-    assert cli("weights", "verify").out.splitlines()[1:] == [f"ok        vgg16            {path}"]
+    assert cli("weights", "verify").out.splitlines()[2:] == [f"ok        vgg16            {path}"]
     assert cli("weights", "verify", "vgg16-convolutions").out == f"ok        vgg16-convolutions  {path}\n"
 
 

@@ -26,7 +26,7 @@ cache = fixtures.cache  # pytest finds it by this name
     [
         ("vgg19", None, "vgg19-installed"),
         ("vgg19", "none", "vgg19-installed"),
-        ("vgg19", "gap", "vgg19-installed"),
+        ("vgg19", "gap", "vgg19-gap"),
         ("vgg19", "fc", "vgg19"),
         ("vgg19", "conv", "vgg19"),
         ("vgg16", None, "vgg16"),

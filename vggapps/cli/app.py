@@ -42,10 +42,26 @@ def root(
 
 
 # Each command lives in its own file and imports what is heavy in its body: `vggapps --help` loads no torch.
-from vggapps.cli import compare, info, layers, stylize, weights  # noqa: E402
+from vggapps.cli import (  # noqa: E402
+    classify,
+    compare,
+    extract,
+    info,
+    layers,
+    localize,
+    probe,
+    similar,
+    stylize,
+    weights,
+)
 
 app.command(name="stylize", help=stylize.HELP, no_args_is_help=True)(stylize.stylize)
 app.command(name="compare", help=compare.HELP, no_args_is_help=True)(compare.compare)
+app.command(name="classify", help=classify.HELP, no_args_is_help=True)(classify.classify)
+app.command(name="localize", help=localize.HELP, no_args_is_help=True)(localize.localize)
+app.command(name="extract", help=extract.HELP, no_args_is_help=True)(extract.extract)
+app.command(name="probe", help=probe.HELP, no_args_is_help=True)(probe.probe)
+app.command(name="similar", help=similar.HELP, no_args_is_help=True)(similar.similar)
 app.command(name="layers")(layers.layers)
 app.command(name="info")(info.info)
 app.add_typer(weights.app, name="weights")

@@ -12,8 +12,8 @@ from functools import partial
 from vggapps.errors import unknown
 from vggapps.losses.perceptual import Term
 from vggapps.losses.style import published_gram
-from vggapps.vgg.network import Pooling
 from vggapps.vgg.normalize import SIGNED, Convention
+from vggapps.vgg.pooling import Pooling
 
 
 @dataclass(frozen=True)

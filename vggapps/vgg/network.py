@@ -8,80 +8,22 @@ from copy import copy
 from typing import Literal, Self
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.vgg.frozen import Step, lean
 from vggapps.vgg.normalize import IMAGENET, Convention
-from vggapps.vgg.plan import Head, Layer, Plan, get_plan, layer_names, layers
+from vggapps.vgg.plan import AVERAGED, Head, Layer, Plan, Pooled, get_plan, layer_names, layers
+from vggapps.vgg.pooling import Flatten, Pool, Pooling, Summarize
 
-Pooling = Literal["max", "average", "l2", "mean", "hann"]
 Padding = Literal["zeros", "replicate", "reflect", "replicate-first"]
 Init = Literal["he", "glorot", "paper"]
-POOLINGS: tuple[Pooling, ...] = ("max", "average", "l2", "mean", "hann")
 PADDINGS: tuple[Padding, ...] = ("zeros", "replicate", "reflect", "replicate-first")
 INITS: tuple[Init, ...] = ("he", "glorot", "paper")
 
 
-class Pool(nn.Module):
-    """Pooling with stride 2: ``max``, ``average`` or ``l2`` (root of the mean square) of 2×2.
-
-    Average and L2 pooling shrink activations that were trained with max pooling; they are scaled back by 1.5
-    and 1.4. With these the five pools of the real VGG-19 keep max pooling's root mean square on photographs
-    within a factor of 1.6. Larger ones, 2.0 and 1.56, are in use elsewhere: by pool5 they had grown to 2.8-4.1
-    and 1.6-2.0.
-
-    Published losses need two more as they are: ``mean``, average pooling without that scale (LaMa; Gatys 2016), and
-    ``hann``, the root of the squares' mean under a 3×3 Hann window (DISTS, Ding 2020, eq. 3), which rounds sizes up.
-    """
-
-    def __init__(self, kind: Pooling = "max") -> None:
-        super().__init__()
-        if kind not in POOLINGS:
-            raise unknown("pooling", kind, POOLINGS)
-        self.kind = kind
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h/2 w/2"]:
-        """Pool; a last odd row or column is dropped, as Caffe's and torchvision's networks do."""
-        if self.kind == "max":
-            return F.max_pool2d(x, 2)
-        if self.kind == "average":
-            return F.avg_pool2d(x, 2) * 1.5
-        if self.kind == "mean":
-            return F.avg_pool2d(x, 2)
-        if self.kind == "hann":
-            window = x.new_tensor([0.25, 0.5, 0.25])
-            kernel = (window[:, None] * window).expand(x.shape[1], 1, 3, 3)
-            return (F.conv2d(x.square(), kernel, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()
-        # The small number keeps the root's gradient finite where all four activations are zero.
-        return (F.avg_pool2d(x.square(), 2) + 1e-12).sqrt() * 1.4
-
-    def extra_repr(self) -> str:  # noqa: D102
-        return self.kind
-
-
-class Flatten(nn.Module):
-    """To one row a picture; maps that are not 7×7 are averaged to that first, as torchvision does.
-
-    That is *not* the paper's dense evaluation, which the head ``conv`` gives.
-    """
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c*49"]:
-        """Average to 7×7, flatten."""
-        return F.adaptive_avg_pool2d(x, 7).flatten(1)
-
-
-class GlobalAverage(nn.Module):
-    """Mean over all positions."""
-
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c"]:
-        """Average."""
-        return x.mean((2, 3))
-
-
-def _module(layer: Layer, pooling: Pooling, padding: Padding) -> nn.Module:
+def _module(layer: Layer, pooling: Pooling, padding: Padding, pooled: Pooled) -> nn.Module:
     match layer.kind:
         case "conv":
             if padding == "replicate-first":
@@ -101,9 +43,18 @@ def _module(layer: Layer, pooling: Pooling, padding: Padding) -> nn.Module:
         case "flatten":
             return Flatten()
         case "gap":
-            return GlobalAverage()
+            return Summarize(pooled)
         case _:
             return nn.ReLU()
+
+
+def _convolution(linear: nn.Linear, side: int) -> nn.Conv2d:
+    """A linear layer on maps of so many positions a side, as a convolution with the same weights."""
+    outputs, inputs = linear.out_features, linear.in_features // side**2
+    convolution = nn.Conv2d(inputs, outputs, side, device="meta")
+    convolution.weight = nn.Parameter(linear.weight.view(outputs, inputs, side, side), linear.weight.requires_grad)
+    convolution.bias = linear.bias
+    return convolution
 
 
 class VGG(nn.Module):
@@ -121,6 +72,7 @@ class VGG(nn.Module):
             ``replicate-first`` repeats the border of the picture only, which is enough against the dark frame that
             zeros look like (crowsonkb/style-transfer-pytorch) and costs nothing.
         convention: what is done to a picture before the first convolution.
+        pooled: what the head ``gap`` looks at.
     """
 
     conv1_1: nn.Conv2d  # the others, too, are attributes; this one tells the dtype
@@ -134,6 +86,7 @@ class VGG(nn.Module):
         pooling: Pooling = "max",
         padding: Padding = "zeros",
         convention: Convention = IMAGENET,
+        pooled: Pooled = AVERAGED,
     ) -> None:
         super().__init__()
         if padding not in PADDINGS:
@@ -143,10 +96,15 @@ class VGG(nn.Module):
         self.pooling: Pooling = pooling
         self.convention = convention
         self.frozen = False
-        self.weights_name = ""  # where the weights come from, set by whoever fills them in
-        for layer in layers(self.plan, head, classes):
-            self.add_module(layer.name, _module(layer, pooling, padding))
-        self.layer_names = layer_names(self.plan, head)
+        self.pooled = pooled
+        # What whoever fills the weights in knows of them: where they come from, the names of the classes (none:
+        # ImageNet's), and what the scores are divided by before a softmax for its probabilities to be believed.
+        self.weights_name = ""
+        self.classes: tuple[str, ...] = ()
+        self.temperature = 1.0
+        for layer in layers(self.plan, head, classes, pooled):
+            self.add_module(layer.name, _module(layer, pooling, padding, pooled))
+        self.layer_names = layer_names(self.plan, head, pooled)
 
     def features(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n ..."]]:
         """One forward pass: the outputs of the named layers, running no deeper than the deepest of them.
@@ -213,6 +171,31 @@ class VGG(nn.Module):
             if pooling and isinstance(module, Pool):
                 other._modules[name] = Pool(pooling)
         other.pooling, other.convention = pooling or self.pooling, convention or self.convention
+        return other
+
+    def dense(self) -> VGG:
+        """The same weights, which are shared, applied at every position of a picture (section 3.2): for inference.
+
+        The head ``fc`` becomes ``conv``; ``gap`` slides its summary in windows of 7×7 positions, or as many as a
+        picture of 224 pixels has. Pictures of 224×224 give a map of one position, larger ones one of more.
+
+        Raises:
+            SettingsError: there is no head to apply.
+        """
+        if self.head == "none":
+            raise SettingsError(f"this {self.plan.name} has no head", "load it with one")
+        other = copy(self)
+        other._modules = {}
+        for name, module in self.named_children():
+            if isinstance(module, Summarize):
+                stride = 2 ** sum(isinstance(m, Pool) for m in other._modules.values())
+                other._modules[name] = Summarize(self.pooled, 224 // stride)
+            elif isinstance(module, nn.Linear):
+                side = 7 if name == "fc6" else 1
+                other._modules[name] = _convolution(module, side)
+            elif not isinstance(module, Flatten):
+                other._modules[name] = module
+        other.head = "conv" if self.head == "fc" else self.head
         return other
 
     def extra_repr(self) -> str:  # noqa: D102

@@ -64,6 +64,34 @@ def get_plan(name: str | Plan) -> Plan:
     raise unknown("network", name, PLANS)
 
 
+Summary = Literal["avg", "max", "avg+max"]
+SUMMARIES: tuple[Summary, ...] = ("avg", "max", "avg+max")
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What the head ``gap`` looks at: a map, summed up over all of its positions.
+
+    Attributes:
+        layer: the map, where the network ends; empty for the last pooling.
+        summary: ``avg``, ``max``, or both, one after the other.
+        root: whether the signed square root is taken of it, which evens out what a few strong channels say.
+        hidden: width of a layer between it and the class scores; 0 for none.
+    """
+
+    layer: str = ""
+    summary: Summary = "avg"
+    root: bool = False
+    hidden: int = 0
+
+    def __post_init__(self) -> None:
+        if self.summary not in SUMMARIES:
+            raise unknown("summary", self.summary, SUMMARIES)
+
+
+AVERAGED = Pooled()
+
+
 @dataclass(frozen=True)
 class Layer:
     """One layer of a plan, before any size is known.
@@ -82,28 +110,30 @@ class Layer:
     padding: int = 0
 
 
-def layers(plan: Plan, head: Head = "fc", classes: int = 1000) -> Iterator[Layer]:
+def layers(plan: Plan, head: Head = "fc", classes: int = 1000, pooled: Pooled = AVERAGED) -> Iterator[Layer]:
     """The layers of a network in the order in which they run: ``conv1_1 relu1_1 ... pool5 fc6 ... fc8``.
 
     Heads: ``fc`` as in the paper's training, ``conv`` the same weights slid over the map (the paper's dense
-    evaluation, section 3.2), ``gap`` one linear layer on globally averaged features, ``none``.
+    evaluation, section 3.2), ``gap`` one linear layer, or two, on a summary of a map (``pooled``), ``none``.
+
+    Raises:
+        SettingsError: the head is unknown, or the map that it wants is none of this network's.
     """
-    channels = 3
-    for b, block in enumerate(plan.blocks, 1):
-        for i, out in enumerate(block, 1):
-            at = f"{b}_{i}"
-            kernel = 1 if f"conv{at}" in plan.pointwise else 3
-            yield Layer(f"conv{at}", "conv", out, channels, kernel, padding=kernel // 2)
-            if plan.batch_norm:
-                yield Layer(f"bn{at}", "bn", out)
-            yield Layer(f"relu{at}", "relu", out)
-            if plan.response_norm and at == "1_1":
-                yield Layer(f"lrn{at}", "lrn", out)
-            channels = out
-        yield Layer(f"pool{b}", "pool", channels, kernel=2, stride=2)
+    body = tuple(_convolutional(plan))
+    if head == "gap" and pooled.layer:
+        names = [layer.name for layer in body]
+        if pooled.layer not in names:
+            raise unknown("layer", pooled.layer, names)
+        body = body[: names.index(pooled.layer) + 1]
+    yield from body
+    channels = body[-1].channels
     if head == "gap":
+        channels *= 1 + pooled.summary.count("+")
         yield Layer("gap", "gap", channels)
-        yield Layer("fc8", "linear", classes, channels)
+        if pooled.hidden:
+            yield Layer("fc7", "linear", pooled.hidden, channels)
+            yield Layer("relu7", "relu", pooled.hidden)
+        yield Layer("fc8", "linear", classes, pooled.hidden or channels)
     elif head in ("fc", "conv"):
         kind, side = ("linear", 1) if head == "fc" else ("conv", 7)
         if head == "fc":
@@ -117,9 +147,25 @@ def layers(plan: Plan, head: Head = "fc", classes: int = 1000) -> Iterator[Layer
         raise unknown("head", head, HEADS)
 
 
-def layer_names(plan: Plan, head: Head = "none") -> tuple[str, ...]:
+def _convolutional(plan: Plan) -> Iterator[Layer]:
+    channels = 3
+    for b, block in enumerate(plan.blocks, 1):
+        for i, out in enumerate(block, 1):
+            at = f"{b}_{i}"
+            kernel = 1 if f"conv{at}" in plan.pointwise else 3
+            yield Layer(f"conv{at}", "conv", out, channels, kernel, padding=kernel // 2)
+            if plan.batch_norm:
+                yield Layer(f"bn{at}", "bn", out)
+            yield Layer(f"relu{at}", "relu", out)
+            if plan.response_norm and at == "1_1":
+                yield Layer(f"lrn{at}", "lrn", out)
+            channels = out
+        yield Layer(f"pool{b}", "pool", channels, kernel=2, stride=2)
+
+
+def layer_names(plan: Plan, head: Head = "none", pooled: Pooled = AVERAGED) -> tuple[str, ...]:
     """Names of all layers, in order; ``flatten`` is left out, nobody asks for it."""
-    return tuple(layer.name for layer in layers(plan, head) if layer.kind != "flatten")
+    return tuple(layer.name for layer in layers(plan, head, pooled=pooled) if layer.kind != "flatten")
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from vggapps.errors import WeightsError
 from vggapps.vgg import normalize
 from vggapps.vgg.network import VGG
 from vggapps.vgg.normalize import Convention
-from vggapps.vgg.plan import PLANS, Head, Plan, layers
+from vggapps.vgg.plan import AVERAGED, PLANS, Head, Plan, Pooled, layers
 from vggapps.weights.download import sha256_of
+from vggapps.weights.notes import about_head, of_head, read_notes
 from vggapps.weights.records import RECORDS, WeightsRecord
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ class Contents:
         classes: outputs of the last layer; 1000 where there is none.
         convention: of the pictures that the weights want.
         mapped: whether tensors lie in the file itself, not in memory.
+        pooled: what a head ``gap`` looks at.
+        names: of the classes, in the order of the outputs; empty where they are ImageNet's.
+        temperature: what the scores are divided by for probabilities that can be believed.
+        base: the record whose convolutions a head alone was trained on.
     """
 
     state: dict[str, Tensor]
@@ -56,6 +61,10 @@ class Contents:
     classes: int
     convention: Convention
     mapped: bool
+    pooled: Pooled = AVERAGED
+    names: tuple[str, ...] = ()
+    temperature: float = 1.0
+    base: str = ""
 
 
 def read(path: Path, plan: Plan, record: WeightsRecord | None = None, convention: str | None = None) -> Contents:
@@ -71,8 +80,7 @@ def read(path: Path, plan: Plan, record: WeightsRecord | None = None, convention
         WeightsError: missing, damaged, with code in it, not a VGG, or a VGG that does not fit.
     """
     tensors, notes = open_tensors(path)
-    if notes.get("plan", plan.name) != plan.name:  # vgg11 and vgg11_lrn have the same tensors
-        raise _other(path, notes["plan"], plan)
+    check_plan(path, notes, plan)
     state = _fit(path, tensors, plan)
     if notes:
         about, bgr = notes["convention"], False
@@ -91,7 +99,7 @@ def read(path: Path, plan: Plan, record: WeightsRecord | None = None, convention
     head = _carried(state, notes)
     classes = 1000 if head == "none" else state["fc8.weight"].shape[0]
     mapped = path.suffix == ".safetensors" or zipfile.is_zipfile(path)
-    return Contents(state, head, classes, about, mapped)
+    return Contents(state, head, classes, about, mapped, **of_head(notes))
 
 
 def save_weights(vgg: VGG, path: str | Path) -> None:
@@ -105,7 +113,8 @@ def save_weights(vgg: VGG, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != ".safetensors":
         raise WeightsError(f"cannot save weights as {path.name}", "use a name that ends in .safetensors")
-    notes = {"plan": vgg.plan.name, "head": vgg.head, "convention": asdict(vgg.convention)}
+    about = about_head(vgg.pooled, vgg.classes, vgg.temperature)
+    notes = {"plan": vgg.plan.name, "head": vgg.head, "convention": asdict(vgg.convention), **about}
     state = {key: value.detach().cpu().contiguous() for key, value in vgg.state_dict().items()}
     write_tensors(path, state, {"vggapps": json.dumps(notes)})
 
@@ -145,7 +154,7 @@ def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if path.suffix == ".safetensors":
             with safetensors.safe_open(path, framework="pt") as opened:
                 tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-                return tensors, _notes(opened.metadata())
+                return tensors, read_notes(opened.metadata())
         # Only zip files can be mapped; most of the published VGGs are older than torch's zip format.
         loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except pickle.UnpicklingError as error:
@@ -164,14 +173,10 @@ def open_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return {str(k).removeprefix("module."): v for k, v in loaded.items() if isinstance(v, Tensor)}, {}
 
 
-def _notes(metadata: Mapping[str, str] | None) -> dict[str, Any]:
-    """What :func:`save_weights` wrote; nothing in other people's files."""
-    if not metadata or "vggapps" not in metadata:
-        return {}
-    notes = json.loads(metadata["vggapps"])
-    convention = notes["convention"]
-    mean, std = tuple(convention["mean"]), tuple(convention["std"])
-    return {"plan": notes["plan"], "head": notes["head"], "convention": Convention(convention["name"], mean, std)}
+def check_plan(path: Path, notes: Mapping[str, Any], plan: Plan) -> None:
+    """Raise a WeightsError where a file says that it is another network's."""
+    if notes.get("plan", plan.name) != plan.name:  # vgg11 and vgg11_lrn have the same tensors
+        raise _other(path, notes["plan"], plan)
 
 
 def _other(path: Path, held: str, plan: Plan) -> WeightsError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,11 +10,13 @@ import torch
 from torch import nn
 
 from vggapps.errors import WeightsError, unknown
-from vggapps.vgg.network import VGG, Init, Padding, Pooling, initialize
+from vggapps.vgg.network import VGG, Init, Padding, initialize
 from vggapps.vgg.normalize import CONVENTIONS, Convention
-from vggapps.vgg.plan import HEADS, PLANS, Head, Plan, get_plan
+from vggapps.vgg.plan import AVERAGED, HEADS, PLANS, Head, Plan, Pooled, get_plan
+from vggapps.vgg.pooling import Pooling
 from vggapps.weights import store
 from vggapps.weights.files import Contents, read
+from vggapps.weights.heads import read_head
 from vggapps.weights.records import RECORDS, WeightsRecord
 
 
@@ -37,7 +40,8 @@ def load_vgg(
             random ones. ``auto`` takes torchvision's where the head needs fully connected layers; else, for
             vgg19, the installed ones, whatever else is there, so that pictures are the same on every machine.
             For a head ``none`` or ``gap`` of vgg16, where torchvision's file is not here, its convolutions alone
-            are downloaded, a ninth of it; the numbers are the same.
+            are downloaded, a ninth of it; the numbers are the same. A head ``gap`` of vgg19 is the one that comes with
+            this package, trained to name ImageNet's classes.
         head: ``fc``, ``conv``, ``gap`` or ``none``; None takes what the weights carry (random: ``fc``).
             The linear layer of ``gap`` is new and random unless the file carries one.
         pooling: ``max``, ``average`` or ``l2``.
@@ -66,15 +70,20 @@ def load_vgg(
         weights_name = f"random-{init}-{seed}"
     else:
         record, path = _choose(plan, weights, head)
-        contents = read(path, plan, record, convention)
+        contents = read_head(path, plan) or read(path, plan, record, convention)
+        if contents.base:
+            body = read(find_weights(contents.base, plan.name)[1], plan, RECORDS[contents.base])
+            contents = replace(contents, state={**body.state, **contents.state}, convention=body.convention)
         head = head or contents.head
         weights_name = record.name if record else path.name
         if head in ("fc", "conv") and contents.head not in ("fc", "conv"):
             raise _no_fully_connected(plan, weights_name, head)
-        vgg = _empty(plan, head, contents.classes, pooling, padding, contents.convention)
+        vgg = _empty(plan, head, contents.classes, pooling, padding, contents.convention, contents.pooled)
         if head == "gap" and contents.head != "gap":
             vgg = _randomize(vgg, init, seed)
         _fill(vgg, contents)
+        if head != "none":
+            vgg.classes, vgg.temperature = contents.names, contents.temperature
     vgg.weights_name = weights_name
     return vgg.train() if trainable else vgg.freeze()
 
@@ -87,7 +96,9 @@ def _choose(plan: Plan, weights: str | Path, head: Head | None) -> tuple[Weights
                 f"nobody published weights for {plan.name}", "give a file, or weights=None for random ones"
             )
         convolutions = f"{plan.name}-convolutions"
-        if plan.name == "vgg19" and head not in ("fc", "conv"):
+        if plan.name == "vgg19" and head == "gap":
+            weights = "vgg19-gap"
+        elif plan.name == "vgg19" and head not in ("fc", "conv"):
             weights = "vgg19-installed"
         elif head in ("none", "gap") and convolutions in RECORDS and not store.find(RECORDS[plan.name]):
             weights = convolutions
@@ -124,10 +135,20 @@ def _no_fully_connected(plan: Plan, weights_name: str, head: str) -> WeightsErro
     return WeightsError(f"{weights_name} has no fully connected layers, which the head '{head}' needs", hint)
 
 
-def _empty(plan: Plan, head: Head, classes: int, pooling: Pooling, padding: Padding, convention: Convention) -> VGG:
+def _empty(
+    plan: Plan,
+    head: Head,
+    classes: int,
+    pooling: Pooling,
+    padding: Padding,
+    convention: Convention,
+    pooled: Pooled = AVERAGED,
+) -> VGG:
     """A network without numbers: torch would fill it with random ones first, 2 s for a full VGG-19."""
     with torch.device("meta"):
-        return VGG(plan, head=head, classes=classes, pooling=pooling, padding=padding, convention=convention)
+        return VGG(
+            plan, head=head, classes=classes, pooling=pooling, padding=padding, convention=convention, pooled=pooled
+        )
 
 
 def _randomize(vgg: VGG, init: Init, seed: int) -> VGG:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from vggapps.errors import unknown
 
-Layers = Literal["features", "full"]
+Layers = Literal["features", "full", "head"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class WeightsRecord:
         name: what people type, ``vgg19``.
         network: name of the plan that the weights fit, see :data:`vggapps.vgg.plan.PLANS`, or of one of the
             other networks in :mod:`vggapps.weights.trunk`.
-        layers: ``features`` for the convolutions alone, ``full`` with the fully connected layers.
+        layers: ``features`` for the convolutions alone, ``full`` with the fully connected layers, ``head`` for what
+            comes after the convolutions of another record alone.
         file: the published file's name; for an installed one, its path inside the distribution.
         sha256: digest of the file, in full or as many first digits as its publisher states.
         convention: what it wants done to a picture, a name in :data:`vggapps.weights.files.CONVENTIONS`.
@@ -34,10 +35,13 @@ class WeightsRecord:
             kept in a file of our own, :attr:`stored`, to which the publisher's digest says nothing.
         size: bytes that are transferred; of whole files torchvision publishes thousandths of a MiB, so there it is
             right to 0.5 kB only.
+        base: name of the record whose convolutions a head was trained on.
         channels: order of the picture's channels that the file was trained with.
         classes: outputs of the last layer; 0 without one.
         top1: accuracy in percent on ImageNet's validation pictures, single 224 px centre crop, as published.
         top5: the same, true class among the first five.
+        trained_at: smaller side of the training pictures, of which crops of 224 pixels were taken, or the least and
+            the greatest where it varied: the paper's S, which decides at which scales pictures are looked at.
     """
 
     name: str
@@ -52,10 +56,12 @@ class WeightsRecord:
     distribution: str = ""
     part: str = ""
     size: int | None = None
+    base: str = ""
     channels: Literal["rgb", "bgr"] = "rgb"
     classes: int = 1000
     top1: float | None = None
     top5: float | None = None
+    trained_at: tuple[int, int] = (256, 256)
 
     @property
     def stored(self) -> str:
@@ -66,15 +72,6 @@ class WeightsRecord:
     def whole(self) -> WeightsRecord:
         """The published file that a part is taken from; how large it is, its server knows."""
         return replace(self, part="", size=None)
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        """Names of the classes, in the order of the outputs; read from torchvision, which this imports."""
-        if not self.classes:
-            return ()
-        from torchvision.models import VGG19_Weights  # type: ignore[import-untyped]
-
-        return tuple(VGG19_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 _PAPER = "K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015"
@@ -143,6 +140,7 @@ def _caffe(network: str, digits: str) -> WeightsRecord:
         citation=f"{_OXFORD}; converted by jcjohnson/pytorch-vgg",
         urls=(f"https://web.eecs.umich.edu/~justincj/models/{file}",),
         channels="bgr",
+        trained_at=(256, 512),
     )
 
 
@@ -160,6 +158,19 @@ _ALL = (
         size=20_063_401,
         channels="bgr",
         classes=0,
+    ),
+    WeightsRecord(
+        "vgg19-gap",
+        network="vgg19",
+        layers="head",
+        file="data/vgg19-gap.safetensors",
+        sha256="58e99a0717ef9fe51a4bfdfb652a035efaa9bd8f811e84507705cd04f1d2213a",
+        convention="oxford",
+        licence="MIT",
+        citation="trained by vggapps to tell what EfficientNet-lite2 (Apache-2.0) tells, see docs/classify.md",
+        distribution="vggapps",
+        base="vgg19-installed",
+        size=2052416,
     ),
     _torchvision("vgg11", "8a719046", 506.84, 69.02, 88.628),
     _torchvision("vgg11_bn", "6002323d", 506.881, 70.37, 89.81),

@@ -16,6 +16,7 @@ from vggapps.weights.download import Progress, check_space, download, human_size
 from vggapps.weights.records import WeightsRecord
 
 log = logging.getLogger(__name__)
+_OURS = "vggapps"
 
 
 def cache_folder() -> Path:
@@ -47,6 +48,9 @@ def _places(record: WeightsRecord) -> list[Path]:
     if not record.distribution:
         places = [folder / record.stored for folder in (cache_folder(), _hub_folder())]
     else:
+        if record.distribution == _OURS:  # wherever this very package lies, installed or not
+            places = [Path(__file__).parents[1] / record.file]
+            return [place for place in places if place.is_file()]
         try:  # by its metadata, for importing the distribution would run its code
             distribution = importlib.metadata.distribution(record.distribution.partition("==")[0])
         except importlib.metadata.PackageNotFoundError:

@@ -1,0 +1,177 @@
+"""Where in a picture the object is that a classifier sees there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from PIL import ImageDraw, ImageFont
+from torch import Tensor
+
+from vggapps.classify.box_regression import BoxRegressor, describe_windows
+from vggapps.classify.boxes import Box, box_of, iou, merge
+from vggapps.classify.labels import Label
+from vggapps.explain.cam import grad_cam, heat
+from vggapps.explain.overlay import overlay
+from vggapps.image import Picture, from_pil, open_picture, resize, to_pil
+from vggapps.image.opening import Source
+from vggapps.vgg.network import VGG
+
+SIDE = 320  # pixels of the shorter side: between the paper's training scales, 256 and 384
+_STEP = 32  # of five poolings
+_LONGEST = 8  # shorter sides: what is still longer is squeezed, or a strip would fill the memory
+
+# Okabe and Ito's colours, told apart by the colour-blind, too; dark enough for white letters.
+_COLOURS = ((0, 114, 178), (213, 94, 0), (0, 130, 94), (170, 70, 130), (90, 90, 90))
+
+
+class Classifies(Protocol):
+    """What is asked of a classifier: ``vggapps.classify.classifier.Classifier`` has it."""
+
+    @property
+    def labels(self) -> Sequence[Label]:
+        """Of its outputs."""
+
+    @property
+    def networks(self) -> Sequence[VGG]:
+        """Dense ones, whose probabilities are averaged."""
+
+    def run(self, sources: Sequence[Source]) -> Iterator[Any]:
+        """For each source a result with ``probabilities`` (classes,), or an ``error``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """An object, and where it is.
+
+    Attributes:
+        label: what it is.
+        probability: as the classifier gives it for the whole picture.
+        box: in pixels of the picture as people see it, upright.
+        map: what the box was made of: evidence for the class in [0, 1], over the whole picture.
+    """
+
+    label: Label
+    probability: float
+    box: Box
+    map: Float[Tensor, "h w"]
+
+
+def localize(
+    classifier: Classifies,
+    source: Source,
+    label: Label | None = None,
+    top: int = 1,
+    regressor: BoxRegressor | None = None,
+) -> list[Found]:
+    """Find the most probable classes in a picture, or a named one.
+
+    The box is that around the largest hot part of the class's Grad-CAM on the whole picture, dense, as Zhou and
+    Selvaraju localise (:func:`~vggapps.classify.boxes.box_of`). With a ``regressor`` it is the VGG paper's
+    (appendix A): each window of the first network predicts a box, boxes are merged, and that with most class score
+    behind it is taken.
+
+    Args:
+        classifier: says what is in the picture.
+        source: a path, or a file's bytes.
+        label: one of the classifier's labels; None for the ``top`` most probable ones.
+        top: how many classes are looked for where none is named.
+        regressor: trained on windows of the classifier's first network.
+
+    Returns:
+        The most probable first.
+
+    Raises:
+        PictureError: the picture can't be read.
+        SettingsError: a regressor of another network.
+    """
+    (result,) = classifier.run([source])
+    if result.error is not None:
+        raise result.error
+    picture = open_picture(source)
+    probabilities = result.probabilities
+    order = probabilities.argsort(descending=True, stable=True)[:top].tolist()
+    labels = [classifier.labels[i] for i in order] if label is None else [label]
+    indices = [each.index for each in labels]
+    image = resize(picture.rgb, _size(*picture.size))
+    across, down = picture.size[1] / image.shape[3], picture.size[0] / image.shape[2]
+    maps = torch.stack([_heat(network, image, indices) for network in classifier.networks]).mean(0)
+    if regressor is None:
+        boxes = [box_of(each) for each in maps]
+    else:
+        boxes = _regressed(classifier.networks[0], image, indices, regressor)
+    return [
+        Found(label, float(probabilities[label.index]), box.scaled(across, down).clip(*picture.size[::-1]), each)
+        for label, box, each in zip(labels, boxes, maps, strict=True)
+    ]
+
+
+def explained(classifier: Classifies, source: Source, index: int) -> Float[Tensor, "1 3 h w"]:
+    """The picture under the colours of what speaks for a class: its Grad-CAM on all of the picture.
+
+    Raises:
+        PictureError: the picture can't be read.
+    """
+    picture = open_picture(source)
+    image = resize(picture.rgb, _size(*picture.size))
+    hot = torch.stack([_heat(network, image, [index]) for network in classifier.networks]).mean(0)
+    return overlay(picture.rgb, resize(hot[None], picture.size))
+
+
+def _size(height: int, width: int) -> tuple[int, int]:
+    """Whole steps of the last pooling, which would else leave out the right and lower border."""
+    short = min(height, width)
+    sides = (min(SIDE * side / short, SIDE * _LONGEST) for side in (height, width))
+    rows, columns = (round(side / _STEP) * _STEP for side in sides)
+    return rows, columns
+
+
+def _heat(network: VGG, image: Float[Tensor, "1 3 h w"], indices: Sequence[int]) -> Float[Tensor, "k h w"]:
+    size = image.shape[2], image.shape[3]
+    return heat(grad_cam(network, image.to(network.conv1_1.weight.device), indices), size)[:, 0].float().cpu()
+
+
+@torch.no_grad()
+def _regressed(
+    network: VGG, image: Float[Tensor, "1 3 h w"], indices: Sequence[int], regressor: BoxRegressor
+) -> list[Box]:
+    image = image.to(network.conv1_1.weight.device)
+    windows = describe_windows(network, image).cpu()
+    probabilities = (network(image).float() / network.temperature).softmax(1).cpu()
+    # A head on an earlier layer has more windows than pool5.
+    probabilities = F.adaptive_avg_pool2d(probabilities, (windows.shape[2], windows.shape[3]))[0]
+    return [
+        merge(regressor.predict(windows, index), probabilities[index].flatten().tolist())[0][0] for index in indices
+    ]
+
+
+def draw(picture: Picture, found: Sequence[Found]) -> Float[Tensor, "1 3 h w"]:
+    """The picture with a frame around each object and its name on it, the most probable on top."""
+    image = to_pil(Picture(picture.rgb))
+    pen = ImageDraw.Draw(image)
+    line = max(2, round(max(image.size) / 300))
+    font = ImageFont.load_default(max(12, round(max(image.size) / 45)))
+    taken: list[Box] = []
+    for number, one in reversed(list(enumerate(found))):
+        left, top = round(one.box.left), round(one.box.top)
+        frame = (left, top, max(left, round(one.box.right) - 1), max(top, round(one.box.bottom) - 1))
+        # Thin white lines outside and inside part the colour from a background that is like it.
+        pen.rectangle((left - 1, top - 1, frame[2] + 1, frame[3] + 1), outline="white", width=line + 2)
+        pen.rectangle(frame, outline=_COLOURS[number % len(_COLOURS)], width=line)
+    for number, one in enumerate(found):
+        text = f"{one.label.name} {100 * one.probability:.0f} %"
+        first_x, first_y, last_x, last_y = pen.textbbox((0, 0), text, font=font)
+        width, height = last_x - first_x + 4 * line, last_y - first_y + 4 * line
+        # On the frame's upper edge where there is room above it, else below that edge; and below others' names.
+        x = max(0, min(round(one.box.left), image.width - width))
+        y = round(one.box.top) - height if one.box.top >= height else round(one.box.top)
+        while any(iou(Box(x, y, x + width, y + height), other) > 0 for other in taken):
+            y += 1
+        taken.append(Box(x, y, x + width, y + height))
+        pen.rectangle((x, y, x + width - 1, y + height - 1), fill=_COLOURS[number % len(_COLOURS)])
+        pen.text((x + 2 * line - first_x, y + 2 * line - first_y), text, fill="white", font=font)
+    return from_pil(image).rgb

@@ -1,0 +1,121 @@
+"""The pictures that are most like one, and a sheet that shows them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from vggapps.classify.feature_files import FeatureTable
+from vggapps.errors import SettingsError, VggappsError
+from vggapps.image import open_picture, to_pil
+from vggapps.image.opening import Source
+
+_ROWS = 4096  # that are in memory at once
+_CELL, _GAP, _TEXT = 192, 16, 13  # pixels of a sheet: a picture's side, between pictures, of letters
+_PAPER, _INK, _FAINT, _FRAME = "#ffffff", "#222222", "#777777", "#d9480f"
+
+
+@dataclass(frozen=True)
+class Match:
+    """A picture and the cosine between its features and the query's, in [-1, 1]."""
+
+    path: str
+    similarity: float
+
+
+def nearest(
+    query: NDArray[np.float32], blocks: Iterable[tuple[Sequence[str], NDArray[np.float32]]], count: int = 12
+) -> list[Match]:
+    """The pictures whose features have the largest cosine with the query's, the most similar first.
+
+    Args:
+        query: (d,).
+        blocks: paths of pictures and their rows, (n, d); one block after another is looked at.
+        count: how many at most.
+
+    Raises:
+        SettingsError: the query has not d numbers.
+    """
+    wanted = F.normalize(torch.from_numpy(np.array(query)).double(), dim=0)
+    best: list[Match] = []
+    for paths, rows in blocks:
+        if query.shape != rows.shape[1:]:
+            words = f"the query has {query.shape[0]} numbers and the others {rows.shape[1]}"
+            raise SettingsError(words, "take both from the same layer, pooled alike")
+        cosines = (F.normalize(torch.from_numpy(np.array(rows)).double()) @ wanted).clamp(-1, 1).tolist()
+        found = [Match(path, cosine) for path, cosine in zip(paths, cosines, strict=True)]
+        best = heapq.nlargest(count, [*best, *found], key=lambda match: match.similarity)
+    return best
+
+
+def blocks_of(table: FeatureTable) -> Iterator[tuple[Sequence[str], NDArray[np.float32]]]:
+    """A table, some thousand rows at a time."""
+    for start in range(0, len(table.paths), _ROWS):
+        part = slice(start, start + _ROWS)
+        yield table.paths[part], table.features[part]
+
+
+def sheet(query: Source, matches: Sequence[Match], columns: int = 5) -> Image.Image:
+    """A contact sheet: the query in a frame, then its matches row by row, with name and cosine below.
+
+    Raises:
+        PictureError: the query can't be read. A match that can't is an empty place.
+    """
+    columns = min(columns, len(matches) + 1)
+    rows = -(-(len(matches) + 1) // columns)
+    high = _CELL + 3 * _TEXT + _GAP
+    image = Image.new("RGB", (_GAP + columns * (_CELL + _GAP), _GAP + rows * high), _PAPER)
+    name = Path(query).name if isinstance(query, str | Path) else "query"
+    _place(image, (_GAP, _GAP), _thumbnail(query), name, "what was asked for", framed=True)
+    for number, match in enumerate(matches, 1):
+        row, column = divmod(number, columns)
+        try:
+            picture = _thumbnail(match.path)
+        except VggappsError:
+            picture = Image.new("RGB", (_CELL, _CELL), "#eeeeee")
+        at = (_GAP + column * (_CELL + _GAP), _GAP + row * high)
+        _place(image, at, picture, Path(match.path).name, f"{match.similarity:.3f}")
+    return image
+
+
+def _thumbnail(source: Source) -> Image.Image:
+    """The square in the middle, as the network sees it, or nearly."""
+    picture = to_pil(open_picture(source, at_least=2 * _CELL))
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    side = min(picture.size)
+    left, top = ((length - side) // 2 for length in picture.size)
+    box = (left, top, left + side, top + side)
+    return picture.resize((_CELL, _CELL), Image.Resampling.LANCZOS, box)
+
+
+def _place(
+    image: Image.Image, at: tuple[int, int], picture: Image.Image, name: str, below: str, *, framed: bool = False
+) -> None:
+    draw = ImageDraw.Draw(image)
+    left, top = at
+    if framed:
+        draw.rectangle((left - 6, top - 6, left + _CELL + 5, top + _CELL + 5), outline=_FRAME, width=4)
+    image.paste(picture, at)
+    font = ImageFont.load_default(_TEXT)
+    line = top + _CELL + 8
+    draw.text((left, line), _shortened(name, font), _INK, font)
+    draw.text((left, line + _TEXT + 4), below, _FRAME if framed else _FAINT, font)
+
+
+def _shortened(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    """So that it is no wider than a picture; the end, which tells files apart, is kept."""
+    if font.getlength(name) <= _CELL:
+        return name
+    kept = len(name) - 1
+    while font.getlength(short := f"{name[: kept // 2]}…{name[len(name) - kept + kept // 2 :]}") > _CELL:
+        kept -= 1
+    return short

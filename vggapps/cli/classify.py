@@ -1,0 +1,148 @@
+"""``vggapps classify``: what is in a picture, or in each of ten thousand."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.outputs import expand, plan_outputs, read
+from vggapps.cli.progress import silence
+from vggapps.cli.shards import Shard, parse_shard, take
+from vggapps.errors import SettingsError
+
+if TYPE_CHECKING:
+    from vggapps.classify.classifier import Classifier, Prediction
+
+HELP = """
+Say what is in a picture.
+
+IMAGE is a picture, a folder, a pattern, or - for stdin. Prints the most
+probable classes, their probability and their WordNet id. A low probability
+means that the network is unsure: believe it.
+
+[bold]auto[/bold] works offline: it takes VGG-19 or VGG-16 as published where they
+are on this machine, else the small head that comes with vggapps, which is right
+less often. [bold]--backbone vgg16[/bold] downloads the published one (528 MB), once.
+
+[bold]--views[/bold] says what of a picture is looked at: the [bold]center[/bold] alone; [bold]ten[/bold] crops;
+[bold]dense[/bold], all of it and its mirror image; [bold]multi-scale[/bold], that at three sizes;
+[bold]multi-crop[/bold], 150 crops; [bold]multi-crop+dense[/bold], the paper's best. From left to right they
+take longer, and are right more often.
+
+The exit code is 1 if some of the pictures can't be read; the rest is done.
+
+[bold]Examples[/bold]
+
+  vggapps classify cat.jpg
+
+  vggapps classify cat.jpg --backbone vgg16,vgg19 --views multi-scale
+
+  vggapps classify photos/ --json > photos.jsonl
+
+  vggapps classify cat.jpg --explain why.png
+"""
+
+Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or - for stdin.")]
+Top = Annotated[int, typer.Option(metavar="N", min=1, help="Name the N most probable classes.")]
+Backbone = Annotated[
+    str, typer.Option(metavar="NAME,...", help="Networks, averaged: auto, vgg16, a name of weights, a file.")
+]
+LookAt = Annotated[str, typer.Option("--views", metavar="VIEWS", help="What of a picture is looked at.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, a row for each class named.")]
+Explain = Annotated[
+    str | None, typer.Option(metavar="PATH", help="Show what decided: a picture, or folder/ for several.")
+]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that --explain names.")]
+
+
+def classify(  # noqa: D103 - people see HELP
+    images: Images,
+    top: Top = 5,
+    backbone: Backbone = "auto",
+    views: LookAt = "center",
+    as_csv: Csv = False,
+    explain: Explain = None,
+    shard: Shard = "1/1",
+    device: Device = "auto",
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    silence(quiet)
+    if as_json and as_csv:
+        raise SettingsError("--json and --csv both want stdout", "choose one")
+    paths = take([path for word in images for path in expand(word)], parse_shard(shard))
+    targets: Sequence[str] = plan_outputs(paths, "_why", explain, force=force) if explain else []
+    sources = [read(path) for path in paths]
+
+    from vggapps.classify.classifier import Classifier, ClassifySettings
+
+    names = tuple(word.strip() for word in backbone.split(",") if word.strip())
+    settings = ClassifySettings(names, views, top, device)  # type: ignore[arg-type]
+    classifier = Classifier.of(settings)
+    rows = csv.writer(sys.stdout, lineterminator="\n")
+    if as_csv:
+        rows.writerow(["path", "rank", "index", "label", "wordnet", "probability"])
+    failed = 0
+    for result in _watched(classifier.run(sources), len(paths), quiet=quiet):
+        path = paths[result.index]
+        if result.error:
+            if len(paths) == 1:
+                raise result.error
+            typer.secho(f"error: {result.error}", fg="red", err=True)
+            failed += 1
+            continue
+        best = classifier.best(result.probabilities, top)
+        if as_json:
+            typer.echo(json.dumps(_record(path, best, classifier)))
+        elif as_csv:
+            rows.writerows([path, rank, *asdict(p).values()] for rank, p in enumerate(best, 1))
+        else:
+            _print(path, best, several=len(paths) > 1)
+        if targets:
+            _show(classifier, sources[result.index], best[0], targets[result.index], quiet=quiet)
+    if failed:
+        typer.echo(f"{failed} of {len(paths)} pictures can't be read", err=True)
+        sys.exit(1)
+
+
+def _record(path: str, best: Sequence[Prediction], classifier: Classifier) -> dict[str, Any]:
+    found = [asdict(p) | {"probability": round(p.probability, 6)} for p in best]
+    about = {"backbone": list(classifier.backbone), "views": classifier.views}
+    return {"schema": 1, "path": path, "predictions": found, **about}
+
+
+def _print(path: str, best: Sequence[Prediction], *, several: bool) -> None:
+    if several:
+        typer.echo(path)
+    width = max(len(p.label) for p in best)
+    for p in best:
+        typer.echo(f"{100 * p.probability:5.1f} %  {p.label:<{width}}  {p.wordnet}".rstrip())
+
+
+def _show(classifier: Classifier, source: str | bytes, best: Prediction, target: str, *, quiet: bool) -> None:
+    from vggapps.classify.localize import explained
+    from vggapps.image import save_picture
+
+    save_picture(explained(classifier, source, best.index), target, overwrite=True)
+    if not quiet:
+        typer.echo(f"{target}: where it sees {best.label}", err=True)
+
+
+def _watched(results: Iterable[Any], total: int, *, quiet: bool) -> Iterable[Any]:
+    """A bar on stderr, unless the names go to the terminal, which show themselves how far it is."""
+    console = Console(stderr=True)
+    if quiet or total < 2 or sys.stdout.isatty() or not console.is_terminal:
+        return results
+    return track(results, "classifying", total, console=console, transient=True)

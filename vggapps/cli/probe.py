@@ -1,0 +1,108 @@
+"""``vggapps probe``: what can be read off a table of features."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.progress import silence
+from vggapps.errors import OutputExistsError, SettingsError
+
+HELP = """
+Learn classes from features, and measure how well that goes.
+
+FEATURES is a table that [bold]vggapps extract[/bold] made. A picture's class is the
+name of its folder, or stands in a table of lines file,class (--labels). A
+fifth of the pictures, of each class alike, is held out, and what is printed
+is measured on it.
+
+[bold]linear[/bold] is logistic regression, [bold]mlp[/bold] has one hidden layer, [bold]knn[/bold] lets the
+most similar pictures vote. L2 strength and the number of neighbours are
+chosen on a fifth of the pictures that are learnt from. With -o the head is
+written, with the temperature that calibrates it.
+
+With --teacher the outputs of another network are learnt instead (logits, a
+row a picture): linear is ridge regression then, and accuracy is agreement.
+
+[bold]Examples[/bold]
+
+  vggapps extract photos/ -o features.npz
+  vggapps probe features.npz
+
+  vggapps probe features.npz --labels labels.csv --kind mlp -o head.safetensors
+
+  vggapps probe features.npz --teacher logits.npy --root -o head.safetensors
+"""
+
+Features = Annotated[str, typer.Argument(metavar="FEATURES", help="A table of features.", show_default=False)]
+Labels = Annotated[str | None, typer.Option(metavar="FILE", help="CSV of file,class; by default folders' names.")]
+Kind = Annotated[str, typer.Option(metavar="linear|mlp|knn", help="What learns.")]
+Teacher = Annotated[str | None, typer.Option(metavar="FILE", help="Logits to learn, .npy or .npz.")]
+Hidden = Annotated[int, typer.Option(metavar="N", min=1, help="Hidden units of mlp.")]
+Epochs = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=0, help="Of mlp (50); of linear with a teacher, after ridge regression (0)."),
+]
+Root = Annotated[bool, typer.Option("--root", help="Learn from the features' signed square roots.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of the split and of what is random.")]
+Test = Annotated[float, typer.Option(metavar="FRACTION", help="Share of the pictures that is held out.")]
+Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the head: .safetensors.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the head.")]
+
+
+def probe(  # noqa: D103 - people see HELP
+    features: Features,
+    labels: Labels = None,
+    kind: Kind = "linear",
+    teacher: Teacher = None,
+    hidden: Hidden = 1024,
+    epochs: Epochs = None,
+    root: Root = False,
+    seed: Seed = 0,
+    test: Test = 0.2,
+    output: Output = None,
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    silence(quiet)
+    if labels and teacher:
+        raise SettingsError("--labels and --teacher are two things to learn", "name one")
+    if output and kind == "knn":
+        raise SettingsError("neighbours are no head that could be written", "use --kind linear or mlp, or drop -o")
+    if output and Path(output).suffix != ".safetensors":
+        raise SettingsError(f"-o {output} is no head", "use a name that ends in .safetensors")
+    if output and Path(output).exists() and not force:
+        raise OutputExistsError(f"{output} exists", "choose another name, or overwrite it with --force")
+
+    from vggapps.classify.feature_files import load_features
+    from vggapps.classify.probe import probe as learn
+    from vggapps.classify.probe import save_head
+    from vggapps.classify.targets import classes_of, teacher_of
+
+    table = load_features(features)
+    targets, names = teacher_of(table.paths, teacher) if teacher else classes_of(table.paths, labels)
+    report, head = learn(table, targets, names, kind, test=test, hidden=hidden, epochs=epochs, root=root, seed=seed)
+    if output and head:
+        save_head(output, head)
+    if as_json:
+        facts = {"schema": 1, "features": features, "kind": kind, "classes": len(names), "output": output}
+        typer.echo(json.dumps({**facts, **asdict(table.settings), **asdict(report)}))
+        return
+    what = "agrees with the teacher" if teacher else "right"
+    typer.echo(f"top-1        {report.top1:8.2%}  {what}, of {report.tested} pictures held out")
+    if len(names) > 5:
+        typer.echo(f"top-5        {report.top5:8.2%}  {what} among five")
+    if report.chosen is not None:
+        word = "neighbours" if kind == "knn" else "L2 strength"
+        typer.echo(f"{word:<12} {report.chosen:8g}  did best on a fifth of the {report.learnt} learnt")
+    if report.temperature is not None:
+        typer.echo(f"temperature  {report.temperature:8.3f}  divides the logits for calibrated probabilities")
+    if output and not quiet:
+        typer.echo(f"{output}: {len(names)} classes on {table.settings.layer} of {table.settings.network}", err=True)

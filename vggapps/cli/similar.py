@@ -1,0 +1,105 @@
+"""``vggapps similar``: the pictures that are most like one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vggapps.cli.extract import Device, find_pictures
+from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.progress import silence
+from vggapps.errors import SettingsError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+HELP = """
+Find the pictures that are most like IMAGE.
+
+They are looked for in a folder and its subfolders, or in a table that
+[bold]vggapps extract[/bold] made, which is quicker the second time. What is compared is the
+output of a layer, averaged over the picture: 1 is the same.
+
+[bold]Examples[/bold]
+
+  vggapps similar cat.jpg photos/
+
+  vggapps similar cat.jpg photos/ --top 20 -o sheet.png
+
+  vggapps extract photos/ -o features.npz
+  vggapps similar cat.jpg features.npz
+"""
+
+Query = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.", show_default=False)]
+Where = Annotated[str, typer.Argument(metavar="DIR|FEATURES", help="Where to look.", show_default=False)]
+Top = Annotated[int, typer.Option(metavar="N", min=1, help="How many.")]
+Layer = Annotated[str | None, typer.Option(metavar="NAME", help="Whose output; by default pool5, or the table's.")]
+Pool = Annotated[str | None, typer.Option(metavar="NAME", help="How maps become rows; by default avg, or the table's.")]
+Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Draw them on a sheet.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the sheet.")]
+
+
+def similar(  # noqa: D103 - people see HELP
+    image: Query,
+    where: Where,
+    top: Top = 12,
+    layer: Layer = None,
+    pool: Pool = None,
+    output: Output = None,
+    device: Device = "auto",
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    silence(quiet)
+
+    from vggapps.classify.feature_files import load_features
+    from vggapps.classify.features import describe, extract, load_network
+    from vggapps.classify.similar import blocks_of, nearest, sheet
+    from vggapps.image import check_target, from_pil, save_picture
+
+    if output:
+        check_target(output, overwrite=force)
+    table = None if Path(where).is_dir() else load_features(where)
+    if table:
+        made = table.settings
+        for option, word, own in (("--layer", layer, made.layer), ("--pool", pool, made.pool)):
+            if word not in (None, own):
+                raise SettingsError(f"{option} {word}, and {where} has {own}", f"leave {option} out")
+        network = load_network(made.network, made.layer, device, made.weights, made.dtype)
+    else:
+        network = load_network("auto", layer or "pool5", device)
+        made = describe(network, layer or "pool5", pool or "avg")
+
+    (query,) = extract([image], network, made.layer, made.pool, size=made.size)
+    if query.errors:
+        raise query.errors[0]
+    failed = 0
+
+    def looked_at() -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        nonlocal failed
+        paths = find_pictures([where])
+        for chunk in extract(paths, network, made.layer, made.pool, size=made.size):
+            for error in chunk.errors.values():
+                typer.secho(f"error: {error}", fg="red", err=True)
+            failed += len(chunk.errors)
+            yield [paths[i] for i in chunk.kept], chunk.rows
+
+    matches = nearest(query.rows[0], blocks_of(table) if table else looked_at(), top)
+    for match in matches:
+        facts = {"schema": 1, "path": match.path, "similarity": match.similarity}
+        typer.echo(json.dumps(facts) if as_json else f"{match.similarity:.4f}  {match.path}")
+    if output:
+        save_picture(from_pil(sheet(image, matches)), output, overwrite=True)
+        if not quiet:
+            typer.echo(f"{output}: {len(matches)} pictures", err=True)
+    if failed:
+        typer.echo(f"{failed} pictures can't be read", err=True)
+        sys.exit(1)
