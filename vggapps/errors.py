@@ -76,6 +76,9 @@ class DivergedError(VggappsError, ArithmeticError):
     exit_code = 1
 
 
+_LISTED = 50  # more are no help
+
+
 def unknown(kind: str, word: str, choices: Iterable[str]) -> SettingsError:
     """The error for a wrong name: says which right one is nearest, or lists them.
 
@@ -86,4 +89,6 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> SettingsError:
     lower = {choice.lower(): choice for choice in choices}
     near = [lower[n] for n in difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)]
     listed = f"the choices are: {', '.join(choices)}"
+    if len(choices) > _LISTED:
+        listed = f"there are {len(choices)} to choose from"
     return SettingsError(f"there is no {kind} '{word}'", f"did you mean '{near[0]}'? {listed}" if near else listed)

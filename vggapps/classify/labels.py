@@ -61,7 +61,7 @@ def find_label(word: str, labels: Sequence[Label] | None = None) -> Label:
     for label in choices:
         if key in (_spelling(label.name), label.wordnet):
             return label
-    if word.strip().isdigit():
+    if word.strip().isdecimal():
         if int(word) < len(choices):
             return choices[int(word)]
         raise SettingsError(f"there is no class {word}", f"the last one is {len(choices) - 1}")

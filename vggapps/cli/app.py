@@ -45,6 +45,7 @@ def root(
 from vggapps.cli import (  # noqa: E402
     classify,
     compare,
+    evaluate,
     extract,
     info,
     layers,
@@ -58,6 +59,7 @@ from vggapps.cli import (  # noqa: E402
 app.command(name="stylize", help=stylize.HELP, no_args_is_help=True)(stylize.stylize)
 app.command(name="compare", help=compare.HELP, no_args_is_help=True)(compare.compare)
 app.command(name="classify", help=classify.HELP, no_args_is_help=True)(classify.classify)
+app.command(name="evaluate", help=evaluate.HELP, no_args_is_help=True)(evaluate.evaluate)
 app.command(name="localize", help=localize.HELP, no_args_is_help=True)(localize.localize)
 app.command(name="extract", help=extract.HELP, no_args_is_help=True)(extract.extract)
 app.command(name="probe", help=probe.HELP, no_args_is_help=True)(probe.probe)

@@ -1,0 +1,189 @@
+"""Pictures whose classes are known: folders of classes, a table, or file names that carry a WordNet id.
+
+The layouts are those of ImageNet's training pictures and of ``torchvision.datasets.ImageFolder`` (a folder a class),
+of the common samples of ImageNet (``n01440764_10026.JPEG``, ``000_n01440764_1.jpg``), and a CSV file for all else.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggapps.classify.labels import Label, find_label
+from vggapps.errors import PictureError, SettingsError
+from vggapps.image import is_picture_file
+
+FILE_COLUMNS = ("file", "path", "filename", "image")
+# The id comes first: it means one class only, where a number may be of another order than the network's outputs.
+CLASS_COLUMNS = ("wnid", "class", "label", "index")
+
+_WORDNET = re.compile(r"(?<![A-Za-z0-9])n[0-9]{8}(?![A-Za-z0-9])")
+_VALIDATION = re.compile(r"ILSVRC2012_val_[0-9]{8}")
+_VALIDATION_SIZE = 50_000
+_WRITE_TABLE = "write a .csv file with the columns file,class and give that"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture of a data set.
+
+    Attributes:
+        path: the file, which may turn out to be missing or broken.
+        index: its class: which output of the network should be the largest.
+    """
+
+    path: Path
+    index: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture with its class as the data set names it.
+
+    Attributes:
+        path: the file.
+        word: WordNet id, index or name of its class.
+        where: what named the class, for messages.
+    """
+
+    path: Path
+    word: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a data set says of itself, before it is known which classes the network has.
+
+    Attributes:
+        entries: its pictures, in a fixed order.
+        notes: what people should know about how it was read, a line each.
+    """
+
+    entries: tuple[Entry, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_validation_set(self) -> bool:
+        """Whether these are the 50,000 validation pictures of ILSVRC-2012, going by their names."""
+        names = {found[0] for e in self.entries if (found := _VALIDATION.match(e.path.name))}
+        return len(names) == len(self.entries) == _VALIDATION_SIZE
+
+    def examples(self, labels: Sequence[Label]) -> list[Example]:
+        """The pictures with the outputs that stand for their classes.
+
+        Raises:
+            SettingsError: a class that the network doesn't know; says where it is named and which is nearest.
+        """
+
+        known: dict[str, int] = {}
+        for entry in self.entries:
+            if entry.word not in known:
+                try:
+                    known[entry.word] = find_label(entry.word, labels).index
+                except SettingsError as error:
+                    raise SettingsError(f"{entry.where}: {error.message}", error.hint) from None
+        return [Example(entry.path, known[entry.word]) for entry in self.entries]
+
+
+def find_examples(source: str | Path, labels: Sequence[Label]) -> list[Example]:
+    """The pictures of a data set and their classes, see :func:`list_pictures`.
+
+    Raises:
+        PictureError: there is no such folder or file, or no picture in it.
+        SettingsError: the layout isn't known, or a class isn't.
+    """
+    return list_pictures(source).examples(labels)
+
+
+def list_pictures(source: str | Path) -> Listing:
+    """The pictures of a data set, whichever of the layouts it has.
+
+    Args:
+        source: a folder with a folder of pictures for each class (named by WordNet id, class name or index; pictures
+            in folders within count, too); a folder of pictures whose names hold a WordNet id; or a .csv file with a
+            column ``file`` (relative to the table's folder) and a column ``class``.
+
+    Raises:
+        PictureError: there is no such folder or file, or no picture in it.
+        SettingsError: the classes of the pictures aren't told in any of these ways.
+    """
+    source = Path(source)
+    if source.is_dir():
+        return _from_folders(source) or _from_names(source)
+    if not source.exists():
+        raise PictureError(f"{source}: there is no such folder or file", "give a folder of pictures or a .csv file")
+    if source.suffix.lower() != ".csv":
+        raise SettingsError(f"{source} is neither a folder nor a .csv file", _WRITE_TABLE)
+    return _from_table(source)
+
+
+def _from_folders(source: Path) -> Listing | None:
+    """One folder a class; None if no folder in it holds a picture."""
+    folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))
+    entries = [Entry(path, f.name, f"class folder {f}") for f in folders for path in _pictures(f.rglob)]
+    if not entries:
+        return None
+    loose = len(_pictures(source.glob))
+    note = f"{loose} pictures beside the class folders are left out: they belong to no class"
+    return Listing(tuple(entries), (note,) if loose else ())
+
+
+def _from_names(source: Path) -> Listing:
+    """Pictures whose names hold exactly one WordNet id."""
+    pictures = _pictures(source.glob)
+    if not pictures:
+        raise PictureError(
+            f"{source}: there is no picture in this folder", "give a folder with a folder for each class"
+        )
+    ids = {path: set(_WORDNET.findall(path.stem)) for path in pictures}
+    entries = [Entry(path, found.pop(), str(path)) for path, found in ids.items() if len(found) == 1]
+    if not entries:
+        if any(_VALIDATION.match(path.name) for path in pictures):
+            problem = "the names of ILSVRC-2012's validation pictures hold no class"
+        else:
+            problem = "the names of the pictures hold no WordNet id, and there are no class folders"
+        raise SettingsError(f"{source}: {problem}", _WRITE_TABLE)
+    left = len(pictures) - len(entries)
+    note = f"{left} pictures are left out: their names don't hold one WordNet id"
+    return Listing(tuple(entries), (note,) if left else ())
+
+
+def _pictures(walk: Callable[[str], Iterator[Path]]) -> list[Path]:
+    return sorted(path for path in walk("*") if is_picture_file(path) and path.is_file())
+
+
+def _from_table(source: Path) -> Listing:
+    """A row a picture; what is in the other columns doesn't matter."""
+    try:
+        # utf-8-sig: spreadsheets put a mark in front of the first column's name.
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            header = list(rows.fieldnames or ())
+            files, classes = _column(header, FILE_COLUMNS), _column(header, CLASS_COLUMNS)
+            if files is None or classes is None:
+                raise SettingsError(
+                    f"{source}: its first line names the columns {', '.join(header) or '(none)'}",
+                    f"it must have one of {', '.join(FILE_COLUMNS)} and one of {', '.join(CLASS_COLUMNS)}",
+                )
+            entries = []
+            for row in rows:
+                where = f"{source}, line {rows.line_num}"
+                name, word = ((row[column] or "").strip() for column in (files, classes))
+                if not (name and word):
+                    raise SettingsError(f"{where}: it names no {'class' if name else 'file'}", "fill it or remove it")
+                entries.append(Entry(source.parent / name, word, where))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise PictureError(f"{source}: it can't be read: {error}", "save it as CSV, comma-separated, UTF-8") from None
+    if not entries:
+        raise PictureError(f"{source}: it lists no picture", "add a line for each picture: file,class")
+    return Listing(tuple(entries))
+
+
+def _column(header: Sequence[str], wanted: Sequence[str]) -> str | None:
+    """The column that has the first of the wanted names, in any case."""
+    known = {name.strip().casefold(): name for name in header}
+    return next((known[name] for name in wanted if name in known), None)
