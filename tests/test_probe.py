@@ -16,11 +16,12 @@ import typer
 from torch import Tensor
 
 from tests.conftest import Ran
-from vggapps.classify import fitting
+from vggapps.classify import fitting, radial
 from vggapps.classify.feature_files import FeatureTable
 from vggapps.classify.features import Descriptor
 from vggapps.classify.fitting import Data, logistic, moments, ridge
-from vggapps.classify.probe import calibrate, neighbours, probe, save_head, split, top
+from vggapps.classify.heads import save_head
+from vggapps.classify.probe import calibrate, neighbours, probe, split, top
 from vggapps.classify.targets import classes_of, teacher_of
 from vggapps.cli import app as door
 from vggapps.cli import probe as command
@@ -28,7 +29,7 @@ from vggapps.errors import SettingsError
 from vggapps.weights.load import load_vgg
 
 ABOUT = Descriptor("vgg19", "vgg19-installed", "pool5", "avg")
-KINDS = ["linear", "mlp", "knn"]
+KINDS = ["linear", "mlp", "radial", "knn"]
 
 
 def table(features: np.ndarray) -> FeatureTable:
@@ -178,7 +179,7 @@ def test_each_class_gives_its_share_to_the_test() -> None:
         split(torch.tensor([0, 1]), 0.2)
 
 
-@pytest.mark.parametrize("kind", ["linear", "mlp"])
+@pytest.mark.parametrize("kind", ["linear", "mlp", "radial"])
 def test_a_written_head_gives_its_logits_at_the_end_of_the_network(kind: str, tmp_path: Path) -> None:
     found, targets = clouds(numbers=512, apart=2)
     _, head = probe(found, targets, ["tree", "house", "cat"], kind, hidden=16, root=True, epochs=3)
@@ -201,6 +202,32 @@ def test_what_no_network_could_end_with_is_not_written(pool: str, tmp_path: Path
     assert head
     with pytest.raises(SettingsError, match="no network has a head on pool5"):
         save_head(tmp_path / "head.safetensors", head)
+
+
+def test_radial_basis_functions_with_a_centre_for_each_row_are_kernel_ridge_regression(small_blocks: None) -> None:
+    """With K(x, y) = exp(-|x - y|² / 2d): scores K(x, X) (K + n s)⁻¹ (Y - mean) + mean, of standardised rows."""
+    found, targets = clouds(count=60, apart=3)
+    rows = found.features
+    index = np.arange(len(rows))
+    data = Data(rows, targets, False, *moments(rows, index))
+    layer = radial.layer_of(torch.cat([block for block, _ in data.blocks(index)]))
+    weight, bias = radial.ridge(data, index, layer, 3)(1e-2)
+    x = (rows - rows.mean(0)) / rows.std(0)
+    kernel = np.exp(-((x[:, None] - x[None]) ** 2).sum(2) / (2 * x.shape[1]))
+    y = np.eye(3)[targets]
+    mean = y.mean(0)
+    wanted = kernel @ np.linalg.solve(kernel + len(x) * 1e-2 * np.eye(len(x)), y - mean) + mean
+    np.testing.assert_allclose(layer(torch.from_numpy(x).float()) @ weight.T + bias, wanted, atol=1e-3)
+
+
+def test_centres_are_where_the_clouds_are() -> None:
+    found, targets = clouds(apart=30)
+    data = plain(found.features, targets)
+    centres = radial.centres(data, np.arange(len(found.features)), 12, seed=1)
+    means = np.stack([found.features[targets == k].mean(0) for k in range(3)])
+    distances = np.linalg.norm(centres.numpy()[:, None] - means[None], axis=2)
+    assert (distances.min(1) < 4).all()  # no centre lies between clouds
+    assert (distances.min(0) < 4).all()  # and each cloud has one
 
 
 def test_classes_come_from_folders_or_from_a_table(tmp_path: Path) -> None:

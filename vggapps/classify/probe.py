@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,6 +13,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from vggapps.classify import radial
 from vggapps.classify.feature_files import FeatureTable
 from vggapps.classify.fitting import (
     Data,
@@ -26,49 +26,16 @@ from vggapps.classify.fitting import (
     moments,
     probabilities,
     ridge,
-    rooted,
-    through,
     train,
 )
-from vggapps.classify.labels import imagenet
+from vggapps.classify.heads import Head
 from vggapps.errors import SettingsError, unknown
-from vggapps.vgg.plan import SUMMARIES, Pooled
-from vggapps.weights.heads import write_head
+from vggapps.vgg.radial import Radial
 
-Kind = Literal["linear", "mlp", "knn"]
+Kind = Literal["linear", "mlp", "radial", "knn"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of L2, per row: what is chosen from
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
-
-
-@dataclass(frozen=True, eq=False)
-class Head:
-    """Layers on top of a descriptor; called with descriptors (n, d), gives logits (n, classes).
-
-    Attributes:
-        network, weights, layer, pool: of the descriptor, see :class:`~vggapps.classify.features.Descriptor`.
-        root: whether the descriptor's signed square root is taken first (Perronnin et al., ECCV 2010, section 3.2).
-        mean, deviation: (d,), subtracted and divided by then.
-        layers: (weight, bias) of one linear layer, or of two with a ReLU between.
-        labels: names of the outputs.
-        temperature: what logits are to be divided by for calibrated probabilities.
-    """
-
-    network: str
-    weights: str
-    layer: str
-    pool: str
-    root: bool
-    mean: Float[Tensor, " d"]
-    deviation: Float[Tensor, " d"]
-    layers: Layers
-    labels: tuple[str, ...]
-    temperature: float = 1.0
-
-    def __call__(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
-        """Logits, before the temperature."""
-        rows = (rooted(rows, self.root) - self.mean) / self.deviation
-        return through(self.layers, rows)
 
 
 @dataclass(frozen=True)
@@ -109,11 +76,13 @@ def probe(
         targets: a class for each row, or a teacher's logits, whose first class then counts as the right one.
         labels: names of the classes.
         kind: ``linear``: multinomial logistic regression; towards a teacher, ridge regression to its centred logits.
+            ``radial``: radial basis functions around centres of k-means and ridge regression (Broomhead & Lowe 1988),
+            to a teacher's centred logits or 1 for the right class: the best where most classes have few pictures.
             ``mlp``: one hidden layer of ReLUs, Adam, dropout 0.5; towards a teacher, the divergence of softened
             probabilities (Hinton et al., arXiv:1503.02531, 2015, section 2). ``knn``: votes of the most similar
             rows by cosine.
         test: share of the rows that is held out, of each class alike.
-        hidden: units of ``mlp``.
+        hidden: units of ``mlp``, centres of ``radial``.
         epochs: of ``mlp``, 50 by default; of ``linear`` with a teacher, soft-target steps after ridge, by default 0.
         root: learn from the signed square root of the features.
         seed: of the split and of all that is random.
@@ -141,17 +110,16 @@ def probe(
         scores = [top(found, targets[tested], count) for count in (1, 5)]
         return Report(scores[0], scores[1], None, best, len(learn), len(tested)), None
     data = Data(table.features, targets, root, *moments(table.features, learn, root))
-    strength = None
-    if kind == "linear":
+    strength, basis = None, None
+    if kind == "radial":
+        strength, basis, layers = _radial(data, learn, len(labels), hidden, seed)
+    elif kind == "linear":
         strength, layers = _linear(data, learn, len(labels), seed)
         if targets.ndim == 2 and epochs:
             layers = train(layers, data, learn, epochs, seed)
     else:
         layers = beginning(table.features.shape[1], hidden, len(labels), seed)
         layers = train(layers, data, learn, 50 if epochs is None else epochs, seed)
-    logits = torch.cat([through(layers, rows) for rows, _ in data.blocks(tested)])
-    scores = [top(logits, targets[tested], count) for count in (1, 5)]
-    heat = calibrate(logits, targets[tested])
     about = table.settings
     head = Head(
         network=about.network,
@@ -163,43 +131,13 @@ def probe(
         deviation=data.deviation,
         layers=layers,
         labels=tuple(labels),
-        temperature=heat,
+        radial=basis,
     )
+    logits = torch.cat([head.scores(rows) for rows, _ in data.blocks(tested)])
+    scores = [top(logits, targets[tested], count) for count in (1, 5)]
+    heat = calibrate(logits, targets[tested])
+    head = replace(head, temperature=heat)
     return Report(scores[0], scores[1], heat, strength, len(learn), len(tested)), head
-
-
-def save_head(path: str | Path, head: Head) -> None:
-    """Write a head to a .safetensors file that ``classify --backbone FILE`` and ``load_vgg`` read.
-
-    The standardisation is folded into the first layer. On ``relu7`` of a full network it takes the last layer's place.
-
-    Raises:
-        SettingsError: another suffix, weights that are not on record, or features that no network's head begins with.
-        WeightsError: a folder that can't be written.
-    """
-    (weight, bias), *rest = head.layers
-    weight = weight / head.deviation
-    folded = [(weight, bias - weight @ head.mean), *rest]
-    tensors: dict[str, Tensor] = {}
-    for name, (w, b) in zip(("fc7", "fc8")[-len(folded) :], folded, strict=True):
-        tensors |= {f"{name}.weight": w.contiguous(), f"{name}.bias": b.contiguous()}
-    write = partial(
-        write_head,
-        network=head.network,
-        base=head.weights,
-        classes=() if head.labels == tuple(label.name for label in imagenet()) else head.labels,
-        temperature=head.temperature,
-    )
-    if head.pool in SUMMARIES:
-        hidden = len(folded[0][1]) if rest else 0
-        write(path, tensors, head="gap", pooled=Pooled(head.layer, head.pool, head.root, hidden))
-    elif head.layer in ("relu7", "drop7") and not rest and not head.root:
-        write(path, tensors, head="fc")
-    else:
-        what = f"{head.layer} pooled as {head.pool}" if head.pool != "none" else head.layer
-        raise SettingsError(
-            f"no network has a head on {what}", "extract with --pool avg, max or avg+max; or relu7, and --kind linear"
-        )
 
 
 def split(targets: Targets, share: float, seed: int = 0) -> tuple[Index, Index]:
@@ -274,3 +212,13 @@ def _linear(data: Data, learn: Index, classes: int, seed: int) -> tuple[float, L
     solve = ridge(data, fit) if data.targets.ndim == 2 else partial(logistic, data, fit, classes)
     best = min(STRENGTHS, key=lambda strength: loss_of(solve(strength), data, held))
     return best, ridge(data, learn)(best) if data.targets.ndim == 2 else logistic(data, learn, classes, best)
+
+
+def _radial(data: Data, learn: Index, classes: int, count: int, seed: int) -> tuple[float, Radial, Layers]:
+    """As :func:`_linear`; the centres are those of all rows that may be learnt from."""
+    first, second = split(data.targets[learn], 0.2, seed)
+    fit, held = learn[first], learn[second]
+    layer = radial.layer_of(radial.centres(data, learn, count, seed))
+    solve = radial.ridge(data, fit, layer, classes)
+    best = min(radial.STRENGTHS, key=lambda strength: radial.loss_of(layer, solve(strength), data, held))
+    return best, layer, (radial.ridge(data, learn, layer, classes)(best),)

@@ -21,7 +21,8 @@ name of its folder, or stands in a table of lines file,class (--labels). A
 fifth of the pictures, of each class alike, is held out, and what is printed
 is measured on it.
 
-[bold]linear[/bold] is logistic regression, [bold]mlp[/bold] has one hidden layer, [bold]knn[/bold] lets the
+[bold]linear[/bold] is logistic regression, [bold]mlp[/bold] has one hidden layer, [bold]radial[/bold] has radial
+basis functions (best for many classes of few pictures), [bold]knn[/bold] lets the
 most similar pictures vote. L2 strength and the number of neighbours are
 chosen on a fifth of the pictures that are learnt from. With -o the head is
 written, with the temperature that calibrates it.
@@ -41,9 +42,9 @@ row a picture): linear is ridge regression then, and accuracy is agreement.
 
 Features = Annotated[str, typer.Argument(metavar="FEATURES", help="A table of features.", show_default=False)]
 Labels = Annotated[str | None, typer.Option(metavar="FILE", help="CSV of file,class; by default folders' names.")]
-Kind = Annotated[str, typer.Option(metavar="linear|mlp|knn", help="What learns.")]
+Kind = Annotated[str, typer.Option(metavar="linear|mlp|radial|knn", help="What learns.")]
 Teacher = Annotated[str | None, typer.Option(metavar="FILE", help="Logits to learn, .npy or .npz.")]
-Hidden = Annotated[int, typer.Option(metavar="N", min=1, help="Hidden units of mlp.")]
+Hidden = Annotated[int, typer.Option(metavar="N", min=1, help="Hidden units of mlp, centres of radial.")]
 Epochs = Annotated[
     int | None,
     typer.Option(metavar="N", min=0, help="Of mlp (50); of linear with a teacher, after ridge regression (0)."),
@@ -75,15 +76,15 @@ def probe(  # noqa: D103 - people see HELP
     if labels and teacher:
         raise SettingsError("--labels and --teacher are two things to learn", "name one")
     if output and kind == "knn":
-        raise SettingsError("neighbours are no head that could be written", "use --kind linear or mlp, or drop -o")
+        raise SettingsError("neighbours are no head that could be written", "use another --kind, or drop -o")
     if output and Path(output).suffix != ".safetensors":
         raise SettingsError(f"-o {output} is no head", "use a name that ends in .safetensors")
     if output and Path(output).exists() and not force:
         raise OutputExistsError(f"{output} exists", "choose another name, or overwrite it with --force")
 
     from vggapps.classify.feature_files import load_features
+    from vggapps.classify.heads import save_head
     from vggapps.classify.probe import probe as learn
-    from vggapps.classify.probe import save_head
     from vggapps.classify.targets import classes_of, teacher_of
 
     table = load_features(features)

@@ -16,6 +16,7 @@ from vggapps.vgg.frozen import Step, lean
 from vggapps.vgg.normalize import IMAGENET, Convention
 from vggapps.vgg.plan import AVERAGED, Head, Layer, Plan, Pooled, get_plan, layer_names, layers
 from vggapps.vgg.pooling import Flatten, Pool, Pooling, Summarize
+from vggapps.vgg.radial import Radial
 
 Padding = Literal["zeros", "replicate", "reflect", "replicate-first"]
 Init = Literal["he", "glorot", "paper"]
@@ -44,6 +45,8 @@ def _module(layer: Layer, pooling: Pooling, padding: Padding, pooled: Pooled) ->
             return Flatten()
         case "gap":
             return Summarize(pooled)
+        case "radial":
+            return Radial(layer.inputs, layer.channels)
         case _:
             return nn.ReLU()
 
@@ -231,6 +234,9 @@ def initialize(vgg: VGG, init: Init = "he", seed: int = 0) -> VGG:
         raise unknown("initialisation", init, INITS)
     generator = torch.Generator().manual_seed(seed)
     for name, module in vgg.named_children():
+        if isinstance(module, Radial):
+            with torch.no_grad():
+                module.weight.normal_(0, 1, generator=generator)
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
         weight, bias = module.weight, module.bias

@@ -77,12 +77,14 @@ class Pooled:
         summary: ``avg``, ``max``, or both, one after the other.
         root: whether the signed square root is taken of it, which evens out what a few strong channels say.
         hidden: width of a layer between it and the class scores; 0 for none.
+        radial: whether that layer is one of radial basis functions, not a linear one with a ReLU.
     """
 
     layer: str = ""
     summary: Summary = "avg"
     root: bool = False
     hidden: int = 0
+    radial: bool = False
 
     def __post_init__(self) -> None:
         if self.summary not in SUMMARIES:
@@ -96,7 +98,7 @@ AVERAGED = Pooled()
 class Layer:
     """One layer of a plan, before any size is known.
 
-    ``kind`` is one of conv, bn, relu, lrn, pool, flatten, gap, linear, drop. ``channels`` counts what comes
+    ``kind`` is one of conv, bn, relu, lrn, pool, flatten, gap, linear, radial, drop. ``channels`` counts what comes
     out; ``inputs`` what goes in (0 where both are the same). ``kernel``, ``stride`` and ``padding`` are in
     pixels of the layer's own input.
     """
@@ -131,8 +133,9 @@ def layers(plan: Plan, head: Head = "fc", classes: int = 1000, pooled: Pooled = 
         channels *= 1 + pooled.summary.count("+")
         yield Layer("gap", "gap", channels)
         if pooled.hidden:
-            yield Layer("fc7", "linear", pooled.hidden, channels)
-            yield Layer("relu7", "relu", pooled.hidden)
+            yield Layer("fc7", "radial" if pooled.radial else "linear", pooled.hidden, channels)
+            if not pooled.radial:
+                yield Layer("relu7", "relu", pooled.hidden)
         yield Layer("fc8", "linear", classes, pooled.hidden or channels)
     elif head in ("fc", "conv"):
         kind, side = ("linear", 1) if head == "fc" else ("conv", 7)
@@ -212,6 +215,8 @@ def layer_facts(
     for layer in layers(plan, head, classes):
         weights = layer.channels * layer.inputs * layer.kernel**2
         parameters = weights + layer.channels if weights else 2 * layer.channels * (layer.kind == "bn")
+        if layer.kind == "radial":
+            parameters = weights + 2 * layer.inputs
         if layer.kind in ("flatten", "gap"):
             is_map, field, jump = False, 0, 0
         if is_map:

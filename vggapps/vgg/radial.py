@@ -1,0 +1,39 @@
+"""A layer of radial basis functions."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class Radial(nn.Module):
+    """How near a row of numbers is to each of many centres: exp(-|s x + b - c|²).
+
+    D. Broomhead, D. Lowe, Multivariable functional interpolation and adaptive networks, Complex Systems 2 (1988),
+    section 3. A linear layer on top of it is a kernel machine that keeps some thousand centres for all examples: it
+    remembers the few pictures of a rare class, which a linear layer alone averages away.
+
+    Applied to maps it gives a map. Distances are differences of large numbers: they are computed in float32 at least,
+    whatever the dtype of the rest.
+    """
+
+    def __init__(self, inputs: int, centres: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(centres, inputs))  # the centres c
+        self.scale = nn.Parameter(torch.ones(inputs))  # s, in which the functions' width is
+        self.bias = nn.Parameter(torch.zeros(inputs))  # b
+
+    def forward(self, x: Float[Tensor, "n d ..."]) -> Float[Tensor, "n centres ..."]:
+        """Between 0 and 1."""
+        exact = torch.promote_types(x.dtype, torch.float32)
+        shape = (1, -1, *[1] * (x.ndim - 2))
+        y = x.to(exact) * self.scale.to(exact).view(shape) + self.bias.to(exact).view(shape)
+        centres = self.weight.to(exact)
+        product = F.linear(y, centres) if y.ndim == 2 else F.conv2d(y, centres[:, :, None, None])
+        square = y.square().sum(1, keepdim=True) + centres.square().sum(1).view(shape)
+        return (2 * product - square).clamp(max=0).exp().to(x.dtype)
+
+    def extra_repr(self) -> str:  # noqa: D102
+        return f"inputs={self.weight.shape[1]}, centres={self.weight.shape[0]}"
