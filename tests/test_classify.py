@@ -215,3 +215,12 @@ def test_errors_say_what_is_wrong(
     ran = cli("classify", *arguments)
     assert (ran.code, ran.out) == (code, "")
     assert text in ran.err
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_says_the_same(folder: Path) -> None:
+    path = folder / "00.png"
+    on_cpu = Classifier(network(), dtype="float32").probabilities(path)
+    on_gpu = Classifier(network(), dtype="float32", device="cuda").probabilities(path)
+    torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-2, atol=1e-4)  # TF32

@@ -112,7 +112,7 @@ def test_json_is_one_object_with_all_that_is_counted(data: Path, run: Callable[.
     found = json.loads(line, parse_constant=pytest.fail)
     assert set(found) == {
         "schema", "data", "shard", "backbone", "views", "scales", "pictures", "unreadable", "top1_error", "top5_error",
-        "ece", "nll", "seconds", "pictures_per_second", "bins", "confusion", "published",
+        "ece", "nll", "seconds", "pictures_per_second", "bins", "confusion", "published", "localization",
     }  # fmt: skip
     assert (found["schema"], found["pictures"], found["unreadable"], found["shard"]) == (1, 6, 0, [1, 1])
     assert found["top1_error"]["percent"] == pytest.approx(100 * 2 / 6)

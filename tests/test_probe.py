@@ -205,7 +205,7 @@ def test_what_no_network_could_end_with_is_not_written(pool: str, tmp_path: Path
 
 
 def test_radial_basis_functions_with_a_centre_for_each_row_are_kernel_ridge_regression(small_blocks: None) -> None:
-    """With K(x, y) = exp(-|x - y|² / 2d): scores K(x, X) (K + n s)⁻¹ (Y - mean) + mean, of standardised rows."""
+    """With K(x, y) = exp(-|x - y|² / 4d): scores K(x, X) (K + n s)⁻¹ (Y - mean) + mean, of standardised rows."""
     found, targets = clouds(count=60, apart=3)
     rows = found.features
     index = np.arange(len(rows))
@@ -213,7 +213,7 @@ def test_radial_basis_functions_with_a_centre_for_each_row_are_kernel_ridge_regr
     layer = radial.layer_of(torch.cat([block for block, _ in data.blocks(index)]))
     weight, bias = radial.ridge(data, index, layer, 3)(1e-2)
     x = (rows - rows.mean(0)) / rows.std(0)
-    kernel = np.exp(-((x[:, None] - x[None]) ** 2).sum(2) / (2 * x.shape[1]))
+    kernel = np.exp(-((x[:, None] - x[None]) ** 2).sum(2) / (4 * x.shape[1]))
     y = np.eye(3)[targets]
     mean = y.mean(0)
     wanted = kernel @ np.linalg.solve(kernel + len(x) * 1e-2 * np.eye(len(x)), y - mean) + mean

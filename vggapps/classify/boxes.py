@@ -124,6 +124,11 @@ def merge(boxes: Sequence[Box], scores: Sequence[float], threshold: float = 0.5)
     return sorted(left.values(), key=lambda found: -found[1])
 
 
+def overlaps(guess: Box, boxes: Sequence[Box]) -> bool:
+    """Whether a box is in the right place, as ILSVRC has it: an IoU of more than 0.5 with any of the true boxes."""
+    return any(iou(guess, box) > 0.5 for box in boxes)
+
+
 def localization_error(
     predicted: Sequence[Sequence[tuple[int, Box]]], truths: Sequence[tuple[int, Sequence[Box]]]
 ) -> float:
@@ -138,7 +143,7 @@ def localization_error(
     """
     wrong = 0
     for guesses, (index, boxes) in zip(predicted, truths, strict=True):
-        wrong += not any(i == index and iou(guess, box) > 0.5 for i, guess in guesses[:5] for box in boxes)
+        wrong += not any(i == index and overlaps(guess, boxes) for i, guess in guesses[:5])
     return wrong / len(truths)
 
 

@@ -92,22 +92,43 @@ def localize(
     (result,) = classifier.run([source])
     if result.error is not None:
         raise result.error
-    picture = open_picture(source)
     probabilities = result.probabilities
-    order = probabilities.argsort(descending=True, stable=True)[:top].tolist()
-    labels = [classifier.labels[i] for i in order] if label is None else [label]
-    indices = [each.index for each in labels]
+    labels = [classifier.labels[i] for i in likeliest(probabilities, top)] if label is None else [label]
+    located = locate(classifier.networks, open_picture(source), [each.index for each in labels], regressor)
+    return [
+        Found(label, float(probabilities[label.index]), box, each)
+        for label, (box, each) in zip(labels, located, strict=True)
+    ]
+
+
+def likeliest(probabilities: Float[Tensor, " classes"], top: int) -> list[int]:
+    """The most probable classes, the first first; equal ones in the order of the outputs."""
+    order: list[int] = probabilities.argsort(descending=True, stable=True)[:top].tolist()
+    return order
+
+
+def locate(
+    networks: Sequence[VGG], picture: Picture, indices: Sequence[int], regressor: BoxRegressor | None = None
+) -> list[tuple[Box, Float[Tensor, "h w"]]]:
+    """Where classes are in a picture, whether they are in it or not; see :func:`localize`.
+
+    Args:
+        networks: dense ones, whose maps are averaged.
+        picture: of any size.
+        indices: the classes.
+        regressor: trained on windows of the first network.
+
+    Returns:
+        For each class the box, in the picture's pixels, and the map of evidence, in [0, 1].
+
+    Raises:
+        SettingsError: a regressor of another network.
+    """
     image = resize(picture.rgb, _size(*picture.size))
     across, down = picture.size[1] / image.shape[3], picture.size[0] / image.shape[2]
-    maps = torch.stack([_heat(network, image, indices) for network in classifier.networks]).mean(0)
-    if regressor is None:
-        boxes = [box_of(each) for each in maps]
-    else:
-        boxes = _regressed(classifier.networks[0], image, indices, regressor)
-    return [
-        Found(label, float(probabilities[label.index]), box.scaled(across, down).clip(*picture.size[::-1]), each)
-        for label, box, each in zip(labels, boxes, maps, strict=True)
-    ]
+    maps = torch.stack([_heat(network, image, indices) for network in networks]).mean(0)
+    boxes = map(box_of, maps) if regressor is None else _regressed(networks[0], image, indices, regressor)
+    return [(box.scaled(across, down).clip(*picture.size[::-1]), each) for box, each in zip(boxes, maps, strict=True)]
 
 
 def explained(classifier: Classifies, source: Source, index: int) -> Float[Tensor, "1 3 h w"]:

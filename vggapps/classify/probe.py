@@ -220,5 +220,5 @@ def _radial(data: Data, learn: Index, classes: int, count: int, seed: int) -> tu
     fit, held = learn[first], learn[second]
     layer = radial.layer_of(radial.centres(data, learn, count, seed))
     solve = radial.ridge(data, fit, layer, classes)
-    best = min(radial.STRENGTHS, key=lambda strength: radial.loss_of(layer, solve(strength), data, held))
+    best = max(reversed(radial.STRENGTHS), key=lambda strength: radial.right(layer, solve(strength), data, held))
     return best, layer, (radial.ridge(data, learn, layer, classes)(best),)

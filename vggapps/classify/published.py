@@ -1,7 +1,8 @@
 """Published error rates on ILSVRC-2012, to print beside one's own.
 
 Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015
-(arXiv 1409.1556), tables 3 to 7; for centre crops torchvision's model pages, through the records of the weights.
+(arXiv 1409.1556), tables 3 to 7, and 8 and 9 for boxes; for centre crops torchvision's model pages, through the
+records of the weights.
 """
 
 from __future__ import annotations
@@ -41,6 +42,33 @@ class Published:
     test_sides: Sides = ()
     subset: Subset = "val"
     table: int = 0
+
+
+@dataclass(frozen=True)
+class PublishedBoxes:
+    """One localization error of the paper's boxes (its appendix A), which are of configuration D, ``vgg16``.
+
+    Attributes:
+        error: in percent, IoU of 0.5 or less with the true box; of the first five classes or of the true one.
+        table: 8, where the true class is given and the box is a centre crop's; or 9, where five classes come from the
+            paper's best classifier, and boxes from all of the picture, merged.
+        how: what was trained, in words.
+        train_sides: S, the shorter side of the training pictures; several are several networks.
+        test_sides: Q, those of the pictures; empty where it isn't told.
+        subset: of ILSVRC-2012.
+    """
+
+    error: float
+    table: int
+    how: str
+    train_sides: Sides
+    test_sides: Sides = ()
+    subset: Subset = "val"
+
+    @property
+    def class_given(self) -> bool:
+        """Whether it was the box that counted, and not the class."""
+        return self.table == 8
 
 
 _JITTER: Sides = (256, 512)  # S drawn anew for every picture, section 3.1
@@ -122,6 +150,27 @@ PAPER: tuple[Published, ...] = (
     *_others("Krizhevsky et al., 1 net", 40.7, 18.2, None),
 )
 """Every row of tables 3 to 7."""
+
+
+_ALL = "all layers trained, one box per class"
+
+PAPER_BOXES: tuple[PublishedBoxes, ...] = (
+    PublishedBoxes(36.4, 8, "fc6 and fc7 trained, one box for all classes", (384,)),
+    PublishedBoxes(34.3, 8, "fc6 and fc7 trained, one box per class", (384,)),
+    PublishedBoxes(33.1, 8, _ALL, (384,)),
+    PublishedBoxes(29.5, 9, _ALL, (256,), (256,)),
+    PublishedBoxes(28.2, 9, _ALL, (384,), (384,)),
+    PublishedBoxes(26.7, 9, _ALL, (384,), (384,), "test"),
+    PublishedBoxes(27.5, 9, _ALL, (384,), (352, 384)),
+    PublishedBoxes(26.9, 9, f"two networks, {_ALL}", (256, 384), (256, 352, 384)),
+    PublishedBoxes(25.3, 9, f"two networks, {_ALL}", (256, 384), (256, 352, 384), "test"),
+)
+"""Every row of tables 8 and 9."""
+
+
+def comparable_boxes(network: str) -> tuple[PublishedBoxes, ...]:
+    """What was published of a network's boxes: the paper's, for ``vgg16`` and sets of its weights."""
+    return PAPER_BOXES if _plan_of(network) == "vgg16" else ()
 
 
 def comparable(network: str, views: str) -> list[Published]:

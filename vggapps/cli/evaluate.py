@@ -6,24 +6,23 @@ import csv
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from vggapps.cli.evaluation_report import Measured, facts, print_report
 from vggapps.cli.options import Json, Quiet, Verbose
 from vggapps.cli.progress import silence
 from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 
 if TYPE_CHECKING:
-    from vggapps.classify.classifier import Classifier, Result
+    from vggapps.classify.classifier import Result
     from vggapps.classify.dataset import Example
-    from vggapps.classify.evaluation import Evaluation, Rate
-    from vggapps.classify.published import Published
+    from vggapps.classify.evaluation import Evaluation
 
 HELP = """
 Measure how often a network is right about a data set.
@@ -37,6 +36,13 @@ Prints the top-1 and top-5 error with their 95 % confidence intervals, how
 well the network knows how sure it may be (expected calibration error), and
 beside it what was published for this network and these views.
 
+--boxes scores the place, too, as ILSVRC does and the paper's appendix A: of
+the localization error, a picture is right where one of five classes is the
+true one and its box has an IoU of more than 0.5 with a true box. The table has
+the columns file (a name, or a path or its end), class, left, top, right and
+bottom, in pixels of the upright picture. Pictures without a box of their class
+are left out of this number. Boxes are made as by [bold]vggapps localize[/bold].
+
 The words for --views are explained by [bold]vggapps classify --help[/bold].
 
 The exit code is 1 if some of the pictures can't be read; the rest is done.
@@ -48,6 +54,8 @@ The exit code is 1 if some of the pictures can't be read; the rest is done.
   vggapps evaluate labels.csv --report classes.csv --confusion confusion.png
 
   vggapps evaluate imagenet/val/ --shard 1/4 --json
+
+  vggapps evaluate imagenet/val/ --boxes boxes.csv --boxes-from trained.safetensors
 """
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="A folder, or a .csv file.", show_default=False)]
@@ -58,6 +66,8 @@ LookAt = Annotated[str, typer.Option("--views", metavar="VIEWS", help="What of a
 Report = Annotated[str | None, typer.Option(metavar="FILE.csv", help="Write the numbers of each class.")]
 Reliability = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw accuracy against confidence.")]
 Confusion = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw what was taken for what.")]
+Boxes = Annotated[str | None, typer.Option(metavar="FILE.csv", help="True boxes: score where objects are, too.")]
+BoxesFrom = Annotated[str | None, typer.Option(metavar="FILE", help="Trained boxes, .safetensors.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files that are written.")]
 
@@ -69,6 +79,8 @@ def evaluate(  # noqa: D103 - people see HELP
     report: Report = None,
     reliability: Reliability = None,
     confusion: Confusion = None,
+    boxes: Boxes = None,
+    boxes_from: BoxesFrom = None,
     shard: Shard = "1/1",
     device: Device = "auto",
     force: Force = False,
@@ -78,26 +90,38 @@ def evaluate(  # noqa: D103 - people see HELP
 ) -> None:
     silence(quiet)
     share = parse_shard(shard)
-    _check_outputs(data, report, [path for path in (reliability, confusion) if path], force=force)
+    if boxes_from and not boxes:
+        raise SettingsError("--boxes-from without --boxes", "give the true boxes, too, to compare with")
+    read = [path for path in (data, boxes, boxes_from) if path]
+    _check_outputs(read, report, [path for path in (reliability, confusion) if path], force=force)
 
     from vggapps.classify import evaluation, plots
+    from vggapps.classify.box_evaluation import evaluate_boxes, true_boxes
+    from vggapps.classify.box_regression import load_boxes
+    from vggapps.classify.boxes import read_boxes
     from vggapps.classify.classifier import Classifier, ClassifySettings
     from vggapps.classify.dataset import list_pictures
     from vggapps.classify.labels import imagenet
-    from vggapps.classify.published import comparable
+    from vggapps.classify.published import comparable, comparable_boxes
     from vggapps.image import from_pil, save_picture
 
     listing = list_pictures(data)
     for note in () if quiet else listing.notes:
         typer.echo(note, err=True)
+    table = read_boxes(boxes) if boxes else None
+    regressor = load_boxes(boxes_from) if boxes_from else None
     names = tuple(word.strip() for word in backbone.split(",") if word.strip())
     settings = ClassifySettings(names, views, device=device)  # type: ignore[arg-type]
     classifier = Classifier.of(settings)
     examples = take(listing.examples(classifier.labels), share)
     if not examples:
         raise SettingsError(f"--shard {shard} of {len(listing.entries)} pictures is none", "make fewer shares")
-    results = classifier.run([example.path for example in examples])
-    found = evaluation.evaluate(_watched(results, examples, quiet=quiet), examples, classifier.labels)
+    results = _watched(classifier.run([example.path for example in examples]), examples, quiet=quiet)
+    if table is not None:
+        truths = true_boxes(table, examples, classifier.labels)
+        found, places = evaluate_boxes(results, examples, truths, classifier, regressor)
+    else:
+        found, places = evaluation.evaluate(results, examples, classifier.labels), None
 
     if report:
         _write_report(report, found)
@@ -108,25 +132,32 @@ def evaluate(  # noqa: D103 - people see HELP
         save_picture(from_pil(drawn), confusion, overwrite=True)
     network = "+".join(classifier.backbone)
     # Numbers on ImageNet say nothing about a network's own classes.
-    published = comparable(network, classifier.views) if classifier.labels == imagenet() else []
+    known = classifier.labels == imagenet()
+    measured = Measured(
+        found,
+        places,
+        comparable(network, classifier.views) if known else (),
+        comparable_boxes(network) if known and places else (),
+    )
     if as_json:
-        typer.echo(json.dumps(_facts(data, share, classifier, found, published)))
+        typer.echo(json.dumps(facts(data, share, classifier, measured)))
     else:
-        _print(classifier, found, published, shard=shard, is_validation=listing.is_validation_set)
+        print_report(classifier, measured, shard=shard, is_validation=listing.is_validation_set)
     if found.unreadable:
         typer.echo(f"{found.unreadable} of {len(examples)} pictures can't be read", err=True)
         sys.exit(1)
 
 
-def _check_outputs(data: str, report: str | None, pictures: Sequence[str], *, force: bool) -> None:
+def _check_outputs(read: Sequence[str], report: str | None, pictures: Sequence[str], *, force: bool) -> None:
     """Refuses what would be overwritten, or can't be written, before any work is done."""
     from vggapps.image import check_target
 
     wanted = [Path(path).resolve() for path in [*pictures, *([report] if report else [])]]
     if len(set(wanted)) < len(wanted):
         raise SettingsError("two outputs have one name", "give each its own")
-    if Path(data).resolve() in wanted:
-        raise SettingsError(f"{data} is read, and would be overwritten", "choose another name")
+    for path in read:
+        if Path(path).resolve() in wanted:
+            raise SettingsError(f"{path} is read, and would be overwritten", "choose another name")
     for path in pictures:
         check_target(path, overwrite=force)
     if report and Path(report).exists() and not force:
@@ -174,62 +205,3 @@ def _write_report(path: str, found: Evaluation) -> None:
             writer.writerows(rows)
     except OSError as error:
         raise PictureError(f"{path}: it can't be written: {error.strerror}", "choose another name") from None
-
-
-def _facts(
-    data: str, shard: tuple[int, int], classifier: Classifier, found: Evaluation, published: Sequence[Published]
-) -> dict[str, Any]:
-    """All that is known, so that shares measured apart can be put together; the classes follow from the confusions."""
-    numbers = asdict(found)
-    del numbers["classes"]
-    triples = [[truth, guess, n] for (truth, guess), n in sorted(found.confusion.items())]
-    return {
-        "schema": 1,
-        "data": data,
-        "shard": list(shard),
-        "backbone": list(classifier.backbone),
-        "views": classifier.views,
-        "scales": list(classifier.scales),
-        **numbers,
-        "confusion": triples,
-        "pictures_per_second": round(found.pictures_per_second, 3),
-        "published": [asdict(row) for row in published],
-    }
-
-
-def _print(
-    classifier: Classifier, found: Evaluation, published: Sequence[Published], *, shard: str, is_validation: bool
-) -> None:
-    def say(title: str, words: str) -> None:
-        typer.echo(f"{title:<13}  {words}")
-
-    say("network", " + ".join(classifier.backbone))
-    say("views", f"{classifier.views}, shorter side {', '.join(map(str, classifier.scales))}")
-    part = "" if shard == "1/1" else f", share {shard}"
-    say("pictures", f"{found.pictures} of {len(found.classes)} classes{part}")
-    say("top-1 error", _rate(found.top1_error))
-    say("top-5 error", _rate(found.top5_error) if found.top5_error else "-  (there are five classes or fewer)")
-    say("calibration", f"{found.ece:4.1f} %  expected calibration error, 0 is best")
-    say("log loss", f"{found.nll:.3f}")
-    say("speed", f"{found.pictures_per_second:.1f} pictures per second")
-    if not published:
-        return
-    typer.echo("\npublished      top-1   top-5")
-    for row in published:
-        top1, top5 = ("-" if error is None else f"{error:.1f} %" for error in (row.top1, row.top5))
-        trained = f", trained at {_sides(row.train_sides, ' to ')}" if row.train_sides else ""
-        tested = f", shorter side {_sides(row.test_sides, ', ')}" if row.test_sides else ""
-        subset = ", test set" if row.subset == "test" else ""
-        typer.echo(f"{'':<13} {top1:>6}  {top5:>6}   {row.source}{trained}{tested}{subset}")
-    if any(row.table for row in published):
-        typer.echo("the paper: K. Simonyan, A. Zisserman, ICLR 2015 (arXiv 1409.1556)")
-    if not is_validation:
-        typer.echo("published numbers are for ILSVRC-2012 validation, which these pictures are not")
-
-
-def _rate(rate: Rate) -> str:
-    return f"{rate.percent:4.1f} %  (95 % interval {rate.low:.1f} to {rate.high:.1f})"
-
-
-def _sides(sides: Sequence[int], between: str) -> str:
-    return between.join(map(str, sides))

@@ -62,10 +62,14 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
 def accelerate(module: M, device: str | torch.device = "auto", dtype: str = "auto") -> M:
     """Move a network to the device, dtype and memory layout in which it runs fastest; returns it.
 
-    Pictures and statistics stay float32: only the convolutions are rounded. Float16 is not offered, Gram
-    matrices overflow in it.
+    Pictures and statistics stay float32, and so do layers that are marked ``exact``: only the others are rounded.
+    Float16 is not offered, Gram matrices overflow in it.
     """
     device = pick_device(device) if isinstance(device, str) else device
     if device.type == "cuda":
         torch.backends.cudnn.benchmark = True
-    return module.to(device, pick_dtype(dtype, device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for leaf in module.modules():
+        if not any(leaf.children()) and not getattr(leaf, "exact", False):
+            leaf.to(pick_dtype(dtype, device))
+    return module

@@ -15,7 +15,7 @@ from vggapps.errors import SettingsError, unknown
 from vggapps.vgg.frozen import Step, lean
 from vggapps.vgg.normalize import IMAGENET, Convention
 from vggapps.vgg.plan import AVERAGED, Head, Layer, Plan, Pooled, get_plan, layer_names, layers
-from vggapps.vgg.pooling import Flatten, Pool, Pooling, Summarize
+from vggapps.vgg.pooling import Flatten, Pool, Pooling, Sliding, Summarize
 from vggapps.vgg.radial import Radial
 
 Padding = Literal["zeros", "replicate", "reflect", "replicate-first"]
@@ -29,9 +29,12 @@ def _module(layer: Layer, pooling: Pooling, padding: Padding, pooled: Pooled) ->
         case "conv":
             if padding == "replicate-first":
                 padding = "replicate" if layer.name == "conv1_1" else "zeros"
-            return nn.Conv2d(layer.inputs, layer.channels, layer.kernel, padding=layer.padding, padding_mode=padding)
+            kind = Sliding if layer.name.startswith("fc") else nn.Conv2d
+            return kind(layer.inputs, layer.channels, layer.kernel, padding=layer.padding, padding_mode=padding)
         case "linear":
-            return nn.Linear(layer.inputs, layer.channels)
+            linear = nn.Linear(layer.inputs, layer.channels)
+            linear.exact = pooled.radial  # type: ignore[assignment]
+            return linear
         case "bn":
             return nn.BatchNorm2d(layer.channels)
         case "lrn":
@@ -51,13 +54,14 @@ def _module(layer: Layer, pooling: Pooling, padding: Padding, pooled: Pooled) ->
             return nn.ReLU()
 
 
-def _convolution(linear: nn.Linear, side: int) -> nn.Conv2d:
+def _sliding(linear: nn.Linear, side: int) -> Sliding:
     """A linear layer on maps of so many positions a side, as a convolution with the same weights."""
     outputs, inputs = linear.out_features, linear.in_features // side**2
-    convolution = nn.Conv2d(inputs, outputs, side, device="meta")
-    convolution.weight = nn.Parameter(linear.weight.view(outputs, inputs, side, side), linear.weight.requires_grad)
-    convolution.bias = linear.bias
-    return convolution
+    sliding = Sliding(inputs, outputs, side, device="meta")
+    sliding.weight = nn.Parameter(linear.weight.view(outputs, inputs, side, side), linear.weight.requires_grad)
+    sliding.bias = linear.bias
+    sliding.exact = bool(getattr(linear, "exact", False))
+    return sliding
 
 
 class VGG(nn.Module):
@@ -195,7 +199,7 @@ class VGG(nn.Module):
                 other._modules[name] = Summarize(self.pooled, 224 // stride)
             elif isinstance(module, nn.Linear):
                 side = 7 if name == "fc6" else 1
-                other._modules[name] = _convolution(module, side)
+                other._modules[name] = _sliding(module, side)
             elif not isinstance(module, Flatten):
                 other._modules[name] = module
         other.head = "conv" if self.head == "fc" else self.head

@@ -15,9 +15,11 @@ class Radial(nn.Module):
     section 3. A linear layer on top of it is a kernel machine that keeps some thousand centres for all examples: it
     remembers the few pictures of a rare class, which a linear layer alone averages away.
 
-    Applied to maps it gives a map. Distances are differences of large numbers: they are computed in float32 at least,
-    whatever the dtype of the rest.
+    Applied to maps it gives a map. Distances are differences of large numbers, and what is made of them is sums of
+    large numbers with both signs: this layer and the next stay in float32 where others are rounded to bfloat16.
     """
+
+    exact = True
 
     def __init__(self, inputs: int, centres: int) -> None:
         super().__init__()
@@ -27,13 +29,12 @@ class Radial(nn.Module):
 
     def forward(self, x: Float[Tensor, "n d ..."]) -> Float[Tensor, "n centres ..."]:
         """Between 0 and 1."""
-        exact = torch.promote_types(x.dtype, torch.float32)
         shape = (1, -1, *[1] * (x.ndim - 2))
-        y = x.to(exact) * self.scale.to(exact).view(shape) + self.bias.to(exact).view(shape)
-        centres = self.weight.to(exact)
+        y = x.to(self.scale.dtype) * self.scale.view(shape) + self.bias.view(shape)
+        centres = self.weight
         product = F.linear(y, centres) if y.ndim == 2 else F.conv2d(y, centres[:, :, None, None])
         square = y.square().sum(1, keepdim=True) + centres.square().sum(1).view(shape)
-        return (2 * product - square).clamp(max=0).exp().to(x.dtype)
+        return (2 * product - square).clamp(max=0).exp()
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"inputs={self.weight.shape[1]}, centres={self.weight.shape[0]}"
