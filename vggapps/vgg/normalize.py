@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -26,13 +27,18 @@ class Convention:
         """The picture as the network wants it, in the picture's own dtype."""
         if not image.is_floating_point():  # in whole numbers the mean would be 0, and nobody would notice
             raise SettingsError(f"the picture's numbers are {image.dtype}", "give it as floats in [0, 1]")
-        mean, std = (image.new_tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
+        mean, std = self._constants(image)
         return (image - mean) / std
 
     def inverse(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """From the network's input back to [0, 1]."""
-        mean, std = (image.new_tensor(v).view(3, 1, 1) for v in (self.mean, self.std))
+        mean, std = self._constants(image)
         return image * std + mean
+
+    def _constants(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and scale beside the picture; sent off without waiting for a GPU to have done all before."""
+        both = torch.tensor((self.mean, self.std), dtype=image.dtype).to(image.device, non_blocking=True)
+        return both[0].view(3, 1, 1), both[1].view(3, 1, 1)
 
 
 # torchvision/transforms/_presets.py, ImageClassification: statistics of ImageNet's training pictures.

@@ -43,7 +43,7 @@ class Pool(nn.Module):
         if self.kind == "mean":
             return F.avg_pool2d(x, 2)
         if self.kind == "hann":
-            window = x.new_tensor([0.25, 0.5, 0.25])
+            window = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype).to(x.device, non_blocking=True)  # no wait for a GPU
             kernel = (window[:, None] * window).expand(x.shape[1], 1, 3, 3)
             return (F.conv2d(x.square(), kernel, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()
         # The small number keeps the root's gradient finite where all four activations are zero.
