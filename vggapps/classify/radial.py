@@ -19,7 +19,7 @@ from torch import Tensor
 from vggapps.classify.fitting import Data, Index, Targets, centred, probabilities
 from vggapps.vgg.radial import Radial
 
-STRENGTHS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3)  # of the kernel's norm: what is chosen from
+STRENGTHS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # of the kernel's norm: what is chosen from
 ROUNDS = 8  # of k-means, which after so many moves the centres little
 WIDTH = 2.0  # of the functions, its square in units of half the mean square distance of rows
 
