@@ -77,7 +77,7 @@ def probe(
         labels: names of the classes.
         kind: ``linear``: multinomial logistic regression; towards a teacher, ridge regression to its centred logits.
             ``radial``: radial basis functions around centres of k-means and ridge regression (Broomhead & Lowe 1988),
-            to a teacher's centred logits or 1 for the right class: the best where most classes have few pictures.
+            to a teacher's centred logits or 10 for the right class: the best where most classes have few pictures.
             ``mlp``: one hidden layer of ReLUs, Adam, dropout 0.5; towards a teacher, the divergence of softened
             probabilities (Hinton et al., arXiv:1503.02531, 2015, section 2). ``knn``: votes of the most similar
             rows by cosine.

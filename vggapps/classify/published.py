@@ -200,7 +200,7 @@ def _plan_of(name: str) -> str:
 
 
 def _center_crop(record: WeightsRecord) -> list[Published]:
-    if record.top1 is None or record.top5 is None:
+    if record.top1 is None or record.top5 is None or record.layers != "full":
         return []
     # 100 - 71.592 is 28.408000000000001 in binary: as many digits as were published.
     top1, top5 = round(100 - record.top1, 3), round(100 - record.top5, 3)

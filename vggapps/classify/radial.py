@@ -49,7 +49,7 @@ def layer_of(found: Float[Tensor, "count d"]) -> Radial:
 
 
 def ridge(data: Data, index: Index, layer: Radial, classes: int) -> Callable[[float], tuple[Tensor, Tensor]]:
-    """Ridge regression from the functions' values to scores: a teacher's centred logits, or 1 for the right class.
+    """Ridge regression from the functions' values to scores: a teacher's centred logits, or 10 for the right class.
 
     Returns:
         A function of the strength s: the weight (classes, centres) and bias that minimise
@@ -92,4 +92,5 @@ def right(layer: Radial, linear: tuple[Tensor, Tensor], data: Data, index: Index
 
 
 def _wanted(targets: Targets, classes: int) -> Float64[Tensor, "n classes"]:
-    return centred(targets) if targets.ndim == 2 else probabilities(targets, classes)
+    # Scores as far apart as a network's are, so that temperatures are of the order of 1.
+    return centred(targets) if targets.ndim == 2 else 10 * probabilities(targets, classes)
