@@ -84,6 +84,14 @@ def test_a_file_of_a_last_layer_replaces_that_of_its_base(tmp_path: Path) -> Non
     assert torch.equal(vgg.conv1_1.weight, load_vgg("vgg19").conv1_1.weight)
     with pytest.raises(WeightsError, match="ask for the network vgg19"):
         load_vgg("vgg16", path)
+    write_head(
+        path, {"fc8.weight": weight[:, :9].contiguous(), "fc8.bias": bias}, network="vgg19", base=base, head="gap"
+    )
+    with pytest.raises(WeightsError, match=r"fc8\.weight is 2×9, not 2×512"):
+        load_vgg("vgg19", path)
+    write_head(path, {"fc8.weight": weight}, network="vgg19", base=base, head="gap")
+    with pytest.raises(WeightsError, match=r"fc8\.bias is missing"):
+        load_vgg("vgg19", path)
     with pytest.raises(SettingsError, match="not on record"):
         write_head(path, {}, network="vgg19", base="mine", head="gap")
 

@@ -15,7 +15,7 @@ from vggapps.vgg.normalize import CONVENTIONS, Convention
 from vggapps.vgg.plan import AVERAGED, HEADS, PLANS, Head, Plan, Pooled, get_plan
 from vggapps.vgg.pooling import Pooling
 from vggapps.weights import store
-from vggapps.weights.files import Contents, read
+from vggapps.weights.files import Contents, misfit, read
 from vggapps.weights.heads import read_head
 from vggapps.weights.records import RECORDS, WeightsRecord
 
@@ -81,6 +81,10 @@ def load_vgg(
         vgg = _empty(plan, head, contents.classes, pooling, padding, contents.convention, contents.pooled)
         if head == "gap" and contents.head != "gap":
             vgg = _randomize(vgg, init, seed)
+        if contents.base and head == contents.head:
+            wanted = {key: tensor for key, tensor in vgg.state_dict().items() if key.startswith("fc")}
+            if problem := misfit(contents.state, {**contents.state, **wanted}):
+                raise WeightsError(f"{weights_name} is no head of {contents.base}: {problem}", "make it again")
         _fill(vgg, contents)
         if head != "none":
             vgg.classes, vgg.temperature = contents.names, contents.temperature
