@@ -30,13 +30,15 @@ probable classes, their probability and their WordNet id. A low probability
 means that the network is unsure: believe it.
 
 [bold]auto[/bold] works offline: it takes VGG-19 or VGG-16 as published where they
-are on this machine, else the small head that comes with vggapps, which is right
-less often. [bold]--backbone vgg16[/bold] downloads the published one (528 MB), once.
+are on this machine, else the small head that comes with vggapps, which
+is right less often. [bold]--backbone vgg16[/bold] downloads the published one
+(528 MB), once.
 
 [bold]--views[/bold] says what of a picture is looked at: the [bold]center[/bold] alone; [bold]ten[/bold] crops;
 [bold]dense[/bold], all of it and its mirror image; [bold]multi-scale[/bold], that at three sizes;
-[bold]multi-crop[/bold], 150 crops; [bold]multi-crop+dense[/bold], the paper's best. From left to right they
-take longer, and are right more often.
+[bold]multi-crop[/bold], 150 crops; [bold]multi-crop+dense[/bold], the paper's best. From first to
+last they take longer and, with the published networks, are right more
+often.
 
 The exit code is 1 if some of the pictures can't be read; the rest is done.
 
