@@ -17,7 +17,7 @@ def read_notes(metadata: Mapping[str, str] | None) -> dict[str, Any]:
         return {}
     notes: dict[str, Any] = json.loads(metadata["vggapps"])
     of_head(notes)  # what makes no sense is found here, where a file is known to be damaged
-    if "base" in notes:  # a head alone takes its convolutions' word for the convention
+    if "plan" not in notes or "base" in notes:  # no network; a head takes its convolutions' word for the convention
         return notes
     convention = notes["convention"]
     mean, std = tuple(convention["mean"]), tuple(convention["std"])
