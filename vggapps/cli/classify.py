@@ -5,17 +5,15 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import track
 
-from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.options import Backbone, Device, Images, Json, LookAt, Quiet, Verbose, words
 from vggapps.cli.outputs import expand, plan_outputs, read
-from vggapps.cli.progress import silence
+from vggapps.cli.progress import silence, tracked
 from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import SettingsError
 
@@ -53,17 +51,11 @@ The exit code is 1 if some of the pictures can't be read; the rest is done.
   vggapps classify cat.jpg --explain why.png
 """
 
-Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or - for stdin.")]
 Top = Annotated[int, typer.Option(metavar="N", min=1, help="Name the N most probable classes.")]
-Backbone = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Networks, averaged: auto, vgg16, a name of weights, a file.")
-]
-LookAt = Annotated[str, typer.Option("--views", metavar="VIEWS", help="What of a picture is looked at.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, a row for each class named.")]
 Explain = Annotated[
     str | None, typer.Option(metavar="PATH", help="Show what decided: a picture, or folder/ for several.")
 ]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that --explain names.")]
 
 
@@ -90,14 +82,14 @@ def classify(  # noqa: D103 - people see HELP
 
     from vggapps.classify.classifier import Classifier, ClassifySettings
 
-    names = tuple(word.strip() for word in backbone.split(",") if word.strip())
+    names = words(backbone)
     settings = ClassifySettings(names, views, top, device)  # type: ignore[arg-type]
     classifier = Classifier.of(settings)
     rows = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:
         rows.writerow(["path", "rank", "index", "label", "wordnet", "probability"])
     failed = 0
-    for result in _watched(classifier.run(sources), len(paths), quiet=quiet):
+    for result in tracked(classifier.run(sources), len(paths), "classifying", shown=len(paths) > 1 and not quiet):
         path = paths[result.index]
         if result.error:
             if len(paths) == 1:
@@ -105,6 +97,7 @@ def classify(  # noqa: D103 - people see HELP
             typer.secho(f"error: {result.error}", fg="red", err=True)
             failed += 1
             continue
+        assert result.probabilities is not None
         best = classifier.best(result.probabilities, top)
         if as_json:
             typer.echo(json.dumps(_record(path, best, classifier)))
@@ -140,11 +133,3 @@ def _show(classifier: Classifier, source: str | bytes, best: Prediction, target:
     save_picture(explained(classifier, source, best.index), target, overwrite=True)
     if not quiet:
         typer.echo(f"{target}: where it sees {best.label}", err=True)
-
-
-def _watched(results: Iterable[Any], total: int, *, quiet: bool) -> Iterable[Any]:
-    """A bar on stderr, unless the names go to the terminal, which show themselves how far it is."""
-    console = Console(stderr=True)
-    if quiet or total < 2 or sys.stdout.isatty() or not console.is_terminal:
-        return results
-    return track(results, "classifying", total, console=console, transient=True)

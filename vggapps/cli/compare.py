@@ -6,19 +6,17 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, TextIO
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
-from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.options import Device, Json, Quiet, Verbose, words
 from vggapps.cli.outputs import plan_outputs
 from vggapps.cli.pairs import Pair, find_pairs, opened
-from vggapps.cli.progress import silence
+from vggapps.cli.progress import silence, tracked
 from vggapps.cli.tables import Values, plain, print_list, print_row, print_summary, text
 from vggapps.errors import OutputExistsError, PictureError, SettingsError, VggappsError
 
@@ -56,7 +54,6 @@ MapTo = Annotated[
 CsvTo = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers to this file, too.")]
 Limit = Annotated[float | None, typer.Option(metavar="X", help="Fail if the first metric is above X for any pair.")]
 Size = Annotated[int | None, typer.Option(metavar="SIDE", min=1, help="Scale both down first: longer side in pixels.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files that --map and --csv name.")]
 
 
@@ -87,7 +84,7 @@ def compare(  # noqa: D103 - people see HELP
     from vggapps.losses.comparison import available, get_metrics, heat_map, measure, summarize, wanting
     from vggapps.vgg.fast import pick_device
 
-    named = [word.strip() for word in metric.split(",") if word.strip()]
+    named = words(metric)
     metrics = get_metrics(named or available())
     first, drawn = metrics[0], next((m for m in metrics if m.has_map), None)
     if fail_above is not None and not first.lower_is_better:
@@ -110,7 +107,7 @@ def compare(  # noqa: D103 - people see HELP
         if many and not as_json:
             print_row(widths, ["", *losses])
             print_row(widths, ["better", *("lower" if m.lower_is_better else "higher" for m in metrics)])
-        for pair, target in _watched(list(zip(pairs, maps, strict=True)), shown=many and not quiet):
+        for pair, target in tracked(zip(pairs, maps, strict=True), len(pairs), "comparing", shown=many and not quiet):
             try:
                 x, y = (picture.to(where) for picture in opened(pair, size, note))
                 values = measure(losses, x, y, needed=named or [first.name])
@@ -176,13 +173,3 @@ def _open_table(path: str | None) -> TextIO:
         return Path(path).open("w", newline="", encoding="utf-8") if path else io.StringIO()
     except OSError as error:
         raise PictureError(f"{path}: it can't be written: {error.strerror}", "choose another name or folder") from None
-
-
-def _watched(pairs: Sequence[tuple[Pair, str | None]], *, shown: bool) -> Iterator[tuple[Pair, str | None]]:
-    """A bar on stderr, unless the numbers go to the terminal, which show themselves how far it is."""
-    console = Console(stderr=True)
-    if not shown or sys.stdout.isatty() or not console.is_terminal:
-        yield from pairs
-        return
-    with Progress(console=console, transient=True, redirect_stdout=False) as bar:
-        yield from bar.track(pairs, description="comparing")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vggapps.cli.evaluation_report import Measured, facts, print_report
-from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.options import Backbone, BoxesFrom, Device, Json, LookAt, Quiet, Verbose, words
 from vggapps.cli.progress import silence
 from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
@@ -59,16 +59,10 @@ The exit code is 1 if some of the pictures can't be read; the rest is done.
 """
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="A folder, or a .csv file.", show_default=False)]
-Backbone = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Networks, averaged: auto, vgg16, a name of weights, a file.")
-]
-LookAt = Annotated[str, typer.Option("--views", metavar="VIEWS", help="What of a picture is looked at.")]
 Report = Annotated[str | None, typer.Option(metavar="FILE.csv", help="Write the numbers of each class.")]
 Reliability = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw accuracy against confidence.")]
 Confusion = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw what was taken for what.")]
 Boxes = Annotated[str | None, typer.Option(metavar="FILE.csv", help="True boxes: score where objects are, too.")]
-BoxesFrom = Annotated[str | None, typer.Option(metavar="FILE", help="Trained boxes, .safetensors.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files that are written.")]
 
 
@@ -110,7 +104,7 @@ def evaluate(  # noqa: D103 - people see HELP
         typer.echo(note, err=True)
     table = read_boxes(boxes) if boxes else None
     regressor = load_boxes(boxes_from) if boxes_from else None
-    names = tuple(word.strip() for word in backbone.split(",") if word.strip())
+    names = words(backbone)
     settings = ClassifySettings(names, views, device=device)  # type: ignore[arg-type]
     classifier = Classifier.of(settings)
     examples = take(listing.examples(classifier.labels), share)

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from vggapps.cli.options import Quiet, Verbose
+from vggapps.cli.options import Device, Quiet, Verbose
 from vggapps.cli.outputs import expand
 from vggapps.cli.progress import silence
 from vggapps.cli.shards import Shard, parse_shard, take
@@ -48,7 +48,6 @@ Layer = Annotated[str, typer.Option(metavar="NAME", help="Whose output: relu5_3,
 Pool = Annotated[str, typer.Option(metavar="avg|max|avg+max|pyramid|none", help="How a map becomes a row.")]
 Backbone = Annotated[str, typer.Option(metavar="NAME", help="The network; auto is vgg19, which is installed.")]
 Size = Annotated[int, typer.Option(metavar="SIDE", min=1, help="Side of the square, in pixels.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Start anew, and overwrite the table.")]
 
 

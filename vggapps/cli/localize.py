@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.options import Backbone, BoxesFrom, Device, Images, Json, Quiet, Verbose, words
 from vggapps.cli.outputs import STREAM, expand, plan_outputs, read
 from vggapps.cli.progress import silence
 from vggapps.errors import SettingsError, VggappsError
@@ -36,15 +36,11 @@ The exit code is 1 if some of several pictures can't be read.
   vggapps localize photos/ --top 3 --json
 """
 
-Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or - for stdin.")]
 Name = Annotated[str | None, typer.Option("--class", metavar="NAME", help="What to find: name, id or index.")]
-BoxesFrom = Annotated[str | None, typer.Option(metavar="FILE", help="Trained boxes, .safetensors.")]
 Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="PATH", help="Draw the boxes: a file or folder/; - for stdout.")
 ]
 Top = Annotated[int, typer.Option(metavar="N", min=1, help="Find the N most probable classes.")]
-Backbone = Annotated[str, typer.Option(metavar="NAME,...", help="Networks that look: auto, vgg16, or a file.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that -o names.")]
 
 
@@ -78,7 +74,7 @@ def localize(  # noqa: D103 - people see HELP
     from vggapps.image import encode_picture, open_picture, save_picture
 
     regressor = load_boxes(boxes_from) if boxes_from else None
-    networks = [word.strip() for word in backbone.split(",") if word.strip()]
+    networks = words(backbone)
     classifier = Classifier(networks, views="dense", device=device)  # type: ignore[arg-type]
     label = None if name is None else find_label(name, classifier.labels)
     failed = 0

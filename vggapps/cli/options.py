@@ -34,7 +34,19 @@ Verbose = Annotated[
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
+Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or - for stdin.")]
+Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
+Backbone = Annotated[
+    str, typer.Option(metavar="NAME,...", help="Networks, averaged: auto, vgg16, a name of weights, a file.")
+]
+LookAt = Annotated[str, typer.Option("--views", metavar="VIEWS", help="What of a picture is looked at.")]
+BoxesFrom = Annotated[str | None, typer.Option(metavar="FILE", help="Trained boxes, .safetensors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+def words(text: str) -> tuple[str, ...]:
+    """What is listed between commas."""
+    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def with_settings(settings: type[Settings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -76,7 +88,7 @@ def _is_list(hint: Any) -> bool:
 
 
 def _value(value: Any, hint: Any) -> Any:
-    return tuple(v.strip() for v in value.split(",") if v.strip()) if _is_list(hint) and value is not None else value
+    return words(value) if _is_list(hint) and value is not None else value
 
 
 def _option(field: Any, hint: Any) -> inspect.Parameter:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
 from rich.console import Console
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from vggapps.optimize.step import Step
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -75,6 +77,17 @@ def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterat
                     soft_wrap=True,
                 )
             yield step
+
+
+def tracked(items: Iterable[T], total: int, title: str, *, shown: bool) -> Iterator[T]:
+    """A bar on stderr, unless results go to the terminal, which show themselves how far it is."""
+    console = Console(stderr=True)
+    if not shown or sys.stdout.isatty() or not console.is_terminal:
+        yield from items
+        return
+    # Left to itself the bar would take what is printed to stdout, and show it on stderr.
+    with Progress(console=console, transient=True, redirect_stdout=False) as bar:
+        yield from bar.track(items, total, description=title)
 
 
 def silence(quiet: bool) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.extract import Device, find_pictures
-from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.extract import find_pictures
+from vggapps.cli.options import Device, Json, Quiet, Verbose
 from vggapps.cli.progress import silence
 from vggapps.errors import SettingsError
 
