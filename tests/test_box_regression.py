@@ -22,7 +22,7 @@ from vggapps.classify.box_regression import (
 from vggapps.classify.boxes import Box, iou
 from vggapps.errors import SettingsError, WeightsError
 from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
+from vggapps.vgg.plan import Plan, Pooled
 from vggapps.weights.files import save_weights
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
@@ -136,6 +136,18 @@ def test_a_window_is_described_by_fc7_or_by_ninths_of_pool5() -> None:
             torch.testing.assert_close(windows[0, 3 * row + column :: 9, 1, 2], square.mean((1, 2)))
     with pytest.raises(SettingsError, match="hold no window"):
         describe_windows(bare, torch.rand(1, 3, 223, 300))
+
+
+def test_windows_are_the_same_where_the_network_ends_at_a_head_before_pool5() -> None:
+    image, bare = torch.rand(1, 3, 256, 288), network("none")
+    for layer in ("relu5_1", "relu4_1"):
+        headed = VGG(NARROW, head="gap", classes=2, pooled=Pooled(layer)).freeze()
+        headed.load_state_dict(bare.state_dict(), strict=False)
+        if layer == "relu5_1":
+            torch.testing.assert_close(describe_windows(headed.dense(), image), describe_windows(bare, image))
+        else:
+            with pytest.raises(SettingsError, match="ends at relu4_1"):
+                describe_windows(headed, image)
 
 
 def test_windows_learn_from_boxes_that_they_see_half_of() -> None:

@@ -101,3 +101,5 @@ def test_the_cost_of_a_head_is_counted() -> None:
     assert facts["fc8"].parameters == 512 * 1000 + 1000
     vgg = VGG("vgg19", head="gap")
     assert sum(f.parameters for f in facts.values()) == sum(p.numel() for p in vgg.parameters())
+    functions = layer_facts(NARROW, head="gap", classes=3, pooled=RADIAL)
+    assert sum(fact.parameters for fact in functions) == sum(p.numel() for p in radial().parameters())

@@ -19,7 +19,9 @@ from torch import Tensor, nn
 
 from vggapps.classify.boxes import Box
 from vggapps.errors import SettingsError, WeightsError
+from vggapps.explain.cam import last_convolution
 from vggapps.vgg.network import VGG
+from vggapps.vgg.pooling import Pool
 from vggapps.weights.files import open_tensors, write_tensors
 
 WINDOW, STRIDE = 224, 32  # pixels: what a position of fc7 looks at, and the step to the next
@@ -78,13 +80,17 @@ def describe_windows(network: VGG, image: Float[Tensor, "n 3 h w"]) -> Float[Ten
     in it anything is.
 
     Raises:
-        SettingsError: a picture of less than 224 pixels a side.
+        SettingsError: a picture of less than 224 pixels a side, or a network that ends before its last block.
     """
     if min(image.shape[2:]) < WINDOW:
         raise SettingsError(f"{image.shape[3]}x{image.shape[2]} pixels hold no window", f"give {WINDOW} a side")
     if network.head in ("fc", "conv"):
         return network.dense().features(image, ("relu7",))["relu7"]
-    squares = F.avg_pool2d(network.features(image, ("pool5",))["pool5"], 3, stride=1)
+    layer = last_convolution(network)  # a head may sit on it, and the network end before pool5
+    if not layer.startswith("relu5"):
+        raise SettingsError(f"this {network.plan.name} ends at {layer}", "boxes need all of the convolutions")
+    last = Pool(network.pooling)(network.features(image, (layer,))[layer])
+    squares = F.avg_pool2d(last, 3, stride=1)
     height, width = squares.shape[2] - 4, squares.shape[3] - 4
     return F.unfold(squares, 3, dilation=2).view(len(image), -1, height, width)
 

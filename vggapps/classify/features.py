@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vggapps.classify.reading import Reading, read_pictures, to_tensor
+from vggapps.classify.views import middle
 from vggapps.errors import SettingsError, VggappsError, unknown
 from vggapps.image.opening import Source
 from vggapps.vgg.fast import accelerate
 from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import Plan, get_plan, layer_facts, layer_names
+from vggapps.vgg.plan import Plan, Pooled, get_plan, layer_facts, layer_names
+from vggapps.vgg.pooling import Summarize
 from vggapps.weights.load import load_vgg
 
 Pool = Literal["avg", "max", "avg+max", "pyramid", "none"]
@@ -133,12 +135,9 @@ def pooled(features: Float[Tensor, "n c *hw"], pool: str) -> Float[Tensor, "n d"
     if features.ndim == 2:
         return features
     match pool:
-        case "avg":
-            return features.mean((2, 3))
-        case "max":
-            return features.amax((2, 3))
-        case "avg+max":
-            return torch.cat([features.mean((2, 3)), features.amax((2, 3))], 1)
+        case "avg" | "max" | "avg+max":  # as the head `gap` will see it
+            row: Tensor = Summarize(Pooled(summary=pool))(features)
+            return row
         case "pyramid":
             return torch.cat([F.adaptive_avg_pool2d(features, n).flatten(1) for n in CELLS], 1)
         case "none":
@@ -219,8 +218,8 @@ def _run(network: VGG, pictures: Tensor, layer: str, pool: str) -> NDArray[np.fl
 
 
 def _middle(scaled: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """The square in the middle of (h, w, 3), rounded as ``torchvision.transforms.CenterCrop`` does."""
-    top, left = (round((side - size) / 2) for side in scaled.shape[:2])
+    """The square in the middle of (h, w, 3)."""
+    top, left = middle(scaled.shape[0], scaled.shape[1], size)
     return scaled[top : top + size, left : left + size]
 
 
@@ -228,4 +227,5 @@ def _shape(network: VGG, layer: str, size: int) -> tuple[int, ...]:
     if size < 1:
         raise SettingsError(f"--size is {size}", "it must be at least 1")
     classes = len(network.get_parameter("fc8.weight")) if "fc8" in network.layer_names else 1000
-    return next(f.shape for f in layer_facts(network.plan, size, network.head, classes) if f.name == layer)
+    facts = layer_facts(network.plan, size, network.head, classes, network.pooled)
+    return next(fact.shape for fact in facts if fact.name == layer)

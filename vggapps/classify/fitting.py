@@ -13,6 +13,8 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vggapps.vgg.pooling import signed_root
+
 Index = NDArray[np.int64]
 Targets = Tensor  # classes, int64 (n,), or a teacher's logits, float32 (n, classes)
 Layers = tuple[tuple[Tensor, Tensor], ...]  # weight and bias of linear layers, ReLUs between
@@ -56,7 +58,7 @@ def moments(features: NDArray[np.float32], index: Index, root: bool = False) -> 
 
 def rooted(rows: Float[Tensor, "n d"], root: bool) -> Float[Tensor, "n d"]:
     """The signed square root, or the rows as they are."""
-    return rows.sign() * rows.abs().sqrt() if root else rows
+    return signed_root(rows) if root else rows
 
 
 def through(layers: Layers, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:

@@ -68,17 +68,21 @@ def corners(views: Views, height: int, width: int) -> list[tuple[int, int]]:
     [(16, 38)]
     """
     down, right = height - CROP, width - CROP
-    middle = (round(down / 2), round(right / 2))  # as torchvision rounds
     match views:
         case "center":
-            return [middle]
+            return [middle(height, width, CROP)]
         case "ten":
-            return [(0, 0), (0, right), (down, 0), (down, right), middle]
+            return [(0, 0), (0, right), (down, 0), (down, right), middle(height, width, CROP)]
         case "multi-crop" | "multi-crop+dense":
             steps = [i / (GRID - 1) for i in range(GRID)]
             return [(round(down * y), round(right * x)) for y in steps for x in steps]
         case _:
             return []
+
+
+def middle(height: int, width: int, side: int) -> tuple[int, int]:
+    """(top, left) of the square in the middle, rounded as ``torchvision.transforms.CenterCrop`` does."""
+    return round((height - side) / 2), round((width - side) / 2)
 
 
 def crops(picture: Float[Tensor, "1 3 h w"], views: Views) -> Float[Tensor, "n 3 224 224"]:

@@ -195,7 +195,11 @@ class LayerFacts:
 
 
 def layer_facts(
-    plan: str | Plan, size: int | tuple[int, int] = 224, head: Head = "fc", classes: int = 1000
+    plan: str | Plan,
+    size: int | tuple[int, int] = 224,
+    head: Head = "fc",
+    classes: int = 1000,
+    pooled: Pooled = AVERAGED,
 ) -> list[LayerFacts]:
     """Shape, parameters, multiply-adds, receptive field, stride and memory of every layer.
 
@@ -204,6 +208,7 @@ def layer_facts(
         size: side of a square picture, or (height, width), in pixels; at least 32 with pooling to the end.
         head: see :func:`layers`. ``fc`` has the multiply-adds of one 7×7 position at any size.
         classes: outputs of the last layer.
+        pooled: what the head ``gap`` looks at.
 
     Raises:
         SettingsError: unknown network, or a picture too small for the network.
@@ -212,7 +217,7 @@ def layer_facts(
     h, w = height, width = (size, size) if isinstance(size, int) else size
     field, jump, facts = 1, 1, []
     is_map = True
-    for layer in layers(plan, head, classes):
+    for layer in layers(plan, head, classes, pooled):
         weights = layer.channels * layer.inputs * layer.kernel**2
         parameters = weights + layer.channels if weights else 2 * layer.channels * (layer.kind == "bn")
         if layer.kind == "radial":

@@ -102,4 +102,9 @@ class Summarize(nn.Module):
             else:
                 found.append(x.mean((2, 3)) if summary == "avg" else x.amax((2, 3)))
         row = torch.cat(found, 1)
-        return row.sign() * row.abs().sqrt() if self.pooled.root else row
+        return signed_root(row) if self.pooled.root else row
+
+
+def signed_root(x: Float[Tensor, ...]) -> Float[Tensor, ...]:
+    """The square root of what is positive, and less that of what is negative."""
+    return x.sign() * x.abs().sqrt()
