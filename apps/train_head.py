@@ -28,10 +28,10 @@ from vggapps import load_vgg
 from vggapps.classify.feature_files import FeatureTable
 from vggapps.classify.features import Descriptor
 from vggapps.classify.heads import Head, save_head
-from vggapps.classify.labels import imagenet
 from vggapps.classify.probe import probe
 from vggapps.image import is_picture_file, open_picture, to_pil
 from vggapps.vgg.fast import accelerate
+from vggapps.weights.labels import imagenet
 
 LAYER = "relu5_4"
 CHUNK, BATCH = 256, 16

@@ -36,6 +36,7 @@ GROUND = set(ROOMS)
 MIDDLE = ("stylize", "visualize", "explain", "classify", "train")
 DOORS = ("cli", "web", "__main__")
 ROOMS |= dict.fromkeys(MIDDLE, GROUND)
+ROOMS["explain"] = GROUND | {"visualize"}  # what is explained is what can be climbed: one language for both
 ROOMS["classify"] = GROUND | {"explain"}  # a class is localised by what decided for it
 ROOMS |= dict.fromkeys(DOORS, GROUND | set(MIDDLE) | {"cli"})
 

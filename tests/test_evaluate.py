@@ -16,9 +16,9 @@ from scipy.stats import binomtest
 from vggapps.classify.classifier import Result
 from vggapps.classify.dataset import Example
 from vggapps.classify.evaluation import BINS, Evaluation, calibration_error, evaluate, rate
-from vggapps.classify.labels import Label, labels_of
 from vggapps.classify.plots import RIGHT, confusion_picture, reliability_plot
 from vggapps.errors import DivergedError, PictureError
+from vggapps.weights.labels import Label, labels_of
 
 ANIMALS = labels_of(["cat", "dog", "great white shark"])
 EIGHT = labels_of([f"class {letter}" for letter in "abcdefgh"])

@@ -21,7 +21,6 @@ from vggapps.classify.box_regression import BoxRegressor, save_boxes
 from vggapps.classify.boxes import Box, localization_error, read_boxes
 from vggapps.classify.classifier import ClassifySettings, Result
 from vggapps.classify.dataset import Example
-from vggapps.classify.labels import Label, imagenet, labels_of
 from vggapps.classify.localize import localize
 from vggapps.classify.published import PAPER_BOXES, comparable_boxes
 from vggapps.cli import evaluate as command
@@ -30,6 +29,7 @@ from vggapps.image import save_picture
 from vggapps.vgg.network import VGG
 from vggapps.vgg.normalize import PLAIN
 from vggapps.vgg.plan import Plan
+from vggapps.weights.labels import Label, imagenet, labels_of
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 PLACE = Box(96, 96, 224, 256)

@@ -20,10 +20,10 @@ from torch import Tensor
 from tests.conftest import Ran
 from vggapps.classify import classifier as classifier_module
 from vggapps.classify.classifier import ClassifySettings, Result
-from vggapps.classify.labels import imagenet, labels_of
 from vggapps.cli import app as app_module
 from vggapps.cli import evaluate as command
 from vggapps.errors import PictureError
+from vggapps.weights.labels import imagenet, labels_of
 
 
 class Fake:

@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from vggapps.classify.dataset import Entry, Example, Listing, find_examples, list_pictures
-from vggapps.classify.labels import imagenet, labels_of
 from vggapps.classify.published import PAPER, Published, comparable
 from vggapps.cli.shards import parse_shard, take
 from vggapps.errors import PictureError, SettingsError
+from vggapps.weights.labels import imagenet, labels_of
 from vggapps.weights.records import RECORDS
 
 ANIMALS = labels_of(["cat", "dog", "great white shark"])

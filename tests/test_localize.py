@@ -24,7 +24,6 @@ from vggapps.classify.box_regression import (
     train_boxes,
 )
 from vggapps.classify.boxes import Box, iou
-from vggapps.classify.labels import Label
 from vggapps.classify.localize import Found, draw, localize
 from vggapps.cli import localize as command
 from vggapps.errors import PictureError, SettingsError
@@ -32,6 +31,7 @@ from vggapps.image import Picture, open_picture, save_picture
 from vggapps.vgg.network import VGG
 from vggapps.vgg.normalize import PLAIN
 from vggapps.vgg.plan import Plan
+from vggapps.weights.labels import Label
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 

@@ -16,10 +16,10 @@ from vggapps.classify.box_regression import BoxRegressor
 from vggapps.classify.boxes import Box, overlaps
 from vggapps.classify.dataset import Example
 from vggapps.classify.evaluation import FEW, Evaluation, Rate, evaluate, rate
-from vggapps.classify.labels import Label, find_label
 from vggapps.classify.localize import Classifies, likeliest, locate
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture
+from vggapps.weights.labels import Label, find_label
 
 if TYPE_CHECKING:
     from vggapps.classify.classifier import Result

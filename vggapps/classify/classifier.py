@@ -13,7 +13,6 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from vggapps.classify.labels import Label, labels_of
 from vggapps.classify.reading import Reading, read_pictures, scaled_to, to_tensor
 from vggapps.classify.views import Views, check_views, crops, probabilities, scales_of, softened
 from vggapps.errors import SettingsError, VggappsError, WeightsError, unknown
@@ -25,6 +24,8 @@ from vggapps.vgg.network import VGG
 from vggapps.vgg.plan import PLANS
 from vggapps.weights import store
 from vggapps.weights.heads import network_of
+from vggapps.weights.labels import Label as Label
+from vggapps.weights.labels import labels_of
 from vggapps.weights.load import load_vgg
 from vggapps.weights.records import RECORDS
 

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vggapps.classify.labels import Label, find_label
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import is_picture_file
+from vggapps.weights.labels import Label, find_label
 
 FILE_COLUMNS = ("file", "path", "filename", "image")
 # The id comes first: it means one class only, where a number may be of another order than the network's outputs.

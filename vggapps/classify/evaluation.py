@@ -18,8 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.classify.dataset import Example
-from vggapps.classify.labels import Label
 from vggapps.errors import DivergedError, PictureError
+from vggapps.weights.labels import Label
 
 if TYPE_CHECKING:
     from vggapps.classify.classifier import Result

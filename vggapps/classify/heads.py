@@ -10,11 +10,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.classify.fitting import Layers, rooted, through
-from vggapps.classify.labels import imagenet
 from vggapps.errors import SettingsError
 from vggapps.vgg.plan import SUMMARIES, Pooled
 from vggapps.vgg.radial import Radial
 from vggapps.weights.heads import write_head
+from vggapps.weights.labels import imagenet
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,12 +14,12 @@ from torch import Tensor
 
 from vggapps.classify.box_regression import BoxRegressor, describe_windows
 from vggapps.classify.boxes import Box, box_of, iou, merge
-from vggapps.classify.labels import Label
 from vggapps.explain.cam import grad_cam, heat
 from vggapps.explain.overlay import overlay
 from vggapps.image import Picture, from_pil, open_picture, resize, to_pil
 from vggapps.image.opening import Source
 from vggapps.vgg.network import VGG
+from vggapps.weights.labels import Label
 
 SIDE = 320  # pixels of the shorter side: between the paper's training scales, 256 and 384
 _STEP = 32  # of five poolings

@@ -12,8 +12,8 @@ from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vggapps.classify.labels import imagenet
 from vggapps.errors import SettingsError
+from vggapps.weights.labels import imagenet
 
 
 def classes_of(paths: Sequence[str], table: str | Path | None = None) -> tuple[Int64[Tensor, " n"], tuple[str, ...]]:

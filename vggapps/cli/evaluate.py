@@ -95,9 +95,9 @@ def evaluate(  # noqa: D103 - people see HELP
     from vggapps.classify.boxes import read_boxes
     from vggapps.classify.classifier import Classifier, ClassifySettings
     from vggapps.classify.dataset import list_pictures
-    from vggapps.classify.labels import imagenet
     from vggapps.classify.published import comparable, comparable_boxes
     from vggapps.image import from_pil, save_picture
+    from vggapps.weights.labels import imagenet
 
     listing = list_pictures(data)
     for note in () if quiet else listing.notes:

@@ -70,8 +70,8 @@ def localize(  # noqa: D103 - people see HELP
     from vggapps.classify import localize as rooms
     from vggapps.classify.box_regression import load_boxes
     from vggapps.classify.classifier import Classifier
-    from vggapps.classify.labels import find_label
     from vggapps.image import encode_picture, open_picture, save_picture
+    from vggapps.weights.labels import find_label
 
     regressor = load_boxes(boxes_from) if boxes_from else None
     networks = words(backbone)

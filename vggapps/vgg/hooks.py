@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from copy import copy
+from typing import Any, TypeVar
 
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
+from vggapps.vgg.network import VGG
+
+M = TypeVar("M", bound=nn.Module)
+OUTPUT = ""  # the name of what a network gives in the end; named_modules() calls the network itself so, too
+
+
+def features(network: nn.Module, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Tensor]:
+    """The outputs of the named layers of our network or of any module, in one forward pass.
+
+    Args:
+        network: ours runs no deeper than the deepest layer; so does a module, which is left by an exception.
+        image: what the network takes: ours RGB in [0, 1].
+        layers: ``relu4_2``; in a module a path of ``named_modules()``. ``OUTPUT`` is the network's own output.
+
+    Raises:
+        SettingsError: a layer that the network has not.
+    """
+    layers = tuple(layers)
+    if isinstance(network, VGG):
+        names = [network.layer_names[-1] if layer == OUTPUT else layer for layer in layers]
+        found = network.features(image, names)
+        return {layer: found[name] for layer, name in zip(layers, names, strict=True)}
+    with record(network, layers) as found, suppress(_Enough), _until(network, layers, found):
+        network(image)
+    return {layer: found[layer] for layer in layers}
 
 
 @contextmanager
@@ -34,11 +62,8 @@ def record(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor
     Raises:
         SettingsError: a name that the module has not, or whose output is not a tensor.
     """
-    modules = dict(module.named_modules())
     names = (names,) if isinstance(names, str) else tuple(names)
-    for name in names:
-        if name not in modules:
-            raise unknown(f"module of {type(module).__name__}", name, [n for n in modules if n])
+    modules = {name: _named(module, name) for name in names}
     features: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[..., None]:
@@ -53,6 +78,70 @@ def record(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor
     handles = [modules[name].register_forward_hook(keep(name)) for name in names]
     try:
         yield features
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def replacing(module: nn.Module, name: str, output: Tensor) -> Iterator[None]:
+    """While the block runs, a submodule gives these numbers whatever it is given."""
+    handle = _named(module, name).register_forward_hook(lambda *_: output)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def replaced(module: M, kind: type[nn.Module], other: Callable[[nn.Module], nn.Module]) -> M:
+    """The same module with others in place of its submodules of one kind; the weights are shared.
+
+    >>> net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU())
+    >>> replaced(net, nn.ReLU, lambda relu: nn.ELU())[1], net[1]
+    (ELU(alpha=1.0), ReLU())
+
+    Raises:
+        SettingsError: it has none of that kind; what functions do inside a module can't be replaced.
+    """
+    if not any(isinstance(child, kind) for child in module.modules()):
+        raise SettingsError(
+            f"{type(module).__name__} has no {kind.__name__} modules", "write its ReLUs as modules, or take another way"
+        )
+    twin: M = _with(module, kind, other)
+    return twin
+
+
+def _with(module: nn.Module, kind: type[nn.Module], other: Callable[[nn.Module], nn.Module]) -> Any:
+    twin = copy(module)
+    twin._modules = {
+        name: child and (other(child) if isinstance(child, kind) else _with(child, kind, other))
+        for name, child in module._modules.items()
+    }
+    return twin
+
+
+def _named(module: nn.Module, name: str) -> nn.Module:
+    modules: dict[str, nn.Module] = dict(module.named_modules())
+    if name not in modules:
+        raise unknown(f"module of {type(module).__name__}", name, [n for n in modules if n])
+    return modules[name]
+
+
+class _Enough(Exception):
+    """All that is wanted has been seen."""
+
+
+@contextmanager
+def _until(module: nn.Module, names: Collection[str], found: Mapping[str, Tensor]) -> Iterator[None]:
+    """Leave the module's forward pass, by an exception, as soon as all names are found."""
+
+    def hook(*_: object) -> None:
+        if all(name in found for name in names):
+            raise _Enough
+
+    handles = [_named(module, name).register_forward_hook(hook) for name in names if name != OUTPUT]
+    try:
+        yield
     finally:
         for handle in handles:
             handle.remove()

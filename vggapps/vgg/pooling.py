@@ -106,5 +106,6 @@ class Summarize(nn.Module):
 
 
 def signed_root(x: Float[Tensor, ...]) -> Float[Tensor, ...]:
-    """The square root of what is positive, and less that of what is negative."""
-    return x.sign() * x.abs().sqrt()
+    """The square root of what is positive, and less that of what is negative; its slope at 0 is taken as 0."""
+    silent = x == 0
+    return x.sign() * x.abs().masked_fill(silent, 1).sqrt()

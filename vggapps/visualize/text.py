@@ -1,0 +1,181 @@
+"""Objectives as people type them: ``conv4_3:12 + 0.5*conv4_3:200``, ``class:tabby``, ``caricature(conv4_3, cat.jpg)``.
+
+TERM + TERM - TERM, with spaces around the sign, since names of classes have hyphens; a term may have a weight in front,
+``0.5*``. Terms:
+
+    conv4_3               a whole layer
+    conv4_3:12            a channel
+    conv4_3:12@center     its position in the middle; @3,5 that of row 3, column 5
+    class:tabby           a class, by name, WordNet id or index
+    vgg16/conv4_3:12      of another network than the first
+    direction(conv4_3, v.npy)  caricature(conv4_3, cat.jpg)  likeness(conv4_3, cat.jpg)
+    diversity(conv4_3)  alignment(conv4_3)  interpolate(conv4_3:12, conv4_3:200)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vggapps.errors import PictureError, SettingsError, unknown
+from vggapps.image import open_picture
+from vggapps.vgg.hooks import OUTPUT
+from vggapps.vgg.network import VGG
+from vggapps.vgg.plan import layers
+from vggapps.visualize import objectives
+from vggapps.visualize.objectives import Objective
+from vggapps.weights.labels import find_label, labels_of
+
+Networks = Mapping[str, nn.Module]  # by name; the first one's is empty
+_SIGN = re.compile(r"\s+([+-])\s+(?![^()]*\))")  # not inside of brackets
+_WEIGHT = re.compile(r"\s*(-?\d*\.?\d+(?:e-?\d+)?)\s*\*\s*(.*)", re.S)
+_CALL = re.compile(r"(\w+)\s*\((.*)\)\s*", re.S)
+_HOW = "write LAYER, LAYER:CHANNEL, LAYER:CHANNEL@center, class:NAME, or a sum of them"
+
+
+def parse(text: str, networks: Networks | nn.Module) -> Objective:
+    """The objective that a text means, its layers, channels and classes checked.
+
+    >>> parse("conv1_2:3 - 0.5*conv2_1:7@center", VGG("vgg16", head="none")).text
+    'conv1_2:3 - 0.5*conv2_1:7@center'
+
+    Args:
+        text: see :mod:`vggapps.visualize.text`.
+        networks: the network that it is about, or several by name, the first of them by an empty one.
+
+    Raises:
+        SettingsError: a text that makes no sense, or a layer, channel or class that the network has not.
+        PictureError: a file that it names can't be read.
+    """
+    known = {"": networks} if isinstance(networks, nn.Module) else networks
+    first, *rest = _SIGN.split(text.strip())
+    found = _term(first, known)
+    for sign, term in zip(rest[::2], rest[1::2], strict=True):
+        found = found + _term(term, known) if sign == "+" else found - _term(term, known)
+    return found
+
+
+def _term(text: str, networks: Networks) -> Objective:
+    if match := _WEIGHT.fullmatch(text):
+        return float(match[1]) * _term(match[2], networks)
+    if text.startswith("-"):
+        return -_term(text[1:].strip(), networks)
+    if match := _CALL.fullmatch(text):
+        return _call(match[1], [word.strip() for word in match[2].split(",")], networks)
+    return _plain(text.strip(), networks)
+
+
+def _plain(text: str, networks: Networks) -> Objective:
+    name, slash, rest = text.rpartition("/")
+    prefix, network = name + slash, _network(name, networks)
+    layer, colon, index = rest.partition(":")
+    if layer == "class" and colon:
+        names = network.classes if isinstance(network, VGG) else ()
+        if isinstance(network, VGG) and network.head == "none":
+            raise SettingsError(f"{text}: this {network.plan.name} has no classes", "load it with a head")
+        label = find_label(index, labels_of(names))
+        return _of(prefix, objectives.class_score(label.index, f"class:{label.name}"))
+    if not rest or (colon and not index):
+        raise SettingsError(f"'{text}' is no objective", _HOW)
+    channels = check_layer(network, layer)
+    if not colon:
+        return _of(prefix, objectives.layer(layer))
+    number, at, place = index.partition("@")
+    channel = _whole(number, text)
+    if channels is not None and channel >= channels:
+        raise SettingsError(f"{layer} has no channel {channel}", f"the last one is {channels - 1}")
+    if not at:
+        return _of(prefix, objectives.channel(layer, channel))
+    if place == "center":
+        return _of(prefix, objectives.neuron(layer, channel))
+    row, comma, column = place.partition(",")
+    if not comma:
+        raise SettingsError(f"'{text}': the place is '{place}'", "write @center, or @ROW,COLUMN")
+    return _of(prefix, objectives.neuron(layer, channel, _whole(row, text), _whole(column, text)))
+
+
+def _call(name: str, words: list[str], networks: Networks) -> Objective:
+    if name == "interpolate":
+        if len(words) != 2:
+            raise SettingsError(f"interpolate takes two objectives, not {len(words)}", "interpolate(A, B)")
+        return objectives.interpolate(*(_term(word, networks) for word in words))
+    on_files: dict[str, Callable[[str, str], Objective]] = {
+        "direction": lambda layer, file: objectives.direction(layer, _vector(file), text=f"direction({layer}, {file})"),
+        "caricature": partial(_compared, objectives.caricature),
+        "likeness": partial(_compared, objectives.likeness),
+    }
+    on_layers = {"diversity": objectives.diversity, "alignment": objectives.alignment}
+    if name not in on_files and name not in on_layers:
+        raise unknown("objective", name, [*on_files, *on_layers, "interpolate"])
+    if len(words) != (2 if name in on_files else 1):
+        takes = "a layer and a file" if name in on_files else "a layer"
+        raise SettingsError(f"{name} takes {takes}", f"{name}(conv4_3{', FILE' * (name in on_files)})")
+    prefix, slash, layer = words[0].rpartition("/")
+    check_layer(_network(prefix, networks), layer)
+    made = on_files[name](layer, words[1]) if name in on_files else on_layers[name](layer)
+    return _of(prefix + slash, made)
+
+
+def _of(prefix: str, objective: Objective) -> Objective:
+    """The same objective, looking at another network's layers."""
+    if not prefix:
+        return objective
+
+    def inner(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): f for name, f in features.items() if name.startswith(prefix)}
+
+    def score(seen: objectives.Seen) -> Tensor:
+        references = {name: inner(features) for name, features in seen.references.items()}
+        return objective.score(objectives.Seen(inner(seen.features), references))
+
+    layers = frozenset(prefix + layer for layer in objective.layers)
+    return Objective(layers, score, prefix + objective.text, objective.references)
+
+
+def _network(name: str, networks: Networks) -> nn.Module:
+    if name not in networks:
+        raise unknown("network", name, [n for n in networks if n] or ["the first one, which needs no name"])
+    return networks[name]
+
+
+def check_layer(network: nn.Module, layer: str) -> int | None:
+    """How many channels a layer has; None where only running the network would tell.
+
+    Raises:
+        SettingsError: the network has no such layer.
+    """
+    if isinstance(network, VGG):
+        (layer,) = network.check((layer,))
+        classes = network.get_parameter("fc8.bias").numel() if "fc8" in network.layer_names else 0
+        plan = layers(network.plan, network.head, classes, network.pooled)
+        return next(one.channels for one in plan if one.name == layer)
+    modules = dict(network.named_modules())
+    if layer not in modules or layer == OUTPUT:
+        raise unknown(f"module of {type(network).__name__}", layer, [name for name in modules if name])
+    return None
+
+
+def _compared(objective: Callable[[str, Tensor, str], Objective], layer: str, file: str) -> Objective:
+    return objective(layer, open_picture(file).rgb, Path(file).name)
+
+
+def _vector(file: str) -> Tensor:
+    try:
+        vector = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PictureError(f"{file}: it can't be read as a .npy file: {error}", "save it with numpy.save") from None
+    if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.number):
+        raise SettingsError(f"{file} has shape {vector.shape}", "a direction is one row of numbers")
+    return torch.from_numpy(vector).float()
+
+
+def _whole(word: str, text: str) -> int:
+    if not word.strip().isdecimal():
+        raise SettingsError(f"'{text}': '{word}' is no whole number", _HOW)
+    return int(word)
