@@ -1,0 +1,70 @@
+"""The networks that objectives look at, by name; the first one's is empty."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vggapps.vgg.fast import accelerate
+from vggapps.vgg.hooks import features
+from vggapps.vgg.network import VGG
+from vggapps.vgg.plan import PLANS, Head, get_plan, layer_facts
+from vggapps.visualize.objectives import Objective, Seen
+from vggapps.visualize.settings import VisualizeSettings
+from vggapps.weights.load import load_vgg
+
+Networks = Mapping[str, nn.Module]
+_SIDE = 224  # pixels: what a class or a module whose layers are not known is shown at
+
+
+def load_networks(texts: Sequence[str], settings: VisualizeSettings) -> Networks:
+    """The networks that objectives in text form need, as they run fastest, with heads where they ask for one.
+
+    Raises:
+        SettingsError: a wrong name.
+        WeightsError: weights that can't be had.
+    """
+    text = " ".join(texts)
+    others = [name for name in PLANS if re.search(rf"\b{name}/", text)]
+    found: dict[str, nn.Module] = {}
+    for name in ["", *others]:
+        own = re.findall(rf"\b{name}/(\w+)", text) if name else re.findall(r"(?<![\w/])\w+", text)
+        plan, weights = get_plan(name or settings.backbone), "auto" if name else settings.weights
+        head: Head | None = "none"
+        if "class" in own:
+            head = "gap" if (plan.name, weights) == ("vgg19", "auto") else None
+        elif any(re.fullmatch(r"(fc|relu|drop)[678]", layer) for layer in own):
+            head = "fc"
+        vgg = load_vgg(plan, weights, head=head, pooling=settings.pooling, padding="replicate-first")
+        found[name] = accelerate(vgg, settings.device, settings.dtype)
+    return found
+
+
+def see(
+    networks: Networks, image: Float[Tensor, "n 3 h w"], layers: Collection[str], references: Sequence[str] = ()
+) -> Seen:
+    """What networks see of pictures, in float32; the last pictures of the batch are the references, by name."""
+    found: dict[str, Tensor] = {}
+    for name, network in networks.items():
+        prefix = f"{name}/" if name else ""
+        if own := [layer.removeprefix(prefix) for layer in layers if layer.rpartition("/")[0] == name]:
+            found |= {prefix + layer: f.float() for layer, f in features(network, image, own).items()}
+    n = len(image) - len(references)
+    compared = {name: {k: f[n + i : n + i + 1] for k, f in found.items()} for i, name in enumerate(references)}
+    return Seen({layer: f[:n] for layer, f in found.items()}, compared)
+
+
+def field_of(networks: Networks, objective: Objective) -> tuple[int, int]:
+    """Side of what the deepest layer sees, and its stride, in pixels; for what sees everything 224 and 32."""
+    field, stride = 1, 1
+    for layer in objective.layers:
+        name, _, own = layer.rpartition("/")
+        network, seen, step = networks[name], 0, 0
+        if isinstance(network, VGG) and own:
+            facts = {f.name: f for f in layer_facts(network.plan, _SIDE, network.head, pooled=network.pooled)}
+            seen, step = facts[own].receptive_field, facts[own].stride
+        field, stride = max(field, seen or _SIDE), max(stride, step or 32)
+    return field, stride
