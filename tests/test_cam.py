@@ -162,7 +162,7 @@ def test_channels_that_are_silent_do_no_harm_under_a_root(summary: Any, dense: b
 def test_wrong_words_are_told() -> None:
     vgg, image = network("fc"), pictures(2)
     for index in (5, -1, [0, 5]):
-        with pytest.raises(SettingsError, match="no such class"):
+        with pytest.raises(SettingsError, match="there is no class"):
             grad_cam(vgg, image, index)
     with pytest.raises(SettingsError, match="3 classes for 2 pictures"):
         grad_cam(vgg, image, [0, 1, 2])

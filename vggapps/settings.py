@@ -11,6 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from functools import cache
+from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -82,6 +83,14 @@ def check(settings: Settings) -> None:
 def to_dict(settings: Settings) -> dict[str, Any]:
     """For JSON. Every field is there: a default left out would change when the program's does."""
     return dataclasses.asdict(settings)  # type: ignore[call-overload,no-any-return]
+
+
+def nameless(settings: S, *files: str) -> S:
+    """The settings with files named without their folders: a picture that is passed on should not tell where its
+    maker lives.
+    """
+    words = {field: getattr(settings, field) for field in files}
+    return dataclasses.replace(settings, **{field: word and Path(word).name for field, word in words.items()})
 
 
 def from_dict(settings: type[S], values: Mapping[str, Any]) -> S:

@@ -43,16 +43,23 @@ def root(
 
 # Each command lives in its own file and imports what is heavy in its body: `vggapps --help` loads no torch.
 from vggapps.cli import (  # noqa: E402
+    activations,
+    atlas,
     classify,
     compare,
+    dream,
     evaluate,
+    exemplars,
+    explain,
     extract,
     info,
+    invert,
     layers,
     localize,
     probe,
     similar,
     stylize,
+    visualize,
     weights,
 )
 
@@ -61,6 +68,13 @@ app.command(name="compare", help=compare.HELP, no_args_is_help=True)(compare.com
 app.command(name="classify", help=classify.HELP, no_args_is_help=True)(classify.classify)
 app.command(name="evaluate", help=evaluate.HELP, no_args_is_help=True)(evaluate.evaluate)
 app.command(name="localize", help=localize.HELP, no_args_is_help=True)(localize.localize)
+app.command(name="visualize", help=visualize.HELP, no_args_is_help=True)(visualize.visualize)
+app.command(name="dream", help=dream.HELP, no_args_is_help=True)(dream.dream)
+app.command(name="invert", help=invert.HELP, no_args_is_help=True)(invert.invert)
+app.command(name="explain", help=explain.HELP, no_args_is_help=True)(explain.explain)
+app.command(name="activations", help=activations.HELP, no_args_is_help=True)(activations.activations)
+app.command(name="exemplars", help=exemplars.HELP, no_args_is_help=True)(exemplars.exemplars)
+app.command(name="atlas", help=atlas.HELP, no_args_is_help=True)(atlas.atlas)
 app.command(name="extract", help=extract.HELP, no_args_is_help=True)(extract.extract)
 app.command(name="probe", help=probe.HELP, no_args_is_help=True)(probe.probe)
 app.command(name="similar", help=similar.HELP, no_args_is_help=True)(similar.similar)

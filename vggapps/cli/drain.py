@@ -24,7 +24,7 @@ def drain(
     *,
     title: str,
     picture_of: Callable[[Step], Picture],
-    recipe: Mapping[str, Any],
+    recipe: Mapping[str, Any] | Callable[[Step], Mapping[str, Any]],
     preview_every: int = 0,
     quiet: bool = False,
 ) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def drain(
         stop: looked at after each step.
         title: what stands beside the bar.
         picture_of: the picture of a step.
-        recipe: what is written into the picture.
+        recipe: what is written into the picture; or a function that tells it, where only the result knows all.
         preview_every: steps between previews, which stand beside the target and go when it is there; 0: none.
 
     Returns:
@@ -48,11 +48,11 @@ def drain(
     from vggapps.image import encode_picture, save_picture
 
     def save(step: Step) -> dict[str, Any]:
-        picture = picture_of(step)
+        picture, told = picture_of(step), recipe(step) if callable(recipe) else recipe
         if target == STREAM:
-            sys.stdout.buffer.write(encode_picture(picture, "png", settings=recipe))
+            sys.stdout.buffer.write(encode_picture(picture, "png", settings=told))
         else:
-            save_picture(picture, target, settings=recipe, overwrite=True)
+            save_picture(picture, target, settings=told, overwrite=True)
         if preview:
             preview.unlink(missing_ok=True)
         return {
@@ -64,7 +64,7 @@ def drain(
             "interrupted": step.index < step.total,
             "loss": step.loss,
             "terms": dict(step.terms),
-            **recipe,
+            **told,
         }
 
     preview = Path(target).with_suffix(".preview.png") if preview_every and target != STREAM else None

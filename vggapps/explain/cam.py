@@ -1,80 +1,200 @@
-"""Grad-CAM: which places of a picture speak for a class.
+"""Class activation maps: which places of a layer speak for a class.
 
-R. Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization, ICCV 2017
-(arXiv 1610.02391), section 3. It generalises class activation maps (B. Zhou et al., Learning Deep Features for
-Discriminative Localization, CVPR 2016), which need a linear layer on averaged features.
+All take a :class:`~vggapps.explain.question.Question` and RGB pictures in [0, 1], and give one map for each picture at
+the layer's own size: float32 at least, not negative, all zero where nothing speaks for the class. Maps are not scaled,
+so that those of several pictures can be compared; see :func:`heat`.
+
+The layer is by default the last ReLU behind a convolution, 14 × 14 positions at 224 pixels: the best compromise between
+meaning and place. The pooling that follows would halve the map to 7 × 7 and add no meaning. A is the layer's output, g
+the score's slope in it; a slope that is not finite, as that of a head's root at zero, counts nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.vgg.frozen import lean
+from vggapps.explain.question import Question, Watch, ask, exact, finite, likeliest
+from vggapps.vgg.cut import Cut
+from vggapps.vgg.hooks import OUTPUT
 from vggapps.vgg.network import VGG
 
+Images = Float[Tensor, "n 3 h w"]
+Maps = Float[Tensor, "n 1 h2 w2"]
+Activations = Float[Tensor, "n c h2 w2"]
 
-def last_convolution(network: VGG) -> str:
-    """The last ReLU behind a convolution that the network has: ``relu5_4`` of a VGG-19."""
-    return next(name for name in reversed(network.layer_names) if re.fullmatch(r"relu\d+_\d+", name))
+
+def last_convolution(network: VGG, before: Iterable[str] = ()) -> str:
+    """The last ReLU behind a convolution that the network has, none of the named layers being before it: ``relu5_4``.
+
+    Raises:
+        SettingsError: a named layer has no ReLU before it.
+    """
+    names: list[str] = list(network.layer_names)
+    end = min((names.index(layer) for layer in before), default=len(names))
+    for name in reversed(names[: end + 1]):
+        if re.fullmatch(r"relu\d+_\d+", name):
+            return name
+    raise SettingsError(f"no ReLU comes before {names[end]}", "name a --layer, or explain a later one")
+
+
+def default_layer(question: Question) -> str:
+    """Where maps are taken if nobody says where: :func:`last_convolution`, at or before the layer that is asked about.
+
+    In a module of others it is the ReLU after the last convolution; or the block around it, where that one ReLU
+    serves several of the block's convolutions, as in a ResNet.
+
+    Raises:
+        SettingsError: it can't be told.
+    """
+    network, asked = question.network, question.objective.layers - {OUTPUT}
+    if isinstance(network, VGG):
+        return last_convolution(network, asked)
+    modules: dict[str, nn.Module] = dict(network.named_modules())
+    convolutions = [name for name, module in modules.items() if isinstance(module, nn.Conv2d)]
+    if not asked and convolutions:
+        last, names = convolutions[-1], list(modules)
+        block = last.rpartition(".")[0]
+        inside = [type(child) for child in modules[block].children()]
+        if 0 < inside.count(nn.ReLU) < inside.count(nn.Conv2d) and block:
+            return block
+        relus = [name for name in names[names.index(last) :] if isinstance(modules[name], nn.ReLU)]
+        if relus:
+            return relus[0]
+    raise SettingsError("which layer of this network is to be looked at can't be told", "name it: layer=, --layer")
 
 
 def grad_cam(
-    network: VGG, image: Float[Tensor, "n 3 h w"], index: int | Sequence[int], layer: str | None = None
-) -> Float[Tensor, "n 1 h2 w2"]:
-    """How much each position of a layer speaks for a class: ReLU(Σₖ αₖ Aᵏ), equations 1 and 2.
+    question: Question | nn.Module,
+    image: Images,
+    index: int | Sequence[int] | None = None,
+    layer: str | None = None,
+) -> Maps:
+    """ReLU(Σₖ αₖ Aᵏ), αₖ the mean of gᵏ over positions.
 
-    Aᵏ are the layer's channels, αₖ the mean over positions of the class score's slope in Aᵏ; the score is what comes
-    before the softmax, and for a map of scores (a dense network) their mean over positions. A slope that is not
-    finite, as that of a head's root at zero, counts nothing: there the channel is silent anyway.
+    R. Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization, ICCV 2017
+    (arXiv 1610.02391), equations 1 and 2. It generalises class activation maps (B. Zhou et al., Learning Deep Features
+    for Discriminative Localization, CVPR 2016), which need a linear layer on averaged features.
 
     Args:
-        network: in inference mode, as ``load_vgg`` gives it; its weights may be frozen or not.
+        question: what is explained; or a network, and the class by its ``index``.
         image: RGB in [0, 1].
-        index: the class, one for all pictures or one for each, or several for one picture, which runs once for all
-            of them; without a head, a channel of the last map.
-        layer: whose positions; None for the last ReLU behind a convolution, 14 × 14 at 224 pixels. The paper takes
-            the last convolution as the best compromise between meaning and place; the pooling that follows would
-            halve the map to 7 × 7 and add no meaning.
-
-    Returns:
-        One map for each picture or class. Non-negative, at the layer's own size, float32 at least; all zero where
-        nothing speaks for the class. It is not scaled, so that maps of several pictures can be compared; see
-        :func:`heat`.
+        index: for a network: the class, one for all pictures or one for each, or several for one picture, which runs
+            once for all of them; without a head, a channel of the last map. None for the likeliest.
+        layer: whose positions; None for :func:`default_layer`.
 
     Raises:
         SettingsError: no such layer or class, a layer without positions, or a network in training mode, where
             dropout would make maps a matter of chance.
     """
-    if network.training:
-        raise SettingsError("the network is in training mode", "call its eval() first, or freeze()")
-    (layer,) = network.check((layer or last_convolution(network),))
-    with torch.no_grad():
-        activations = network.features(image, (layer,))[layer]
-    if activations.ndim != 4:
-        raise SettingsError(f"{layer} has no positions", f"take a layer that has, {last_convolution(network)}")
-    indices = [index] * len(image) if isinstance(index, int) else list(index)
-    if len(image) not in (1, len(indices)):
-        raise SettingsError(f"{len(indices)} classes for {len(image)} pictures", "give one, or one for each picture")
-    activations = activations.expand(len(indices), -1, -1, -1)
-    with torch.enable_grad():
-        scores = _scores(network, layer, activations.requires_grad_())
-        if not 0 <= min(indices) <= max(indices) < scores.shape[1]:
-            raise SettingsError(f"there is no such class among {indices}", f"the last one is {scores.shape[1] - 1}")
-        total = scores[torch.arange(len(indices)), indices].sum()  # no row depends on another's map
-        (slopes,) = torch.autograd.grad(total, activations)
-    exact = torch.promote_types(slopes.dtype, torch.float32)
-    weights = torch.where(slopes.isfinite(), slopes, 0).to(exact).mean((2, 3), keepdim=True)
-    return (weights * activations.detach()).sum(1, keepdim=True).relu()
+    if not isinstance(question, Question):
+        question = ask(question, likeliest(question, image) if index is None else index)
+    a, g = _slopes(question, image, layer)
+    return _map(g.mean((2, 3), keepdim=True) * a)
 
 
-def heat(cam: Float[Tensor, "n 1 h w"], size: tuple[int, int]) -> Float[Tensor, "n 1 h2 w2"]:
+def grad_cam_plus_plus(question: Question, image: Images, layer: str | None = None) -> Maps:
+    """As Grad-CAM, αₖ being the sum over positions of ReLU(g) / (2 + g ΣA).
+
+    A. Chattopadhyay et al., Grad-CAM++, WACV 2018 (arXiv 1710.11063), equations 5 and 19, after cancelling g², so that
+    no small number has to be added to what is divided by.
+    """
+    a, g = _slopes(question, image, layer)
+    alpha = finite(g.relu() / (2 + g * a.sum((2, 3), keepdim=True)))
+    return _map(alpha.sum((2, 3), keepdim=True) * a)
+
+
+def hires_cam(question: Question, image: Images, layer: str | None = None) -> Maps:
+    """ReLU(Σₖ gᵏ Aᵏ), position by position.
+
+    R. Draelos, L. Carin, Use HiResCAM instead of Grad-CAM for faithful explanations, 2020 (arXiv 2011.08891), section
+    3.3. Before its ReLU it sums to the score, but for biases, where one linear layer follows.
+    """
+    a, g = _slopes(question, image, layer)
+    return _map(g * a)
+
+
+def layer_cam(question: Question, image: Images, layer: str | None = None) -> Maps:
+    """ReLU(Σₖ ReLU(gᵏ) Aᵏ), position by position: also early layers give clear maps.
+
+    P.-T. Jiang et al., LayerCAM: Exploring Hierarchical Class Activation Maps, IEEE TIP 2021, equations 6 to 8.
+    """
+    a, g = _slopes(question, image, layer)
+    return _map(g.relu() * a)
+
+
+@torch.no_grad()
+def score_cam(question: Question, image: Images, layer: str | None = None, batch: int = 8, watch: Watch = iter) -> Maps:
+    """ReLU(Σₖ αₖ Aᵏ), α the softmax over channels of the score of the picture seen through each channel alone.
+
+    H. Wang et al., Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks, CVPR 2020 workshop
+    (arXiv 1910.01279), algorithm 1. What a channel hides has the colour of
+    :meth:`~vggapps.explain.question.Question.blank`, whose own score, which the paper subtracts, cancels in the
+    softmax. A channel that is the same everywhere hides everything.
+
+    Args:
+        question: what is explained.
+        image: RGB in [0, 1].
+        layer: whose positions; None for :func:`default_layer`.
+        batch: channels that go through the network together.
+        watch: shown the steps of each picture: the layer's channels are many.
+    """
+    found = []
+    blank = question.blank(image)
+    cut = question.cut(layer or default_layer(question))
+    for i, a in enumerate(torch.split(exact(_activations(question, cut, image)), 1)):
+        one, nothing = question.about(i), blank[i : i + 1]
+        scores = one.score(nothing).repeat(a.shape[1])
+        alive = (a.amax((0, 2, 3)) > a.amin((0, 2, 3))).nonzero()[:, 0]
+        for k in watch(range(0, len(alive), batch)):
+            these = alive[k : k + batch]
+            seen = F.interpolate(a[:, these], image.shape[2:], mode="bilinear", align_corners=False)[0, :, None]
+            least, most = seen.amin((2, 3), keepdim=True), seen.amax((2, 3), keepdim=True)
+            seen = finite((seen - least) / (most - least)).to(image)
+            scores[these] = one.score(torch.lerp(nothing, image[i : i + 1], seen))
+        found.append(_map(scores.softmax(0)[:, None, None] * a))
+    return torch.cat(found)
+
+
+@torch.no_grad()
+def ablation_cam(
+    question: Question, image: Images, layer: str | None = None, batch: int = 64, watch: Watch = iter
+) -> Maps:
+    """ReLU(Σₖ αₖ Aᵏ), αₖ being how much of the score goes with the channel.
+
+    S. Desai, H. Ramaswamy, Ablation-CAM, WACV 2020, equation 3. The paper divides that by the score; here it is left
+    as it is, since a division by a negative score would turn the map around.
+
+    Args:
+        question: what is explained.
+        image: RGB in [0, 1].
+        layer: whose channels are set to zero; None for :func:`default_layer`.
+        batch: channels that go through the rest of the network together.
+        watch: shown the steps of each picture.
+    """
+    found = []
+    cut = question.cut(layer or default_layer(question))
+    for i, a in enumerate(torch.split(_activations(question, cut, image), 1)):
+        one = question.about(i)
+        whole = one.score_after(cut, a)
+        drops = whole.new_zeros(a.shape[1])
+        alive = (a != 0).any(3).any(2)[0].nonzero()[:, 0]
+        for k in watch(range(0, len(alive), batch)):
+            these = alive[k : k + batch]
+            without = a.repeat(len(these), 1, 1, 1)
+            without[range(len(these)), these] = 0
+            drops[these] = whole - one.score_after(cut, without)
+        found.append(_map(drops[:, None, None] * exact(a)))
+    return torch.cat(found)
+
+
+def heat(cam: Maps, size: tuple[int, int]) -> Float[Tensor, "n 1 h w"]:
     """A map at another size, (height, width), bilinear; each picture's scaled to [0, 1] by its own maximum.
 
     A map of zeros stays so.
@@ -83,11 +203,27 @@ def heat(cam: Float[Tensor, "n 1 h w"], size: tuple[int, int]) -> Float[Tensor, 
     return large / large.amax((2, 3), keepdim=True).clamp(min=torch.finfo(large.dtype).tiny)
 
 
-def _scores(network: VGG, layer: str, activations: Float[Tensor, "n c h w"]) -> Float[Tensor, "n classes"]:
-    """What the network says after the layer: one row a picture."""
-    children = list(network.named_children())
-    rest = children[[name for name, _ in children].index(layer) + 1 :]
-    x = activations
-    for _, step in lean(rest, ()):
-        x = step(x)
-    return x.flatten(2).mean(2) if x.ndim == 4 else x
+def _map(weighted: Activations) -> Maps:
+    return weighted.sum(1, keepdim=True).relu()
+
+
+def _activations(question: Question, cut: Cut, image: Images) -> Activations:
+    with torch.no_grad():
+        activations = cut.before(image)
+    if activations.ndim != 4:
+        raise SettingsError(f"{cut.layer} has no positions", f"take a layer that has, {default_layer(question)}")
+    if question.parts and len(image) == 1:  # one picture runs once for all classes
+        activations = activations.expand(len(question.parts), -1, -1, -1)
+    return activations
+
+
+def _slopes(question: Question, image: Images, layer: str | None) -> tuple[Activations, Activations]:
+    """The layer's output, and the score's slope in it."""
+    cut = question.cut(layer or default_layer(question))
+    activations = _activations(question, cut, image).detach()
+    with torch.enable_grad():
+        scores = question.score_after(cut, activations.requires_grad_())
+        (slopes,) = torch.autograd.grad(scores.sum(), activations, allow_unused=True)  # no row depends on another's
+    if slopes is None:
+        raise SettingsError(f"{question.objective.text} does not depend on {cut.layer}", "take a layer before it")
+    return exact(activations.detach()), finite(exact(slopes))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vggapps.errors import PictureError, VggappsError
 from vggapps.image import read_settings
-from vggapps.settings import from_dict, to_dict
+from vggapps.settings import from_dict, nameless, to_dict
 from vggapps.stylize.settings import StylizeSettings
 
 
@@ -18,13 +17,11 @@ def recipe(settings: StylizeSettings, content: str, styles: Sequence[tuple[str, 
     """What is written into the picture: settings, and names and digests of the inputs, but no folder names."""
     from vggapps import __version__
 
-    # Files are named without their folders: a picture that is passed on should not tell where its maker lives.
-    nameless = replace(settings, init=Path(settings.init).name, weights=Path(settings.weights).name)
     return {
         "made_by": f"vggapps {__version__} stylize",
         "content": _identity(content),
         "styles": [{**_identity(path), "weight": weight} for path, weight in styles],
-        "settings": to_dict(nameless),
+        "settings": to_dict(nameless(settings, "init", "weights")),
     }
 
 

@@ -10,15 +10,15 @@ layers only: at best 1.2 times for the whole network. oneDNN's reduced-precision
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import nn
 
 from vggapps.errors import SettingsError, unknown
+from vggapps.vgg.plan import Device as Device
+from vggapps.vgg.plan import Dtype as Dtype
 
-Device = Literal["auto", "cpu", "cuda", "mps"]
-Dtype = Literal["auto", "float32", "bfloat16"]
 DTYPES: tuple[Dtype, ...] = ("auto", "float32", "bfloat16")
 M = TypeVar("M", bound=nn.Module)
 

@@ -14,6 +14,10 @@ from vggapps.errors import SettingsError, unknown
 
 Head = Literal["fc", "conv", "gap", "none"]
 HEADS: tuple[Head, ...] = ("fc", "conv", "gap", "none")
+# Words of other modules here, which load torch: settings are made of them, and settings load nothing.
+Pooling = Literal["max", "average", "l2", "mean", "hann"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)

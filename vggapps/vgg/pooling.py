@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -11,8 +9,8 @@ from torch import Tensor, nn
 
 from vggapps.errors import unknown
 from vggapps.vgg.plan import Pooled
+from vggapps.vgg.plan import Pooling as Pooling
 
-Pooling = Literal["max", "average", "l2", "mean", "hann"]
 POOLINGS: tuple[Pooling, ...] = ("max", "average", "l2", "mean", "hann")
 
 

@@ -6,6 +6,7 @@ L. Schubert, Feature Visualization, Distill 2017; their lucid has most of these 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -60,15 +61,15 @@ class Objective:
     references: Mapping[str, Float[Tensor, "1 3 h w"]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __add__(self, other: Objective) -> Objective:
-        return self._with(other, lambda seen: self.score(seen) + other.score(seen), f"{self.text} + {other.text}")
+        return self._with(
+            other, lambda seen: self.score(seen) + other.score(seen), _sum(terms(self.text) + terms(other.text))
+        )
 
     def __sub__(self, other: Objective) -> Objective:
-        return self._with(other, lambda seen: self.score(seen) - other.score(seen), f"{self.text} - {other.text}")
+        return self + -1 * other
 
     def __mul__(self, weight: float) -> Objective:
-        text = " + ".join(f"{weight:g}*{term}" for term in self.text.split(" + "))
-        if " - " in self.text:
-            text = f"{weight:g}*({self.text})"
+        text = _sum([(weight * own, term) for own, term in terms(self.text)])
         return Objective(self.layers, lambda seen: weight * self.score(seen), text, self.references)
 
     __rmul__ = __mul__
@@ -78,6 +79,39 @@ class Objective:
 
     def _with(self, other: Objective, score: Callable[[Seen], Scores], text: str) -> Objective:
         return Objective(self.layers | other.layers, score, text, {**self.references, **other.references})
+
+
+# Spaces around the sign: names of classes have hyphens. What is inside of brackets belongs to one term.
+_SIGN = re.compile(r"\s+([+-])\s+(?![^()]*\))")
+_WEIGHT = re.compile(r"(-?(?:\d*\.)?\d+(?:e[+-]?\d+)?)\s*\*\s*(.+)", re.S)
+
+
+def terms(text: str) -> list[tuple[float, str]]:
+    """The weights and terms of a sum.
+
+    >>> terms("conv4_3:12 - 0.5*class:hen-of-the-woods")
+    [(1.0, 'conv4_3:12'), (-0.5, 'class:hen-of-the-woods')]
+    """
+    words = _SIGN.split(text.strip())
+    found = []
+    for sign, word in zip(["+", *words[1::2]], words[::2], strict=True):
+        weight, term = 1.0, word.strip()
+        if match := _WEIGHT.fullmatch(term):
+            weight, term = float(match[1]), match[2].strip()
+        elif term.startswith("-"):
+            weight, term = -1.0, term[1:].strip()
+        found.append((-weight if sign == "-" else weight, term))
+    return found
+
+
+def _sum(parts: Sequence[tuple[float, str]]) -> str:
+    """The text of a sum: the reverse of :func:`terms`."""
+    words: list[str] = []
+    for weight, term in parts:
+        size = "" if abs(weight) == 1 else f"{abs(weight):.12g}*"
+        sign = "-" if weight < 0 else "+"
+        words.append(f" {sign} {size}{term}" if words else f"{sign.strip('+')}{size}{term}")
+    return "".join(words)
 
 
 def channel(layer: str, index: int) -> Objective:

@@ -5,7 +5,7 @@ C. Olah, A. Mordvintsev, L. Schubert, Feature Visualization, Distill 2017.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -30,8 +30,10 @@ from vggapps.visualize.text import parse
 from vggapps.visualize.transforms import Views
 
 REDIRECTED = 16  # steps with ReLUs that let dead units be reached, as lucid has it
+SMALLEST = 64  # pixels a side, by default: less shows a patch of what repeats
 LARGEST = 224  # pixels a side, by default: what the networks were trained on
 NOISE = 0.01  # of the start, grey
+PIXELS = 1 << 20  # of pictures that are optimised together
 AVERAGE = 0.8  # of the iterates that are shown: single ones tremble with the view
 
 
@@ -40,7 +42,6 @@ def visualize(
     settings: VisualizeSettings | None = None,
     *,
     network: nn.Module | Networks | None = None,
-    batch: int = 1,
     **overrides: Any,
 ) -> Iterator[Step]:
     """Pictures that make an objective large.
@@ -53,7 +54,6 @@ def visualize(
         settings: see :class:`VisualizeSettings`; ``overrides`` change single ones by name.
         network: what is looked at: ours, any module in inference mode that takes pictures in [0, 1], or several by
             name; loaded when it is not given.
-        batch: pictures for a single objective, from different noise; for objectives that compare a batch's pictures.
 
     Returns:
         The steps; the last one's ``image()`` is the result, n × 3 × h × w in [0, 1]. The loss is less the mean score.
@@ -65,28 +65,70 @@ def visualize(
     wanted = [objective] if isinstance(objective, str | Objective) else list(objective)
     if not wanted:
         raise SettingsError("there is no objective", "for example conv4_3:12")
+    if len(wanted) > 1 < settings.pictures:
+        raise SettingsError(f"{len(wanted)} objectives, and --pictures {settings.pictures}", "give one objective")
     if network is None:
         network = load_networks([text for text in wanted if isinstance(text, str)], settings)
     networks = {"": network} if isinstance(network, nn.Module) else network
     parsed = [parse(one, networks) if isinstance(one, str) else one for one in wanted]
-    whole, n = (each(parsed), len(parsed)) if len(parsed) > 1 else (parsed[0], batch)
-    field, stride = field_of(networks, whole)
-    side = settings.size or min(LARGEST, max(64, field))
+    field, stride = (max(numbers) for numbers in zip(*(field_of(networks, one) for one in parsed), strict=True))
+    side = settings.size or min(LARGEST, max(SMALLEST, field))
     margin = round(max(4, stride) if settings.jitter is None else settings.jitter)
-    views = Views(margin, settings.scale, settings.rotate)
+    together = max(1, PIXELS // (side + 2 * margin) ** 2)
+    runs = []
+    for start in range(0, len(parsed), together):
+        some = parsed[start : start + together]
+        whole, n = (each(some), len(some)) if len(parsed) > 1 else (parsed[0], settings.pictures)
+        runs.append(partial(_run, networks, whole, n, side, margin, settings))
+    next(runs[0]())  # what only running would tell: a channel that another's module has not, a place off the map
+    return _one_after_another(runs, [min(together, len(parsed) - k * together) for k in range(len(runs))])
+
+
+def _run(
+    networks: Networks, objective: Objective, n: int, side: int, margin: int, settings: VisualizeSettings
+) -> Iterator[Step]:
+    """Pictures that are optimised together."""
+    canvas = side + 2 * margin
+    parameters = parameters_of(settings, (canvas, canvas), n)
     device = next(networks[""].parameters()).device
-    parameters = parameters_of(settings, (side + 2 * margin, side + 2 * margin), n)
-    references = {name: resize(image, (side + 2 * margin,) * 2).to(device) for name, image in whole.references.items()}
-    score = _score(networks, whole, references, views, (side, side), settings)
+    references = {name: resize(image, (canvas, canvas)).to(device) for name, image in objective.references.items()}
+    views = Views(margin, settings.scale, settings.rotate)
     steps = optimize(
         [leaf.to(device) for leaf in parameters.leaves],
         parameters.render,
-        score,
+        _score(networks, objective, references, views, (side, side), settings),
         Adam(parameters.rate, parameters.bounds),
         settings.steps,
         average=AVERAGE,
     )
     return map(partial(_without_margin, margin=margin), steps)
+
+
+def _one_after_another(runs: Sequence[Callable[[], Iterator[Step]]], counts: Sequence[int]) -> Iterator[Step]:
+    """Several batches as one run; those that have not begun are grey."""
+    done: list[Tensor] = []
+    seconds = 0.0
+    for number, run in enumerate(runs):
+        step = None
+        waiting = sum(counts[number + 1 :])
+        for step in run():
+            yield replace(
+                step,
+                index=number * step.total + step.index,
+                total=len(runs) * step.total,
+                fraction=(number + step.fraction) / len(runs),
+                evaluations=number * step.total + step.evaluations,
+                seconds=seconds + step.seconds,
+                _image=partial(_together, tuple(done), step, waiting),
+            )
+        assert step is not None, "settings ask for at least one step"
+        done.append(step.image())
+        seconds += step.seconds
+
+
+def _together(done: Sequence[Tensor], step: Step, waiting: int) -> Float[Tensor, "n 3 h w"]:
+    now = step.image()
+    return torch.cat([*done, now, now.new_full((waiting, *now.shape[1:]), 0.5)])
 
 
 def parameters_of(settings: VisualizeSettings, size: tuple[int, int], n: int) -> Parameters:

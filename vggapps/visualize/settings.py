@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggapps.settings import check, setting
-from vggapps.vgg.fast import Dtype
-from vggapps.vgg.pooling import Pooling
+from vggapps.vgg.plan import Dtype, Pooling
 
 Parameterization = Literal["fourier", "maco", "laplacian", "pixel", "cppn"]
 
@@ -19,7 +18,12 @@ class VisualizeSettings:
     size: int | None = setting(
         None, minimum=16, maximum=4096, help="Side in pixels; by default what the layer can see."
     )
-    steps: int = setting(256, minimum=1, maximum=100000, help="Steps; half as many for a draft.")
+    steps: int = setting(
+        128, minimum=1, maximum=100000, help="Steps: 64 for a draft; more than 256 make colours glaring."
+    )
+    pictures: int = setting(
+        1, minimum=1, maximum=64, help="So many of one objective, side by side; diversity(LAYER) tells them apart."
+    )
     parameterization: Parameterization = setting(
         "fourier", help="How the picture is written down: maco has the frequencies of photographs."
     )

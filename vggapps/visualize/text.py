@@ -33,9 +33,8 @@ from vggapps.visualize.objectives import Objective
 from vggapps.weights.labels import find_label, labels_of
 
 Networks = Mapping[str, nn.Module]  # by name; the first one's is empty
-_SIGN = re.compile(r"\s+([+-])\s+(?![^()]*\))")  # not inside of brackets
-_WEIGHT = re.compile(r"\s*(-?\d*\.?\d+(?:e-?\d+)?)\s*\*\s*(.*)", re.S)
 _CALL = re.compile(r"(\w+)\s*\((.*)\)\s*", re.S)
+_RANGE = re.compile(r"((?:\w+/)?[\w.]+):(\d+)-(\d+)")
 _HOW = "write LAYER, LAYER:CHANNEL, LAYER:CHANNEL@center, class:NAME, or a sum of them"
 
 
@@ -54,21 +53,37 @@ def parse(text: str, networks: Networks | nn.Module) -> Objective:
         PictureError: a file that it names can't be read.
     """
     known = {"": networks} if isinstance(networks, nn.Module) else networks
-    first, *rest = _SIGN.split(text.strip())
-    found = _term(first, known)
-    for sign, term in zip(rest[::2], rest[1::2], strict=True):
-        found = found + _term(term, known) if sign == "+" else found - _term(term, known)
-    return found
+    first, *rest = [weight * _term(term, known) for weight, term in objectives.terms(text)]
+    return sum(rest, first)
+
+
+def expand(text: str, networks: Networks, every: bool = False) -> list[str]:
+    """``conv3_1:0-63`` as a text for each channel; with ``every`` also ``conv3_1``, for all of its channels.
+
+    >>> expand("conv1_1:2-4", {"": VGG("vgg16", head="none")})
+    ['conv1_1:2', 'conv1_1:3', 'conv1_1:4']
+
+    Raises:
+        SettingsError: there is no such layer, a module's layer whose channels nobody knows, or a range backwards.
+    """
+    if match := _RANGE.fullmatch(text):
+        first, last = int(match[2]), int(match[3])
+        if last < first:
+            raise SettingsError(f"{text} runs backwards", f"write {match[1]}:{last}-{first}")
+        return [f"{match[1]}:{index}" for index in range(first, last + 1)]
+    name, _, layer = text.rpartition("/")
+    if not every or ":" in text or _CALL.fullmatch(text) or len(objectives.terms(text)) > 1:
+        return [text]
+    channels = check_layer(_network(name, networks), layer)
+    if channels is None:
+        raise SettingsError(f"{layer} does not say how many channels it has", f"write {layer}:0-63")
+    return [f"{text}:{index}" for index in range(channels)]
 
 
 def _term(text: str, networks: Networks) -> Objective:
-    if match := _WEIGHT.fullmatch(text):
-        return float(match[1]) * _term(match[2], networks)
-    if text.startswith("-"):
-        return -_term(text[1:].strip(), networks)
     if match := _CALL.fullmatch(text):
-        return _call(match[1], [word.strip() for word in match[2].split(",")], networks)
-    return _plain(text.strip(), networks)
+        return _call(match[1], re.split(r",\s+", match[2].strip()), networks)
+    return _plain(text, networks)
 
 
 def _plain(text: str, networks: Networks) -> Objective:
@@ -104,7 +119,7 @@ def _call(name: str, words: list[str], networks: Networks) -> Objective:
     if name == "interpolate":
         if len(words) != 2:
             raise SettingsError(f"interpolate takes two objectives, not {len(words)}", "interpolate(A, B)")
-        return objectives.interpolate(*(_term(word, networks) for word in words))
+        return objectives.interpolate(*(parse(word, networks) for word in words))
     on_files: dict[str, Callable[[str, str], Objective]] = {
         "direction": lambda layer, file: objectives.direction(layer, _vector(file), text=f"direction({layer}, {file})"),
         "caricature": partial(_compared, objectives.caricature),

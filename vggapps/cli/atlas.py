@@ -1,0 +1,97 @@
+"""``vggapps atlas``: a map of what a layer tells apart in the pictures of a folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from vggapps.cli.activations import Icon
+from vggapps.cli.exemplars import Backbone, Dtype, Folder, Force, Layer, Seed, Steps, Weights
+from vggapps.cli.extract import find_pictures
+from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.progress import silence, tracked
+
+HELP = """
+Draw a map of what a layer tells apart.
+
+One random place of each picture is shown to the layer, and the places are laid
+out so that what is alike lies together: by umap, if umap-learn is installed
+(pip install 'vggapps[atlas]'), else by principal components. For each cell of
+a grid that has pictures enough, a small picture is made of what the layer's
+activations there mean. Give some hundreds of pictures.
+
+--json prints the cells: how many pictures are in each, which, and where it is.
+
+The exit code is 1 if some pictures can't be read.
+
+[bold]Examples[/bold]
+
+  vggapps atlas photos/ --layer conv5_1
+
+  vggapps atlas photos/ --layer conv4_3 --grid 12 --layout pca -o map.png --json
+"""
+
+Grid = Annotated[int | None, typer.Option(metavar="N", min=1, help="Cells a side; by default for 4 pictures in each.")]
+Least = Annotated[int, typer.Option(metavar="N", min=1, help="Pictures that a cell has to have.")]
+LayOut = Annotated[str, typer.Option("--layout", metavar="auto|umap|pca", help="How places are laid out.")]
+Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The map.")]
+
+
+def atlas(  # noqa: D103 - people see HELP
+    folder: Folder,
+    layer: Layer = "conv5_1",
+    grid: Grid = None,
+    least: Least = 2,
+    layout: LayOut = "auto",
+    output: Output = "atlas.png",
+    size: Icon = 64,
+    steps: Steps = 128,
+    seed: Seed = 0,
+    backbone: Backbone = "vgg19",
+    weights: Weights = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    silence(quiet)
+    paths = find_pictures(folder)
+
+    from vggapps.image import check_target, save_picture
+    from vggapps.visualize import atlas as room
+    from vggapps.visualize.activations import icons, mosaic
+    from vggapps.visualize.networks import load_networks
+    from vggapps.visualize.settings import VisualizeSettings
+
+    check_target(output, overwrite=force)
+    layout = room.choose_layout(layout, len(paths))
+    settings = VisualizeSettings(
+        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
+    )  # fmt: skip
+    network = load_networks([layer], settings)[""]
+    found = room.sample(network, layer, tracked(paths, len(paths), "looking", shown=not quiet), seed)
+    side = grid or room.grid_side(len(found.paths))
+    cells = room.cells(room.lay_out(found.vectors, layout, seed), found.vectors, side, least)
+    drawn = icons([cell.vector for cell in cells], layer, network, settings)
+    made = dict(zip(cells, tracked(drawn, len(cells), "drawing", shown=not quiet), strict=True))
+    places = {(cell.row, cell.column): made[cell] for cell in cells}
+    picture = mosaic([places.get(divmod(n, side)) for n in range(side * side)], side)
+    recipe = {"command": "atlas", "layer": layer, "grid": side, "least": least, "layout": layout, "size": size}
+    recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone, "weights": weights}
+    save_picture(picture, output, settings=recipe, overwrite=True)
+    if as_json:
+        for cell in cells:
+            box = [cell.column * size, cell.row * size, (cell.column + 1) * size, (cell.row + 1) * size]
+            facts = {"row": cell.row, "column": cell.column, "box": box, "count": len(cell.members)}
+            inside = [found.paths[number] for number in cell.members]
+            typer.echo(json.dumps({"schema": 1, "output": output, **facts, "paths": inside}))
+    elif not quiet:
+        typer.echo(f"{output}: {len(cells)} cells of {len(found.paths)} pictures", err=True)
+    if found.failed:
+        typer.echo(f"{len(found.failed)} of {len(paths)} pictures can't be read", err=True)
+        sys.exit(1)

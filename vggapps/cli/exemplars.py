@@ -1,0 +1,140 @@
+"""``vggapps exemplars``: the pictures of a folder that excite a channel most."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vggapps.cli.extract import find_pictures
+from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.progress import silence, tracked
+from vggapps.errors import OutputExistsError, PictureError, SettingsError
+
+if TYPE_CHECKING:
+    from vggapps.visualize.exemplars import Exemplar
+
+HELP = """
+Find the pictures that excite a channel most.
+
+Of each picture, scaled to a shorter side of 224, the channel's one strongest
+position counts. For each channel the strongest are printed; -o draws what they
+saw on a sheet, one row a channel, and --report on a page beside the picture
+that is made for the channel. Boxes are left, top, right and bottom in pixels
+of the scaled picture.
+
+The exit code is 1 if some pictures can't be read.
+
+[bold]Examples[/bold]
+
+  vggapps exemplars photos/ --layer conv4_3 --channel 12 --channel 200 -o sheet.png
+
+  vggapps exemplars photos/ --layer conv5_1 --channel 7 --report page.html
+
+  vggapps exemplars photos/ --layer conv4_3 --channel all --json
+"""
+
+MOST = 64  # channels on a sheet or page
+
+Folder = Annotated[list[str], typer.Argument(metavar="DIR|FILES...", help="Folders or pictures.", show_default=False)]
+Layer = Annotated[str, typer.Option(metavar="NAME", help="Whose channels: conv4_3, relu5_1, ...")]
+Channels = Annotated[list[str], typer.Option("--channel", metavar="N|all", help="Which; several times for several.")]
+Top = Annotated[int, typer.Option(metavar="N", min=1, help="Pictures for each channel.")]
+Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Draw a sheet.")]
+Page = Annotated[str | None, typer.Option("--report", metavar="FILE", help="Write a page, .html.")]
+Steps = Annotated[int, typer.Option(metavar="N", min=1, help="Steps of the pictures that are made.")]
+Size = Annotated[int | None, typer.Option(metavar="SIDE", min=16, help="Their side; by default what the layer sees.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same file.")]
+Backbone = Annotated[str, typer.Option(metavar="NAME", help="The network: vgg11, vgg16, vgg19, with _bn too.")]
+Weights = Annotated[str, typer.Option(metavar="NAME|PATH", help="Its weights.")]
+Dtype = Annotated[str, typer.Option(metavar="auto|float32|bfloat16", help="Of the convolutions.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that are named.")]
+
+
+def exemplars(  # noqa: D103 - people see HELP
+    folder: Folder,
+    layer: Layer = "conv4_3",
+    channel: Channels = ["all"],  # noqa: B006 - typer's way
+    top: Top = 9,
+    output: Output = None,
+    page: Page = None,
+    steps: Steps = 128,
+    size: Size = None,
+    seed: Seed = 0,
+    backbone: Backbone = "vgg19",
+    weights: Weights = "auto",
+    device: Device = "auto",
+    dtype: Dtype = "auto",
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    silence(quiet)
+    chosen = _channels(channel)
+    if (output or page) and (chosen is None or len(chosen) > MOST):
+        raise SettingsError(f"a sheet or page has {MOST} channels at most", "name some: --channel 12 --channel 200")
+    paths = find_pictures(folder)
+
+    from vggapps.image import check_target, save_picture
+    from vggapps.visualize import exemplars as room
+    from vggapps.visualize.networks import load_networks
+    from vggapps.visualize.report import made_for, report
+    from vggapps.visualize.settings import VisualizeSettings
+
+    if output:
+        check_target(output, overwrite=force)
+    if page:
+        _check_page(page, overwrite=force)
+    settings = VisualizeSettings(
+        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
+    )  # fmt: skip
+    network = load_networks([layer], settings)[""]
+    looked_at = tracked(paths, len(paths), "looking", shown=not quiet)
+    found = room.exemplars(network, layer, looked_at, chosen, top)
+    for number, best in found.by_channel.items():
+        if as_json:
+            facts = {"schema": 1, "layer": layer, "channel": number, "exemplars": [_facts(e) for e in best]}
+            typer.echo(json.dumps(facts))
+        else:
+            typer.echo("\n".join(f"{layer}:{number}  {e.activation:.5g}  {e.path}" for e in best))
+    if output:
+        recipe = {"command": "exemplars", "layer": layer, "channels": chosen, "top": top, "pictures": found.pictures}
+        recipe |= {"backbone": backbone, "weights": weights}
+        save_picture(room.sheet(found, layer, top), output, settings=recipe, overwrite=True)
+    if page:
+        made = tracked(
+            made_for(network, layer, list(found.by_channel), settings), len(found.by_channel), "making", shown=not quiet
+        )
+        Path(page).write_text(report(network, layer, found, list(made)), encoding="utf-8")
+    if found.failed:
+        typer.echo(f"{len(found.failed)} of {len(paths)} pictures can't be read", err=True)
+        sys.exit(1)
+
+
+def _facts(e: Exemplar) -> dict[str, object]:
+    place = {"row": e.row, "column": e.column, "box": list(e.box), "size": [e.size[1], e.size[0]]}
+    return {"path": e.path, "activation": e.activation, **place}
+
+
+def _channels(words: Sequence[str]) -> list[int] | None:
+    if "all" in words:
+        return None
+    for word in words:
+        if not word.isdecimal():
+            raise SettingsError(f"--channel {word} is no channel", "give a whole number, or all")
+    return list(dict.fromkeys(int(word) for word in words))
+
+
+def _check_page(page: str, *, overwrite: bool) -> None:
+    path = Path(page)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise SettingsError(f"--report {page}: the page is HTML", f"name it {path.with_suffix('.html').name}")
+    if not path.parent.is_dir():
+        raise PictureError(f"{page}: there is no folder {path.parent}", "make it first")
+    if path.exists() and not overwrite:
+        raise OutputExistsError(f"{page} exists", "choose another name, or overwrite it with --force")

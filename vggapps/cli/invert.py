@@ -1,0 +1,98 @@
+"""``vggapps invert``: what layers know of a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vggapps.cli.drain import drain
+from vggapps.cli.each import each
+from vggapps.cli.options import Images, Json, Quiet, Verbose, with_settings, words
+from vggapps.cli.outputs import expand, plan_outputs, read
+from vggapps.cli.progress import silence
+from vggapps.cli.stylize import Force, Output, PreviewEvery
+from vggapps.settings import nameless, to_dict
+from vggapps.visualize.invert_settings import InvertSettings
+
+if TYPE_CHECKING:
+    from vggapps.cli.progress import Stop
+    from vggapps.image import Picture
+    from vggapps.optimize.step import Step
+
+HELP = """
+Show what a layer knows of a picture.
+
+From noise a picture is made that looks the same to the layer. What the layer has forgotten is made up: little at
+[bold]conv1_1[/bold], much at [bold]conv4_3[/bold], nearly all but parts and textures at [bold]conv5_4[/bold].
+Several layers make a sheet, the picture first, with the error of each: the squared distance of what the layer sees
+from what it saw, relative to that.
+
+The result is [bold]IMAGE_inverted.png[/bold] in the current folder; its settings are inside it. Ctrl-C keeps the
+picture as it is.
+
+[bold]Examples[/bold]
+
+  vggapps invert cat.jpg
+
+  vggapps invert cat.jpg --layer conv1_2,conv2_2,conv3_4,conv4_4,conv5_4
+
+  vggapps invert cat.jpg --layer conv5_1 --method mv2016 --size 320 -o cat5.png
+"""
+
+Layer = Annotated[str, typer.Option("--layer", metavar="LAYER,...", help="Where the pictures are to look the same.")]
+
+
+@with_settings(InvertSettings)
+def invert(  # noqa: D103 - people see HELP
+    given: dict[str, Any],
+    images: Images,
+    layer: Layer = "conv4_3",
+    output: Output = None,
+    preview_every: PreviewEvery = 0,
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    silence(quiet)
+    settings, layers = InvertSettings(**given), words(layer)
+    photos = [path for word in images for path in expand(word)]
+    targets = plan_outputs(photos, "_inverted", output, force=force)
+
+    from vggapps import __version__
+    from vggapps.image import open_picture
+    from vggapps.visualize.invert import errors, invert, invert_networks, sheet
+
+    networks = invert_networks(layers, settings)
+
+    def make(photo: str, target: str, stop: Stop) -> dict[str, Any]:
+        picture = open_picture(read(photo), name=Path(photo).name)
+        found: dict[str, float] = {}
+
+        def picture_of(step: Step) -> Picture:
+            made = step.image()
+            found.update(errors(picture, made, layers, networks))
+            return sheet(picture, made, found)
+
+        def recipe(_: Step) -> dict[str, Any]:
+            return {
+                "made_by": f"vggapps {__version__} invert",
+                "image": picture.name,
+                "errors": found,
+                "settings": to_dict(nameless(settings, "weights")),
+            }
+
+        return drain(
+            invert(picture, layers, settings, network=networks),
+            target,
+            stop,
+            title=picture.name,
+            picture_of=picture_of,
+            recipe=recipe,
+            preview_every=preview_every,
+            quiet=quiet,
+        )
+
+    each(photos, targets, make, as_json=as_json)

@@ -1,0 +1,126 @@
+"""``vggapps visualize``: what a layer, a channel or a class looks for."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vggapps.cli.drain import drain
+from vggapps.cli.options import Json, Quiet, Verbose, with_settings
+from vggapps.cli.outputs import STREAM, plan_outputs
+from vggapps.cli.progress import silence, stoppable
+from vggapps.errors import SettingsError
+from vggapps.visualize.settings import VisualizeSettings
+
+if TYPE_CHECKING:
+    from vggapps.image import Picture
+    from vggapps.optimize.step import Step
+    from vggapps.visualize.made import Made
+
+HELP = """
+Show what a layer, a channel or a class of the network looks for.
+
+OBJECTIVE is a channel, [bold]conv4_3:12[/bold]; a range of them, [bold]conv4_3:0-63[/bold]; a whole layer,
+[bold]conv4_3[/bold], which with --grid means each of its channels; a class, [bold]class:tabby[/bold]; or a sum,
+[bold]"conv4_3:12 - 0.5*conv4_3:200"[/bold]. Several make a contact sheet, and a list of what is on it beside
+it, .json. docs/visualize.md has them all.
+
+Names are those before the ReLU: conv4_3, not relu4_3, so that silent channels can be found, too. Numbers below
+the pictures say how far they go beyond 1,000 photographs: x2 is twice the largest of them. Ctrl-C keeps the
+picture as it is.
+
+[bold]Examples[/bold]
+
+  vggapps visualize conv4_3:12
+
+  vggapps visualize class:tabby --parameterization maco -o tabby.png
+
+  vggapps visualize conv3_1:0-63 --steps 64
+
+  vggapps visualize "conv5_1:7 - 100*diversity(conv5_1)" --pictures 4
+"""
+
+Objectives = Annotated[
+    list[str], typer.Argument(metavar="OBJECTIVE...", help="LAYER, LAYER:CHANNEL, class:NAME, or a sum of them.")
+]
+Grid = Annotated[bool, typer.Option("--grid", help="Every channel of the layers that are named.")]
+Output = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="PATH", help="The file or folder/ to write; - for stdout.")
+]
+PreviewEvery = Annotated[
+    int,
+    typer.Option(
+        "--preview-every", metavar="N", min=0, help="Write OUTPUT.preview.png every N steps; it goes at the end."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that -o names.")]
+
+
+@with_settings(VisualizeSettings)
+def visualize(  # noqa: D103 - people see HELP
+    given: dict[str, Any],
+    objectives: Objectives,
+    grid: Grid = False,
+    output: Output = None,
+    preview_every: PreviewEvery = 0,
+    force: Force = False,
+    as_json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = 0,
+) -> None:
+    silence(quiet)
+    settings = VisualizeSettings(**given)
+    (target,) = plan_outputs([_file_name(objectives)], "", output, force=force)
+    if target == STREAM and as_json:
+        raise SettingsError("the picture and the JSON both want stdout", "give -o a file")
+
+    from vggapps import __version__
+    from vggapps.settings import nameless, to_dict
+    from vggapps.visualize.made import judge
+    from vggapps.visualize.networks import load_networks
+    from vggapps.visualize.render import visualize
+    from vggapps.visualize.text import expand, parse
+
+    networks = load_networks(objectives, settings)
+    parsed = [parse(text, networks) for word in objectives for text in expand(word, networks, grid)]
+    result: Made | None = None
+
+    def picture_of(step: Step) -> Picture:
+        nonlocal result
+        result = judge(step.image(), parsed, networks)
+        return result.picture()
+
+    def recipe(_: Step) -> dict[str, Any]:
+        assert result is not None, "the picture comes first"
+        kept = to_dict(nameless(settings, "weights", "start", "spectrum"))
+        return {"made_by": f"vggapps {__version__} visualize", "pictures": result.facts(), "settings": kept}
+
+    with stoppable() as stop:
+        made = drain(
+            visualize(parsed, settings, network=networks),
+            target,
+            stop,
+            title=parsed[0].text if len(parsed) == 1 else f"{len(parsed)} pictures",
+            picture_of=picture_of,
+            recipe=recipe,
+            preview_every=preview_every,
+            quiet=quiet,
+        )
+        assert result is not None
+        if target != STREAM:
+            if len(result.pictures) > 1:
+                Path(target).with_suffix(".json").write_text(json.dumps(result.manifest() | made, indent=1) + "\n")
+            typer.echo(json.dumps(made) if as_json else target)
+        if stop.code:
+            sys.exit(stop.code)
+
+
+def _file_name(objectives: Sequence[str]) -> str:
+    """What can be in a file's name on every system: ``conv4_3_12``."""
+    return re.sub(r"[^\w.-]+", "_", "_and_".join(objectives)).strip("_.")[:100] or "visualization"

@@ -1,0 +1,246 @@
+"""The natural pictures that excite a channel most, and what of them it saw.
+
+As in M. Zeiler, R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014, figure 2: for each channel
+the nine strongest activations over many pictures, and the patch of the picture that each of them saw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from vggapps.errors import PictureError, SettingsError
+from vggapps.image import Picture
+from vggapps.vgg.hooks import features, replaced
+from vggapps.vgg.network import VGG
+from vggapps.vgg.plan import layers
+from vggapps.visualize.activations import SHORTER_SIDE, maps_of
+from vggapps.visualize.natural import scaled_pictures
+from vggapps.visualize.sheet import Box, contact_sheet
+from vggapps.visualize.text import check_layer
+
+Sees = Callable[[int, int, tuple[int, int]], Box]  # row, column, (height, width) of the picture
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A picture that excites a channel, and where.
+
+    Attributes:
+        path: the picture.
+        activation: the channel's largest in this picture.
+        row: where in the layer's map it is.
+        column: the same.
+        box: what that position sees, in pixels of the picture as it was shown.
+        size: (height, width) of the picture as it was shown, its shorter side scaled to 224.
+    """
+
+    path: str
+    activation: float
+    row: int
+    column: int
+    box: Box
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """What was found in a folder.
+
+    Attributes:
+        by_channel: the strongest first; a channel that no picture moves has none.
+        pictures: how many were looked at.
+        failed: paths of those that can't be read.
+    """
+
+    by_channel: Mapping[int, Sequence[Exemplar]]
+    pictures: int
+    failed: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True, eq=False)
+class _Best:
+    """The strongest activations so far of each channel, the first column the strongest."""
+
+    values: Float[Tensor, "c k"]
+    pictures: Int[Tensor, "c k"]
+    positions: Int[Tensor, "c k"]
+
+    def with_picture(self, number: int, maps: Float[Tensor, "c h w"], top: int) -> _Best:
+        value, position = maps.flatten(1).max(1, keepdim=True)
+        values = torch.cat([self.values, value], 1)
+        # Stable, so that of equals the earlier picture stays in front.
+        order = values.sort(dim=1, descending=True, stable=True).indices[:, :top]
+        pictures = torch.cat([self.pictures, torch.full_like(position, number)], 1)
+        positions = torch.cat([self.positions, position], 1)
+        return _Best(*(all_.gather(1, order) for all_ in (values, pictures, positions)))
+
+
+def exemplars(
+    network: nn.Module,
+    layer: str,
+    paths: Iterable[str],
+    channels: Iterable[int] | None = None,
+    top: int = 9,
+) -> Exemplars:
+    """The pictures with the largest activations of channels: of each picture its one strongest position.
+
+    All channels are looked at at once, in one pass over the pictures; what is kept are ``top`` numbers for each.
+
+    Args:
+        network: takes pictures in [0, 1]; ours or any module in inference mode.
+        layer: ``conv4_3``; in a module a path of ``named_modules()``.
+        paths: pictures. Those that can't be read are told and left out.
+        channels: which, in this order; None for all.
+        top: how many pictures for each.
+
+    Raises:
+        SettingsError: no such layer or channel.
+        PictureError: no picture can be read.
+    """
+    known = check_layer(network, layer)
+    wanted = None if channels is None else list(dict.fromkeys(channels))
+    if known is not None:
+        _check_channels(layer, wanted, known)
+    if top < 1:
+        raise SettingsError(f"the {top} strongest pictures", "ask for at least one")
+    best: _Best | None = None
+    seen: list[tuple[str, torch.Size, int]] = []  # path, size, columns of the map
+    failed: list[str] = []
+    for path, image in scaled_pictures(paths, SHORTER_SIDE):
+        if image is None:
+            failed.append(path)
+            continue
+        maps = maps_of(network, layer, image)
+        if best is None:
+            _check_channels(layer, wanted, len(maps))
+            wanted = list(range(len(maps))) if wanted is None else wanted
+            none = torch.empty(len(wanted), 0)
+            best = _Best(none, none.long(), none.long())
+        best = best.with_picture(len(seen), maps[wanted], top)
+        seen.append((path, image.shape[2:], maps.shape[2]))
+    if best is None or wanted is None:
+        raise PictureError("there is no picture that can be read", "give photographs")
+    sees = sees_of(network, layer)
+
+    def exemplar(value: float, number: int, position: int) -> Exemplar:
+        path, (height, width), columns = seen[number]
+        row, column = divmod(position, columns)
+        return Exemplar(path, value, row, column, sees(row, column, (height, width)), (height, width))
+
+    rows = zip(best.values.tolist(), best.pictures.tolist(), best.positions.tolist(), strict=True)
+    found = {
+        channel: [exemplar(*one) for one in zip(*row, strict=True) if one[0]]
+        for channel, row in zip(wanted, rows, strict=True)
+    }
+    return Exemplars(found, len(seen), tuple(failed))
+
+
+def crops(found: Iterable[Exemplar]) -> dict[Exemplar, Float[Tensor, "1 3 h w"]]:
+    """What the positions of exemplars see: patches of the pictures, at the size at which they were shown."""
+    by_path: dict[str, list[Exemplar]] = {}
+    for one in found:
+        by_path.setdefault(one.path, []).append(one)
+    patches = {}
+    for path, image in scaled_pictures(by_path, SHORTER_SIDE):
+        if image is None:  # it could be read before
+            raise PictureError(f"{path} has gone while it was looked at", "begin again")
+        for one in by_path[path]:
+            left, top, right, bottom = one.box
+            patches[one] = image[:, :, top:bottom, left:right].clone()
+    return patches
+
+
+def sheet(found: Exemplars, layer: str, top: int = 9) -> Picture:
+    """What was seen, on a contact sheet: a row for each channel, with its activations.
+
+    Args:
+        found: as :func:`exemplars` gives it.
+        layer: its name, for the labels.
+        top: places in a row; those that no picture fills stay empty.
+    """
+    patches = crops(one for best in found.by_channel.values() for one in best)
+    tiles: list[Tensor | None] = []
+    labels = []
+    for channel, best in found.by_channel.items():
+        tiles += [patches[one] for one in best] + [None] * (top - len(best))
+        numbers = [f"{one.activation:.4g}" for one in best] + [""] * (top - len(best))
+        labels += [f"{layer}:{channel}\n{numbers[0]}", *(f"\n{number}" for number in numbers[1:])]
+    return contact_sheet(tiles, labels, top, f"{layer}: the strongest in {found.pictures} pictures")
+
+
+def sees_of(network: nn.Module, layer: str) -> Sees:
+    """What each position of a layer can see: (row, column, size of the picture) to a box, clipped at its border.
+
+    For ours that is arithmetic: kernels, strides and paddings add up. For any other module it is where the position
+    has a gradient, after ReLUs have become linear and maximum poolings averages, which hide nothing; what a module
+    does in functions is taken as it is, for one picture of noise. Layers without positions see everything.
+    """
+    if isinstance(network, VGG):
+        return _by_arithmetic(network, layer)
+    return _by_gradient(network, layer)
+
+
+def _by_arithmetic(network: VGG, layer: str) -> Sees:
+    start, field, jump = 0, 1, 1
+    everything = False
+    for one in layers(network.plan, network.head, pooled=network.pooled):
+        kernel, padding = (3, 1) if one.kind == "pool" and network.pooling == "hann" else (one.kernel, one.padding)
+        everything |= one.kind in ("flatten", "gap")
+        start, field, jump = start - padding * jump, field + (kernel - 1) * jump, jump * one.stride
+        if one.name == layer:
+            break
+
+    def sees(row: int, column: int, size: tuple[int, int]) -> Box:
+        height, width = size
+        if everything:
+            return 0, 0, width, height
+        left, top = start + column * jump, start + row * jump
+        return max(0, left), max(0, top), min(width, left + field), min(height, top + field)
+
+    return sees
+
+
+def _by_gradient(network: nn.Module, layer: str) -> Sees:
+    linear = network
+    for kind, other in ((nn.ReLU, _nothing), (nn.MaxPool2d, _average)):
+        with suppress(SettingsError):  # it has none
+            linear = replaced(linear, kind, other)
+    parameter = next(network.parameters())
+
+    @cache
+    def sees(row: int, column: int, size: tuple[int, int]) -> Box:
+        noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(parameter)
+        with torch.inference_mode(False), torch.enable_grad():
+            image = noise.requires_grad_()
+            maps = features(linear, image, (layer,))[layer]
+            seen = maps.flatten(1) if maps.ndim < 4 else maps[:, :, row, column]
+            (slope,) = torch.autograd.grad(seen.sum(), image)
+        moves = slope[0].ne(0).any(0)
+        rows, columns = moves.any(1).nonzero().flatten().tolist(), moves.any(0).nonzero().flatten().tolist()
+        if not rows:
+            return 0, 0, size[1], size[0]
+        return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+
+    return sees
+
+
+def _nothing(_relu: nn.Module) -> nn.Module:
+    return nn.Identity()
+
+
+def _average(pool: nn.Module) -> nn.Module:
+    assert isinstance(pool, nn.MaxPool2d)
+    return nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode)
+
+
+def _check_channels(layer: str, channels: Sequence[int] | None, known: int) -> None:
+    for channel in channels or ():
+        if not 0 <= channel < known:
+            raise SettingsError(f"{layer} has no channel {channel}", f"the last one is {known - 1}")

@@ -1,0 +1,107 @@
+"""Finished pictures: how far they got, and how they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vggapps.image import Picture, resize
+from vggapps.vgg.network import VGG
+from vggapps.visualize.natural import relative
+from vggapps.visualize.networks import Networks, see
+from vggapps.visualize.objectives import Objective, each
+from vggapps.visualize.sheet import contact_sheet, manifest
+
+_TOGETHER = 64  # pictures that are looked at together
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """Pictures made for objectives.
+
+    Attributes:
+        pictures: in [0, 1].
+        objectives: of each, as text.
+        scores: what the finished pictures reach, standing still.
+        natural: the scores over the largest of 1,000 photographs; None where that is not known.
+        network: which one saw them.
+    """
+
+    pictures: Float[Tensor, "n 3 h w"]
+    objectives: tuple[str, ...]
+    scores: tuple[float, ...]
+    natural: tuple[float | None, ...]
+    network: str
+
+    def picture(self) -> Picture:
+        """The picture, or a sheet of all of them, labelled."""
+        if len(self.pictures) == 1:
+            return Picture(self.pictures, name=self.objectives[0])
+        return contact_sheet(self.pictures.unbind(), self._labels(), title=self._title())
+
+    def facts(self) -> list[dict[str, Any]]:
+        """Objective, score and, where it is known, the score relative to photographs, of each picture."""
+        return [
+            {"objective": text, "score": score, "relative_to_photographs": far}
+            for text, score, far in zip(self.objectives, self.scores, self.natural, strict=True)
+        ]
+
+    def manifest(self) -> dict[str, Any]:
+        """What lies where on the sheet."""
+        return manifest(self.pictures.unbind(), self._labels(), self.facts(), title=self._title())
+
+    def _labels(self) -> list[str]:
+        common = self._common()
+        names = [text.removeprefix(common) for text in self.objectives]
+        if len(set(self.objectives)) == 1:
+            names = [str(number) for number in range(1, len(names) + 1)]
+        lines = ["" if far is None else f"\nx{far:.1f}" for far in self.natural]  # the font has no ×
+        return [name + line for name, line in zip(names, lines, strict=True)]
+
+    def _title(self) -> str:
+        about = self.objectives[0] if len(set(self.objectives)) == 1 else self._common().rstrip(":")
+        return f"{self.network} {about}".strip()
+
+    def _common(self) -> str:
+        """The layer, where all are channels of one."""
+        layers = {text.partition(":")[0] for text in self.objectives}
+        return layers.pop() + ":" if len(layers) == 1 and all(":" in text for text in self.objectives) else ""
+
+
+def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], networks: Networks) -> Made:
+    """How far pictures got.
+
+    Args:
+        pictures: finished ones, standing still.
+        objectives: one for each picture, or a single one for all.
+        networks: that see them, as :func:`vggapps.visualize.networks.load_networks` gives them.
+    """
+    network = networks[""]
+    device = next(network.parameters()).device
+    own = list(objectives) * (len(pictures) if len(objectives) == 1 else 1)
+    scores: list[float] = []
+    with torch.no_grad():
+        for start in range(0, len(own), _TOGETHER):
+            some, shown = own[start : start + _TOGETHER], pictures[start : start + _TOGETHER].to(device)
+            whole = objectives[0] if len(objectives) == 1 else each(some)
+            scores += _scores(whole, shown, networks).tolist()
+    natural = [_relative(one, score, network) for one, score in zip(own, scores, strict=True)]
+    name = network.weights_name or network.plan.name if isinstance(network, VGG) else type(network).__name__
+    return Made(pictures, tuple(one.text for one in own), tuple(scores), tuple(natural), name)
+
+
+def _scores(objective: Objective, pictures: Tensor, networks: Networks) -> Float[Tensor, " n"]:
+    size = (pictures.shape[2], pictures.shape[3])
+    compared = [resize(image.to(pictures), size) for image in objective.references.values()]
+    seen = see(networks, torch.cat([pictures, *compared]), objective.layers, list(objective.references))
+    return objective.score(seen)
+
+
+def _relative(objective: Objective, score: float, network: torch.nn.Module) -> float | None:
+    far = relative(objective, torch.tensor([score]), network)
+    return None if far is None else round(float(far), 4)
