@@ -118,7 +118,8 @@ def ours(name: str, vgg: VGG, image: Tensor, index: int) -> Tensor:
         return found
     from pytorch_grad_cam.utils.image import scale_cam_image
 
-    return torch.from_numpy(scale_cam_image(found[0].relu().numpy(), (224, 224)))[None]
+    scaled = scale_cam_image(found[0].relu().numpy(), (224, 224))  # for each layer, and again for all together
+    return torch.from_numpy(scale_cam_image(scaled))[None]
 
 
 def agreement(vgg: VGG, images: list[Tensor], methods: Sequence[str]) -> None:
@@ -157,24 +158,17 @@ def faithfulness(vgg: VGG, images: list[Tensor], methods: Sequence[str]) -> None
 
 
 def sanity(vgg: VGG, images: list[Tensor], methods: Sequence[str]) -> None:
-    few = torch.cat(images[:2])
-    question = ask(vgg, likeliest(vgg, few))
     rows: list[Sequence[str]] = []
     for name in methods:
-        how = METHODS[name]
 
         def shown(question: Question, image: Tensor, name: str = name) -> Tensor:
-            return (
-                explain(question.network, image, question.objective, name).map
-                if not question.parts
-                else (torch.cat([shown(question.about(i), image[i : i + 1]) for i in range(len(image))]))
-            )
+            return explain(question.network, image, question.objective, name).map
 
-        found = randomised(question, few, shown if how.pixels else how.run)
-        rows = rows or [("method", *(step.layer for step in found), "SSIM at the end")]
-        rows.append(
-            (name, *(f"{float(step.spearman.mean()):.2f}" for step in found), f"{float(found[-1].ssim.mean()):.2f}")
-        )
+        found = [randomised(ask(vgg, likeliest(vgg, image)[0]), image, shown) for image in images[:2]]
+        ranks = [statistics.fmean(float(step.spearman) for step in steps) for steps in zip(*found, strict=True)]
+        likeness = statistics.fmean(float(steps[-1].ssim) for steps in found)
+        rows = rows or [("method", *(step.layer for step in found[0]), "SSIM at the end")]
+        rows.append((name, *(f"{rank:.2f}" for rank in ranks), f"{likeness:.2f}"))
     table(*rows)
 
 

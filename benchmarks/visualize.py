@@ -2,8 +2,8 @@
 
     python benchmarks/visualize.py [--only reached|speed] [--seconds 20] [--channels 20] [--device cpu]
 
-``reached``: the mean of a channel over the finished picture, relative to the largest of 1,000 photographs: medians over
-evenly spaced channels of the installed VGG-19; and what part of it is left when the picture is shifted by 3 pixels,
+``reached``: a channel's activation over the finished picture, relative to the largest of 1,000 photographs: medians
+over evenly spaced channels of the installed VGG-19; and what part of it is left when the picture is shifted by 3 pixels,
 blurred (sigma 1), or stored as JPEG (quality 75). The settings of lucent 0.1.8, tf-keras-vis 0.8.8 and MACO (horama
 0.3) were written anew on our engine, so that what is compared is the settings: each gets the same pictures a batch, the
 same size, the same network, and the same seconds. ``speed``: seconds a picture at each depth, and two promises: a class
@@ -183,8 +183,8 @@ def reached(seconds: float, count: int, device: str) -> None:
             made = judge(image, objectives, networks)
             kept = []
             for disturb in DISTURBED.values():
-                scores = judge(disturb(image), objectives, networks).scores
-                kept.append(median([after / before for after, before in zip(scores, made.scores, strict=True)]))
+                after = judge(disturb(image), objectives, networks).natural
+                kept.append(median([x and x / y for x, y in zip(after, made.natural, strict=True)]))
             far = median(made.natural)
             rows.append((layer, name, str(shown.index), f"{far:.2f}", *(f"{100 * k:.0f} %" for k in kept)))
             print(*rows[-1], sep=" | ", flush=True)

@@ -28,7 +28,7 @@ ROOMS = {
     "settings": {"errors"},
     "image": {"errors", "settings"},
     "optimize": {"errors", "settings"},
-    "vgg": {"errors"},
+    "vgg": {"errors", "settings"},
     "weights": {"errors", "vgg"},
     "losses": {"errors", "vgg", "weights"},
 }

@@ -6,7 +6,6 @@ from typing import Any, get_args
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
@@ -150,17 +149,22 @@ def test_a_signed_map_is_red_for_and_blue_against() -> None:
     torch.testing.assert_close(for_, against.flip(0), atol=0.06, rtol=0)
 
 
-def test_the_figure_is_the_picture_and_its_map_side_by_side_or_one_below_the_other() -> None:
-    for height, width, shape in ((480, 800, (480, 1608)), (200, 800, (408, 800)), (20, 10, (800, 808))):
-        image = pictures(1, height, width)
-        map_ = torch.zeros(1, 1, height, width)
-        one = Explanation(ask(network(), 1), image, METHODS["grad-cam"], map_, "relu5_2", *torch.ones(2, 1), 0.0)
-        drawn = figure(Picture(image), [one])
-        assert drawn.shape[2:] == shape
-        half = drawn[..., : (height if height == 200 else 800), : (width if width > 10 else 400)]
-        if width == 800:  # a cold map shows the picture as it is, twice
-            torch.testing.assert_close(half, F.pad(image, (0, 0, 0, half.shape[2] - height)))
-            torch.testing.assert_close(drawn[..., -height:, -width:], image)
+@pytest.mark.parametrize(("height", "width"), [(480, 800), (200, 800), (800, 300)])
+@pytest.mark.parametrize("method", ["grad-cam", "occlusion"])
+def test_the_figure_is_the_picture_and_its_map_side_by_side_or_one_below_the_other(
+    height: int, width: int, method: str
+) -> None:
+    image, map_ = pictures(1, height, width), torch.zeros(1, 1, height, width)
+    map_[..., : height // 2, :] = 3
+    one = Explanation(ask(network(), 1), image, METHODS[method], map_, None, *torch.ones(2, 1), 0.0)
+    drawn = figure(Picture(image), [one])
+    assert drawn.shape[2:] == ((height * 2 + 8, width) if width == 4 * height else (height, width * 2 + 8))
+    assert torch.equal(drawn[..., :height, :width], image)
+    assert 0 <= drawn.min() <= drawn.max() <= 1
+    laid = drawn[..., -height:, -width:]
+    hot, cold = laid[..., : height // 2 - 1, :], laid[..., height // 2 + 1 :, :]
+    torch.testing.assert_close(cold.amax(1), cold.amin(1))  # grey: all colour is the map's
+    assert (hot.amax(1) - hot.amin(1)).min() > 0.2
 
 
 @pytest.mark.parametrize(

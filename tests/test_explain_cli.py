@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from torch import Tensor
 
 from tests.conftest import Ran
 from vggapps.classify import classifier as classifiers
-from vggapps.explain import faithfulness
+from vggapps.explain import Explanation, faithfulness, report
 from vggapps.explain.cam import grad_cam
 from vggapps.explain.methods import METHODS, seen_at
 from vggapps.explain.question import Question
@@ -114,6 +116,24 @@ def test_how_faithful_a_map_is_can_be_measured(cli: Cli, monkeypatch: pytest.Mon
     (one,) = json.loads(cli(*words, "--json").out)["maps"]
     assert one["faithfulness"] == {"deletion": 0.25, "seed": 3}
     assert cli(*words).out.splitlines()[1] == "  grad-cam: deletion 0.25  seed 3"
+    words = ("explain", "photos/1.png", "--class", "house", "--evaluate", "--method", "integrated-gradients")
+    (one,) = json.loads(cli(*words, "--json").out)["maps"]
+    assert one["faithfulness"]["completeness"] < 0.05
+
+
+def test_the_first_ctrl_c_keeps_what_is_done(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = report.explanations
+
+    def interrupted(*arguments: Any) -> list[Explanation]:
+        signal.raise_signal(signal.SIGINT)
+        return run(*arguments)
+
+    monkeypatch.setattr(report, "explanations", interrupted)
+    for scale in ("own", "common"):
+        ran = cli("explain", "photos/", "--scale", scale, "--raw", f"{scale}.npz")
+        assert (ran.code, len(ran.out.splitlines())) == (130, 1)
+        with np.load(f"{scale}.npz") as maps:
+            assert set(maps) == {"settings", "photos/0.png/grad-cam"}
 
 
 def test_the_same_seed_gives_the_same_file(cli: Cli) -> None:

@@ -27,7 +27,7 @@ from vggapps.visualize.activations import (
     strongest,
 )
 from vggapps.visualize.filters import first_filters
-from vggapps.visualize.natural import load_natural, maxima, relative, save_natural, scaled_picture
+from vggapps.visualize.natural import load_natural, maxima, save_natural, scaled_picture, yardstick
 from vggapps.visualize.settings import VisualizeSettings
 from vggapps.weights.load import load_vgg
 
@@ -205,15 +205,17 @@ def test_the_shipped_maxima_are_of_all_convolutions_and_classes() -> None:
 @pytest.mark.parametrize(
     ("text", "layer", "index", "part"),
     [
-        ("conv4_3:12", "conv4_3", 12, "mean"),
+        ("conv4_3:12", "relu4_3", 12, "mean"),
         ("conv3_1:7@center", "conv3_1", 7, "peak"),
         ("relu5_1:7@3,5", "relu5_1", 7, "peak"),
         ("class:tabby", OUTPUT, 281, "mean"),
     ],
 )
-def test_a_score_is_relative_to_the_photographs_own(text: str, layer: str, index: int, part: str) -> None:
-    best = float(getattr(load_natural()[layer], part)[index])
-    torch.testing.assert_close(relative(text, torch.tensor([best, 3 * best])), torch.tensor([1.0, 3.0]))
+def test_activations_are_compared_with_the_photographs_own(text: str, layer: str, index: int, part: str) -> None:
+    found = yardstick(text)
+    assert found is not None
+    assert found[0].layers == {layer}
+    assert found[1] == float(getattr(load_natural()[layer], part)[index])
 
 
 @pytest.mark.parametrize(
@@ -224,15 +226,14 @@ def test_a_score_is_relative_to_the_photographs_own(text: str, layer: str, index
     ],
 )
 def test_where_there_is_nothing_to_compare_with_nothing_is_said(text: str) -> None:
-    assert relative(text, torch.ones(1)) is None
+    assert yardstick(text) is None
 
 
 def test_other_networks_are_not_compared() -> None:
-    reached = torch.ones(1)
-    assert relative("conv1_1:1", reached, load_vgg("vgg19", head="none")) is not None
-    assert relative("conv1_1:1", reached, load_vgg("vgg19", head="none", pooling="average")) is None
-    assert relative("conv1_1:1", reached, network()) is None
-    assert relative("conv1_1:1", reached, nn.Linear(1, 1)) is None
+    assert yardstick("conv1_1:1", load_vgg("vgg19", head="none")) is not None
+    assert yardstick("conv1_1:1", load_vgg("vgg19", head="none", pooling="average")) is None
+    assert yardstick("conv1_1:1", network()) is None
+    assert yardstick("conv1_1:1", nn.Linear(1, 1)) is None
 
 
 def test_the_command_draws_maps_places_and_filters(photo: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:

@@ -34,9 +34,10 @@ def setting(
     minimum: float | None = None,
     maximum: float | None = None,
     metavar: str | None = None,
+    panel: str = "The picture",
 ) -> Any:
-    """A dataclass field with the text and the bounds (both inclusive) that people see."""
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "metavar": metavar}
+    """A dataclass field with the text and the bounds (both inclusive) that people see, under the panel's heading."""
+    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "metavar": metavar, "panel": panel}
     return dataclasses.field(default=default, metadata=metadata)
 
 

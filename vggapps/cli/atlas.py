@@ -17,13 +17,13 @@ from vggapps.cli.progress import silence, tracked
 HELP = """
 Draw a map of what a layer tells apart.
 
-One random place of each picture is shown to the layer, and the places are laid
-out so that what is alike lies together: by umap, if umap-learn is installed
-(pip install 'vggapps[atlas]'), else by principal components. For each cell of
-a grid that has pictures enough, a small picture is made of what the layer's
-activations there mean. Give some hundreds of pictures.
+One random place of each picture is shown to the layer, and the places are
+laid out so that what is alike lies together: by umap, if umap-learn is
+installed (pip install 'vggapps\\[atlas]'), else by principal components. For
+each cell of a grid that has pictures enough, a small picture is made of what
+the layer's activations there mean. Give some hundreds of pictures.
 
---json prints the cells: how many pictures are in each, which, and where it is.
+--json prints the cells: how many pictures are in each, which, and its place.
 
 The exit code is 1 if some pictures can't be read.
 
@@ -31,7 +31,7 @@ The exit code is 1 if some pictures can't be read.
 
   vggapps atlas photos/ --layer conv5_1
 
-  vggapps atlas photos/ --layer conv4_3 --grid 12 --layout pca -o map.png --json
+  vggapps atlas photos/ --layer conv4_3 --grid 12 -o map.png --json
 """
 
 Grid = Annotated[int | None, typer.Option(metavar="N", min=1, help="Cells a side; by default for 4 pictures in each.")]
@@ -47,8 +47,8 @@ def atlas(  # noqa: D103 - people see HELP
     least: Least = 2,
     layout: LayOut = "auto",
     output: Output = "atlas.png",
-    size: Icon = 64,
-    steps: Steps = 128,
+    size: Icon = 80,
+    steps: Steps = 96,
     seed: Seed = 0,
     backbone: Backbone = "vgg19",
     weights: Weights = "auto",

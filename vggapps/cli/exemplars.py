@@ -22,16 +22,16 @@ HELP = """
 Find the pictures that excite a channel most.
 
 Of each picture, scaled to a shorter side of 224, the channel's one strongest
-position counts. For each channel the strongest are printed; -o draws what they
-saw on a sheet, one row a channel, and --report on a page beside the picture
-that is made for the channel. Boxes are left, top, right and bottom in pixels
-of the scaled picture.
+position counts. For each channel the strongest are printed; -o draws on a
+sheet what they saw, one row a channel, and --report on a page, beside the
+picture that is made for the channel. Boxes are left, top, right and bottom in
+pixels of the scaled picture.
 
 The exit code is 1 if some pictures can't be read.
 
 [bold]Examples[/bold]
 
-  vggapps exemplars photos/ --layer conv4_3 --channel 12 --channel 200 -o sheet.png
+  vggapps exemplars photos/ --channel 12 --channel 200 -o sheet.png
 
   vggapps exemplars photos/ --layer conv5_1 --channel 7 --report page.html
 

@@ -57,7 +57,7 @@ def invert(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
-    settings, layers = InvertSettings(**given), words(layer)
+    settings, layers = InvertSettings(**given), tuple(dict.fromkeys(words(layer)))
     photos = [path for word in images for path in expand(word)]
     targets = plan_outputs(photos, "_inverted", output, force=force)
 

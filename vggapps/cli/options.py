@@ -57,7 +57,9 @@ def with_settings(settings: type[Settings]) -> Callable[[Callable[..., Any]], Ca
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        options = [_option(field, hints(settings)[field.name]) for field in fields(settings)]
+        # What is inherited comes first in a dataclass, and last in the help.
+        in_order = sorted(fields(settings), key=lambda field: field.name not in settings.__annotations__)
+        options = [_option(field, hints(settings)[field.name]) for field in in_order]
         names = [o.name for o in options]
 
         @functools.wraps(command)
@@ -102,7 +104,7 @@ def _option(field: Any, hint: Any) -> inspect.Parameter:
         metavar=meta["metavar"],
         min=meta["minimum"],
         max=meta["maximum"],
-        rich_help_panel="The picture",
+        rich_help_panel=meta["panel"],
     )
     return inspect.Parameter(
         field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[hint, info]

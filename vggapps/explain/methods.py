@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.explain import cam, gradients, perturb
+from vggapps.explain.lrp import lrp
 from vggapps.explain.question import Question, Target, ask, likeliest
 from vggapps.explain.settings import MethodName
 
@@ -47,12 +48,6 @@ class Method:
         return tuple(inspect.signature(self.run).parameters)[2:]
 
 
-def _lrp(question: Question, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-    from vggapps.explain.lrp import lrp
-
-    return lrp(question, image)
-
-
 def _grad_cam(
     question: Question, image: Float[Tensor, "n 3 h w"], layer: str | None = None
 ) -> Float[Tensor, "n 1 h2 w2"]:
@@ -76,7 +71,7 @@ METHODS: dict[str, Method] = {
         Method("ablation-cam", cam.ablation_cam, False, False, "Without slopes: each channel taken away."),
         Method("occlusion", perturb.occlusion, True, False, "What is lost behind a grey patch. Slow."),
         Method("rise", perturb.rise, True, False, "What random masks tell. Slowest."),
-        Method("lrp", _lrp, True, True, "The score handed back from layer to layer."),
+        Method("lrp", lrp, True, True, "The score handed back from layer to layer."),
     )
 }
 

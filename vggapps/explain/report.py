@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
+from kornia.color import rgb_to_grayscale
 from torch import Tensor, nn
 
 from vggapps import __version__
@@ -26,6 +27,7 @@ from vggapps.visualize.sheet import contact_sheet
 log = logging.getLogger(__name__)
 _LARGE, _SMALL = 800, 320  # longer side in pixels of a picture beside one map, and among many
 _GAP = 8
+_STRENGTH = 0.8
 _WIDE = 1.8  # how many times wider than high a picture is that has its map below it
 
 
@@ -76,10 +78,7 @@ def figure(
     """
     size = scaled(*picture.size, _LARGE if len(found) == 1 else _SMALL)
     shown = resize(picture.rgb, size)
-    laid = [
-        overlay(shown, resize(one.heat((scales or {}).get(one.method.name)).cpu(), size), 0.7, signed=one.method.signed)
-        for one in found
-    ]
+    laid = [_laid(shown, one, (scales or {}).get(one.method.name)) for one in found]
     if len(found) > 1:
         labels = [f"{one.method.name}, {one.layer}" if one.layer else one.method.name for one in found]
         title = _said(found[0].target, float(found[0].confidence[0]))
@@ -116,6 +115,9 @@ def record(name: str, settings: ExplainSettings, found: Sequence[Explanation], *
         about["seconds"] = round(one.seconds, 2)
         if evaluate:
             about["faithfulness"] = faithfulness.evaluate(one.question, one.image, one.map, seed=settings.seed)
+            if one.method.signed and one.method.pixels:  # what is added over colours still adds up
+                gap = faithfulness.completeness(one.question, one.image, one.map)
+                about["faithfulness"]["completeness"] = float(gap)
         maps.append(about)
     return {
         "made_by": f"vggapps {__version__} explain",
@@ -144,6 +146,14 @@ def save_maps(maps: Mapping[str, Sequence[Explanation]], settings: ExplainSettin
         np.savez_compressed(target, allow_pickle=False, settings=np.array(json.dumps(to_dict(settings))), **arrays)
     except OSError as error:
         raise PictureError(f"{target}: {error.strerror}", "choose a folder that can be written to") from error
+
+
+def _laid(shown: Float[Tensor, "1 3 h w"], one: Explanation, scale: float | None) -> Float[Tensor, "1 3 h w"]:
+    """The map over the picture in grey, so that all colour is the map's: dark where it glows, else pale."""
+    grey = rgb_to_grayscale(shown).expand_as(shown)
+    ground = 0.5 + 0.4 * grey if one.method.signed else 0.7 * grey
+    heat = resize(one.heat(scale).cpu(), (shown.shape[2], shown.shape[3]))
+    return overlay(ground, heat, _STRENGTH, signed=one.method.signed)
 
 
 def _said(target: str, number: float) -> str:

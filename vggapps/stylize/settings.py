@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggapps.errors import SettingsError
-from vggapps.settings import check, setting
+from vggapps.settings import setting
+from vggapps.vgg.settings import NetworkSettings
 
 StyleLossName = Literal["mean-covariance", "gram", "mean-std"]
 
 
 @dataclass(frozen=True)
-class StylizeSettings:
+class StylizeSettings(NetworkSettings):
     """Everything that decides how a stylized picture looks.
 
     The losses are relative to their targets, so the weights mean the same at any size, layer and network; 1 is what
@@ -46,18 +47,9 @@ class StylizeSettings:
     init: str = setting("content", metavar="content|noise|FILE", help="What to start from.")
     optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", help="L-BFGS is better and quicker here.")
     seed: int = setting(0, minimum=0, help="For --init noise.")
-    backbone: str = setting("vgg19", metavar="NAME", help="The network: vgg11, vgg13, vgg16, vgg19, with _bn too.")
-    weights: str = setting(
-        "auto", metavar="NAME|PATH", help="Its weights: a name of `vggapps weights list`, or a file."
-    )
-    pooling: Literal["max", "average", "l2"] = setting("max", help="Average and L2 pooling give smoother pictures.")
-    device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
-    dtype: Literal["auto", "float32", "bfloat16"] = setting(
-        "auto", help="Of the convolutions; auto is bfloat16 where the machine has instructions for it."
-    )
 
     def __post_init__(self) -> None:
-        check(self)
+        super().__post_init__()
         _ = self.style_layer_weights  # so that a weight which is no number is told now
 
     @property

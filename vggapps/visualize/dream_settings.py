@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vggapps.settings import check, setting
-from vggapps.vgg.plan import Dtype, Pooling
+from vggapps.settings import setting
+from vggapps.vgg.settings import NetworkSettings
 
 
 @dataclass(frozen=True)
-class DreamSettings:
+class DreamSettings(NetworkSettings):
     """Everything that decides how a dream looks, but for what is dreamt of."""
 
     size: int = setting(768, minimum=32, maximum=32768, help="Longer side of the result, in pixels.")
@@ -22,13 +22,3 @@ class DreamSettings:
         None, metavar="IMAGE", help="Dream of what is in this picture, as the objective's layer sees it."
     )
     seed: int = setting(0, minimum=0, help="Of the movements; the same seed gives the same file.")
-    backbone: str = setting("vgg19", metavar="NAME", help="The network: vgg11, vgg13, vgg16, vgg19, with _bn too.")
-    weights: str = setting(
-        "auto", metavar="NAME|PATH", help="Its weights: a name of `vggapps weights list`, or a file."
-    )
-    pooling: Pooling = setting("max", help="Average pooling gives smoother dreams.")
-    device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
-    dtype: Dtype = setting("auto", help="Of the convolutions; auto is bfloat16 where the machine has it.")
-
-    def __post_init__(self) -> None:
-        check(self)

@@ -40,7 +40,7 @@ from vggapps.visualize.text import check_layer
 
 NOISE = 0.01  # of the start, grey, for fourier
 WEAKER = 0.1  # the priors of mv2016, for fourier, which is one itself
-FIRST = 0.1  # the largest change of a frequency by the first step
+FIRST, LARGEST = 0.1, 1.0  # the largest change of a frequency by the first step of fourier, and by any
 CALM = 6 / 7  # of the steps are taken with jitter, the others without: 300 and 50 in mv2016
 
 
@@ -191,7 +191,20 @@ def _start(
         return [start_2016(size, generator)], _itself, descent_2016(size, stride, steps, calm)
     grey = (0.5 + NOISE * torch.randn(1, 3, *size, generator=generator)).clamp(0, 1)
     parameters = fourier(size, grey)
-    return parameters.leaves, parameters.render, LBFGS(first_step=FIRST)
+    return parameters.leaves, parameters.render, Bounded(first_step=FIRST)
+
+
+class Bounded(LBFGS):
+    """L-BFGS with a largest step: far from a minimum, and without a line search, it may leap away."""
+
+    @torch.no_grad()
+    def update(self, leaves: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """One step."""
+        before = [leaf.clone() for leaf in leaves]
+        super().update(leaves, gradients)
+        for leaf, was in zip(leaves, before, strict=True):
+            change = leaf - was
+            leaf.copy_(was + change * (LARGEST / change.abs().max().clamp_min(1e-12)).clamp_max(1))
 
 
 def _priors(method: str, image: Tensor, stride: int) -> dict[str, Tensor]:

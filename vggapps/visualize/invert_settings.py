@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vggapps.settings import check, setting
-from vggapps.vgg.plan import Dtype, Pooling
+from vggapps.settings import setting
+from vggapps.vgg.settings import NetworkSettings
 
 Method = Literal["fourier", "mv2016", "mv2014"]
 STEPS: dict[Method, int] = {"fourier": 100, "mv2016": 350, "mv2014": 400}
 
 
 @dataclass(frozen=True)
-class InvertSettings:
+class InvertSettings(NetworkSettings):
     """Everything that decides how an inversion looks, but for the picture and the layer."""
 
     method: Method = setting(
@@ -24,13 +24,3 @@ class InvertSettings:
         None, minimum=1, maximum=100000, help="Steps; by default 100, and 350 and 400 for mv2016 and mv2014."
     )
     seed: int = setting(0, minimum=0, help="Of the noise and the movements; the same seed gives the same file.")
-    backbone: str = setting("vgg19", metavar="NAME", help="The network: vgg11, vgg13, vgg16, vgg19, with _bn too.")
-    weights: str = setting(
-        "auto", metavar="NAME|PATH", help="Its weights: a name of `vggapps weights list`, or a file."
-    )
-    pooling: Pooling = setting("max", help="Of the network.")
-    device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
-    dtype: Dtype = setting("auto", help="Of the convolutions; auto is bfloat16 where the machine has it.")
-
-    def __post_init__(self) -> None:
-        check(self)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from vggapps.image import Picture, resize
 from vggapps.vgg.network import VGG
-from vggapps.visualize.natural import relative
+from vggapps.visualize.natural import yardstick
 from vggapps.visualize.networks import Networks, see
-from vggapps.visualize.objectives import Objective, each
+from vggapps.visualize.objectives import Objective, Seen, each
 from vggapps.visualize.sheet import contact_sheet, manifest
 
 _TOGETHER = 64  # pictures that are looked at together
@@ -28,7 +28,8 @@ class Made:
         pictures: in [0, 1].
         objectives: of each, as text.
         scores: what the finished pictures reach, standing still.
-        natural: the scores over the largest of 1,000 photographs; None where that is not known.
+        natural: their activations over the largest of 1,000 photographs; None where that is not known, see
+            :func:`vggapps.visualize.natural.yardstick`.
         network: which one saw them.
     """
 
@@ -45,7 +46,7 @@ class Made:
         return contact_sheet(self.pictures.unbind(), self._labels(), title=self._title())
 
     def facts(self) -> list[dict[str, Any]]:
-        """Objective, score and, where it is known, the score relative to photographs, of each picture."""
+        """Objective, score and, where it is known, the activation relative to photographs, of each picture."""
         return [
             {"objective": text, "score": score, "relative_to_photographs": far}
             for text, score, far in zip(self.objectives, self.scores, self.natural, strict=True)
@@ -84,24 +85,24 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
     network = networks[""]
     device = next(network.parameters()).device
     own = list(objectives) * (len(pictures) if len(objectives) == 1 else 1)
+    yards = [yardstick(one.text, network) for one in own]
     scores: list[float] = []
+    reached: list[float] = []
     with torch.no_grad():
         for start in range(0, len(own), _TOGETHER):
-            some, shown = own[start : start + _TOGETHER], pictures[start : start + _TOGETHER].to(device)
-            whole = objectives[0] if len(objectives) == 1 else each(some)
-            scores += _scores(whole, shown, networks).tolist()
-    natural = [_relative(one, score, network) for one, score in zip(own, scores, strict=True)]
+            chosen = slice(start, start + _TOGETHER)
+            whole = objectives[0] if len(objectives) == 1 else each(own[chosen])
+            measured = each([yard[0] if yard else one for yard, one in zip(yards[chosen], own[chosen], strict=True)])
+            seen = _seen(pictures[chosen].to(device), whole, measured, networks)
+            scores += whole.score(seen).tolist()
+            reached += measured.score(seen).tolist()
+    natural = [yard and round(far / yard[1], 4) for yard, far in zip(yards, reached, strict=True)]
     name = network.weights_name or network.plan.name if isinstance(network, VGG) else type(network).__name__
     return Made(pictures, tuple(one.text for one in own), tuple(scores), tuple(natural), name)
 
 
-def _scores(objective: Objective, pictures: Tensor, networks: Networks) -> Float[Tensor, " n"]:
+def _seen(pictures: Tensor, whole: Objective, measured: Objective, networks: Networks) -> Seen:
     size = (pictures.shape[2], pictures.shape[3])
-    compared = [resize(image.to(pictures), size) for image in objective.references.values()]
-    seen = see(networks, torch.cat([pictures, *compared]), objective.layers, list(objective.references))
-    return objective.score(seen)
-
-
-def _relative(objective: Objective, score: float, network: torch.nn.Module) -> float | None:
-    far = relative(objective, torch.tensor([score]), network)
-    return None if far is None else round(float(far), 4)
+    compared = [resize(image.to(pictures), size) for image in whole.references.values()]
+    layers = whole.layers | measured.layers
+    return see(networks, torch.cat([pictures, *compared]), layers, list(whole.references))

@@ -22,7 +22,7 @@ from vggapps.image import open_picture, resize
 from vggapps.image.opening import Source
 from vggapps.vgg.hooks import OUTPUT, features
 from vggapps.vgg.network import VGG
-from vggapps.visualize.objectives import Objective
+from vggapps.visualize.objectives import Objective, channel, class_score, neuron
 from vggapps.weights.labels import find_label
 
 SIDE = 224  # pixels of the square in the middle; the shorter side is scaled to 256 before
@@ -30,7 +30,7 @@ BATCH = 8  # pictures that run together
 _CLASS = "class"  # what the network's output is called in files
 _FILE = "vgg19-natural.safetensors"
 _WEIGHTS = ("vgg19-installed", "vgg19-gap")
-_CHANNEL = re.compile(r"(\w+):(\d+)(@\S+)?")
+_CHANNEL = re.compile(r"(\w+):(\d+)(@center|@\d+,\d+)?")
 _log = logging.getLogger(__name__)
 
 
@@ -131,45 +131,44 @@ def load_natural(path: str | Path | None = None) -> dict[str, Natural]:
     }
 
 
-def relative(
-    objective: str | Objective, reached: Float[Tensor, " n"], network: nn.Module | None = None
-) -> Float[Tensor, " n"] | None:
-    """How far scores go beyond the best of 1,000 photographs: 1 is as far.
+def yardstick(text: str, network: nn.Module | None = None) -> tuple[Objective, float] | None:
+    """What to measure of a picture made for an objective, and the most of it that any of 1,000 photographs has.
 
-    >>> relative("conv4_3:12 + conv4_3:200", torch.tensor([1.0])) is None
-    True
+    >>> yardstick("conv4_3:12")[0].text, yardstick("conv4_3:12 + conv4_3:200")
+    ('relu4_3:12', None)
 
     Args:
-        objective: one plain channel of a convolution or ReLU, ``conv4_3:12``, which is compared with the largest mean
-            over positions; one position of it, ``conv4_3:12@center``, compared with the largest of all positions; or
-            ``class:tabby``. For sums, weights, directions and all else there is nothing to compare with.
-        reached: its scores.
-        network: which reached them; None for vgg19 with the weights that are installed and, for classes, the head that
-            comes with vggapps: what the photographs were shown to. Any other is compared with nothing.
+        text: one plain channel of a convolution or ReLU, ``conv4_3:12``: measured is its activation, the mean over
+            positions behind the ReLU (before it the mean of most is negative for every photograph); one position of it,
+            ``conv4_3:12@center``, is compared with the largest of all positions; ``class:tabby`` with that class's
+            score. For sums, weights, directions and all else there is nothing to compare with.
+        network: which sees the picture; None for vgg19 with the weights that are installed and, for classes, the head
+            that comes with vggapps: what the photographs were shown to. Any other is compared with nothing.
 
     Returns:
-        Scores over the photographs' maximum; None where there is none, or where it is not positive.
+        The objective and the photographs' maximum; None where there is none, or where it is not positive.
     """
     if network is not None and not _is_shipped(network):
         return None
-    natural = _natural_of(objective if isinstance(objective, str) else objective.text)
-    return reached / natural if natural is not None and natural > 0 else None
+    found, shipped = None, _shipped()
+    if match := _CHANNEL.fullmatch(text):
+        layer, index, place = match[1], int(match[2]), match[3]
+        if layer in shipped and index < len(shipped[layer].mean):
+            active = layer.replace("conv", "relu")
+            found = (neuron(layer, index), shipped[layer].peak[index])
+            if not place:
+                found = (channel(active, index), shipped[active].mean[index])
+            elif place != "@center":
+                found = (neuron(layer, index, *map(int, place[1:].split(","))), shipped[layer].peak[index])
+    elif text.startswith(f"{_CLASS}:"):
+        with suppress(SettingsError):  # a sum, or none of ImageNet's classes
+            index = find_label(text.partition(":")[2]).index
+            found = (class_score(index), shipped[OUTPUT].mean[index])
+    return None if found is None or found[1] <= 0 else (found[0], float(found[1]))
 
 
 def _is_shipped(network: nn.Module) -> bool:
     return isinstance(network, VGG) and network.weights_name in _WEIGHTS and network.pooling == "max"
-
-
-def _natural_of(text: str) -> float | None:
-    shipped = _shipped()
-    if match := _CHANNEL.fullmatch(text):
-        layer, index, place = match[1], int(match[2]), match[3]
-        if layer in shipped and index < len(shipped[layer].mean):
-            return float((shipped[layer].peak if place else shipped[layer].mean)[index])
-    kind, _, name = text.partition(":")
-    with suppress(SettingsError):  # a sum, or none of ImageNet's classes
-        return float(shipped[OUTPUT].mean[find_label(name).index]) if kind == _CLASS else None
-    return None
 
 
 @cache

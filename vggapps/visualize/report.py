@@ -16,7 +16,7 @@ from vggapps.optimize.step import last
 from vggapps.vgg.network import VGG
 from vggapps.visualize.activations import maps_of
 from vggapps.visualize.exemplars import Exemplars, crops
-from vggapps.visualize.natural import relative
+from vggapps.visualize.made import judge
 from vggapps.visualize.objectives import channel
 from vggapps.visualize.render import visualize
 from vggapps.visualize.settings import VisualizeSettings
@@ -92,8 +92,8 @@ def _reached(network: nn.Module, layer: str, index: int, picture: Tensor) -> str
     """How strongly the made picture excites its channel, mean and most, and how that compares."""
     map_ = maps_of(network, layer, picture)[index]
     line = f"{float(map_.max()):.4g} at most, {float(map_.mean()):.4g} on average"
-    times = relative(f"{layer}:{index}", map_.mean()[None], network)
-    return line if times is None else f"{line}: {float(times):.1f} times the best of 1,000 photographs"
+    (times,) = judge(picture, [channel(layer, index)], {"": network}).natural
+    return line if times is None else f"{line}: {times:.1f} times the best of 1,000 photographs"
 
 
 def _figure(picture: Tensor, text: str, lines: Sequence[str], kind: str = "") -> str:

@@ -5,22 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vggapps.settings import check, setting
-from vggapps.vgg.plan import Dtype, Pooling
+from vggapps.settings import setting
+from vggapps.vgg.settings import NetworkSettings
 
 Parameterization = Literal["fourier", "maco", "laplacian", "pixel", "cppn"]
 
 
 @dataclass(frozen=True)
-class VisualizeSettings:
+class VisualizeSettings(NetworkSettings):
     """Everything that decides how a visualization looks."""
 
     size: int | None = setting(
         None, minimum=16, maximum=4096, help="Side in pixels; by default what the layer can see."
     )
-    steps: int = setting(
-        128, minimum=1, maximum=100000, help="Steps: 64 for a draft; more than 256 make colours glaring."
-    )
+    steps: int = setting(80, minimum=1, maximum=100000, help="Steps: 48 for a draft; many more make colours glaring.")
     pictures: int = setting(
         1, minimum=1, maximum=64, help="So many of one objective, side by side; diversity(LAYER) tells them apart."
     )
@@ -38,13 +36,3 @@ class VisualizeSettings:
         None, metavar="DIR", help="For maco: take the frequencies of the pictures in this folder."
     )
     seed: int = setting(0, minimum=0, help="Of the noise and the movements; the same seed gives the same file.")
-    backbone: str = setting("vgg19", metavar="NAME", help="The network: vgg11, vgg13, vgg16, vgg19, with _bn too.")
-    weights: str = setting(
-        "auto", metavar="NAME|PATH", help="Its weights: a name of `vggapps weights list`, or a file."
-    )
-    pooling: Pooling = setting("max", help="Average pooling gives smoother pictures.")
-    device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
-    dtype: Dtype = setting("auto", help="Of the convolutions; auto is bfloat16 where the machine has it.")
-
-    def __post_init__(self) -> None:
-        check(self)
