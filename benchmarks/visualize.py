@@ -3,11 +3,11 @@
     python benchmarks/visualize.py [--only reached|speed] [--seconds 20] [--channels 20] [--device cpu]
 
 ``reached``: a channel's activation over the finished picture, relative to the largest of 1,000 photographs: medians
-over evenly spaced channels of the installed VGG-19; and what part of it is left when the picture is shifted by 3 pixels,
-blurred (sigma 1), or stored as JPEG (quality 75). The settings of lucent 0.1.8, tf-keras-vis 0.8.8 and MACO (horama
-0.3) were written anew on our engine, so that what is compared is the settings: each gets the same pictures a batch, the
-same size, the same network, and the same seconds. ``speed``: seconds a picture at each depth, and two promises: a class
-at 224 pixels, and 64 channels of conv3_1 on a sheet.
+over evenly spaced channels of the installed VGG-19; and what part of it is left when the picture is shifted by 3
+pixels, blurred (sigma 1), or stored as JPEG (quality 75). The settings of lucent 0.1.8, tf-keras-vis 0.8.8 and MACO
+(horama 0.3) were written anew on our engine, so that what is compared is the settings: each gets the same pictures a
+batch, the same size, the same network, and the same seconds. ``speed``: seconds a picture at each depth, and two
+promises: a class at 224 pixels, and 64 channels of conv3_1 on a sheet.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ folder; its settings are inside it. Ctrl-C keeps the picture as it is.
 
   vggapps dream town.jpg
 
-  vggapps dream town.jpg --objective relu5_1 --strength 1.5 --size 1024 -o dream.png
+  vggapps dream town.jpg --objective relu4_3 --strength 1.5 --size 1024 -o dream.png
 
   vggapps dream photos/ --guide flowers.jpg -o dreams/
 
@@ -54,7 +54,7 @@ Zoom = Annotated[
 def dream(  # noqa: D103 - people see HELP
     given: dict[str, Any],
     images: Images,
-    objective: Grows = "relu4_3",
+    objective: Grows = "relu5_1",
     zoom: Zoom = None,
     output: Output = None,
     preview_every: PreviewEvery = 0,

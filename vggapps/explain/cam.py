@@ -182,14 +182,14 @@ def ablation_cam(
     cut = question.cut(layer or default_layer(question))
     for i, a in enumerate(torch.split(_activations(question, cut, image), 1)):
         one = question.about(i)
-        whole = one.score_after(cut, a)
+        whole = one.score_after(cut, a, i)
         drops = whole.new_zeros(a.shape[1])
         alive = (a != 0).any(3).any(2)[0].nonzero()[:, 0]
         for k in watch(range(0, len(alive), batch)):
             these = alive[k : k + batch]
             without = a.repeat(len(these), 1, 1, 1)
             without[range(len(these)), these] = 0
-            drops[these] = whole - one.score_after(cut, without)
+            drops[these] = whole - one.score_after(cut, without, i)
         found.append(_map(drops[:, None, None] * exact(a)))
     return torch.cat(found)
 

@@ -65,7 +65,7 @@ def occlusion(
 def rise(
     question: Question,
     image: Images,
-    samples: int = 2000,
+    samples: int = 1000,
     cells: int = 7,
     seed: int = 0,
     batch: int = 8,

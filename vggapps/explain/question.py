@@ -52,9 +52,12 @@ class Question:
         """The network cut at a layer; :meth:`score_after` tells what the second part makes of the layer's numbers."""
         return Cut(self.network, layer, self.objective.layers)
 
-    def score_after(self, cut: Cut, activations: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-        """The number, from the activations at the cut."""
-        return self._score(cut.after(activations.clone()))  # a module's in-place ReLU would else change the caller's
+    def score_after(
+        self, cut: Cut, activations: Float[Tensor, "n c h w"], picture: int | None = None
+    ) -> Float[Tensor, " n"]:
+        """The number, from the activations at the cut: of all pictures, or all of one of them."""
+        # A copy: a module's in-place ReLU would else change the caller's.
+        return self._score(cut.after(activations.clone(), picture))
 
     def about(self, picture: int) -> Question:
         """The question about one picture of the batch, which can then be asked of any number of its variants."""

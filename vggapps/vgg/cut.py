@@ -36,7 +36,7 @@ class Cut:
 
     def __init__(self, network: nn.Module, layer: str, ends: Iterable[str] = (OUTPUT,)) -> None:
         self.network, self.layer, self.ends = network, layer, tuple(ends)
-        self.like: Tensor | None = None  # a picture for modules, which have to run as a whole
+        self.pictures: Tensor | None = None  # for modules, which have to run as a whole
         if not isinstance(network, VGG):
             return
         names = list(network.layer_names)
@@ -47,17 +47,23 @@ class Cut:
 
     def before(self, image: Float[Tensor, "n 3 h w"]) -> Map:
         """The layer's output for pictures in [0, 1]."""
-        self.like = image.detach()[:1]
+        self.pictures = image.detach()
         return features(self.network, image, (self.layer,))[self.layer]
 
-    def after(self, activations: Map) -> Mapping[str, Tensor]:
-        """What the network makes of the layer's numbers: each of the ends, by name."""
+    def after(self, activations: Map, picture: int | None = None) -> Mapping[str, Tensor]:
+        """What the network makes of the layer's numbers: each of the ends, by name.
+
+        Args:
+            activations: one row for each picture that :meth:`before` was given; any number of them if it was one.
+            picture: the one that all rows belong to. It matters where the network has ways around the layer.
+        """
         if isinstance(self.network, VGG):
             return self._after(self.network, activations)
-        assert self.like is not None, "before() comes first"
+        assert self.pictures is not None, "before() comes first"
+        pictures = self.pictures if picture is None else self.pictures[picture : picture + 1]
         ends = [end for end in self.ends if end != self.layer]
         with replacing(self.network, self.layer, activations), record(self.network, ends) as found:
-            self.network(self.like.expand(len(activations), -1, -1, -1))
+            self.network(pictures.expand(len(activations), -1, -1, -1))
         return {end: activations if end == self.layer else found[end] for end in self.ends}
 
     def _after(self, network: VGG, activations: Tensor) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ _POSITIONS = 4096  # compared with the guide's at once
 
 def dream(
     image: Source,
-    objective: str | Objective = "relu4_3",
+    objective: str | Objective = "relu5_1",
     settings: DreamSettings | None = None,
     *,
     network: nn.Module | Networks | None = None,
@@ -54,7 +54,7 @@ def dream(
     """Draw into a picture what a network sees in it.
 
     >>> from vggapps.optimize.step import last                                          # doctest: +SKIP
-    >>> dreamt = last(dream("town.jpg", "relu5_1", size=512)).image()                   # doctest: +SKIP
+    >>> dreamt = last(dream("town.jpg", "relu4_3", size=512)).image()                   # doctest: +SKIP
 
     Args:
         image: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].

@@ -25,7 +25,7 @@ FEWER = 5  # the later frames have this part of a dream's steps: they begin with
 def zoom(
     image: Source,
     frames: int,
-    objective: str | Objective = "relu4_3",
+    objective: str | Objective = "relu5_1",
     settings: DreamSettings | None = None,
     *,
     network: nn.Module | Networks | None = None,
