@@ -17,8 +17,8 @@ from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, read_settings, save_picture
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
-from vggapps.visualize.exemplars import crops, exemplars, sees_of, sheet
 from vggapps.visualize.natural import scaled_picture
+from vggapps.visualize.retrieval import crops, exemplars, sees_of, sheet
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)), pointwise=("conv3_2",))
 SIZES = [(240, 300), (300, 240), (224, 224), (100, 130), (230, 460)]

@@ -16,7 +16,7 @@ from vggapps.cli.progress import silence, tracked
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 
 if TYPE_CHECKING:
-    from vggapps.visualize.exemplars import Exemplar
+    from vggapps.visualize.retrieval import Exemplar
 
 HELP = """
 Find the pictures that excite a channel most.
@@ -81,7 +81,7 @@ def exemplars(  # noqa: D103 - people see HELP
     paths = find_pictures(folder)
 
     from vggapps.image import check_target, save_picture
-    from vggapps.visualize import exemplars as room
+    from vggapps.visualize import retrieval as room
     from vggapps.visualize.networks import load_networks
     from vggapps.visualize.report import made_for, report
     from vggapps.visualize.settings import VisualizeSettings

@@ -1,5 +1,17 @@
+from .activations import Activation as Activation
+from .activations import icons as icons
+from .activations import map_sheet as map_sheet
+from .activations import maps_of as maps_of
+from .activations import strongest as strongest
+from .atlas import cells as cells
+from .atlas import lay_out as lay_out
+from .atlas import sample as sample
+from .filters import filter_sheet as filter_sheet
+from .filters import first_filters as first_filters
 from .made import Made as Made
 from .made import judge as judge
+from .natural import maxima as maxima
+from .natural import yardstick as yardstick
 from .networks import load_networks as load_networks
 from .networks import see as see
 from .objectives import Objective as Objective
@@ -16,6 +28,11 @@ from .objectives import layer as layer
 from .objectives import likeness as likeness
 from .objectives import neuron as neuron
 from .render import visualize as visualize
+from .report import report as report
+from .retrieval import Exemplar as Exemplar
+from .retrieval import Exemplars as Exemplars
+from .retrieval import crops as crops
+from .retrieval import exemplars as exemplars
 from .settings import VisualizeSettings as VisualizeSettings
 from .sheet import contact_sheet as contact_sheet
 from .spectrum import load_spectrum as load_spectrum
@@ -24,6 +41,9 @@ from .text import parse as parse
 from .transforms import Views as Views
 
 __all__ = [
+    "Activation",
+    "Exemplar",
+    "Exemplars",
     "Made",
     "Objective",
     "Seen",
@@ -31,21 +51,35 @@ __all__ = [
     "VisualizeSettings",
     "alignment",
     "caricature",
+    "cells",
     "channel",
     "class_score",
     "contact_sheet",
+    "crops",
     "direction",
     "diversity",
     "each",
+    "exemplars",
     "expand",
+    "filter_sheet",
+    "first_filters",
+    "icons",
     "interpolate",
     "judge",
+    "lay_out",
     "layer",
     "likeness",
     "load_networks",
     "load_spectrum",
+    "map_sheet",
+    "maps_of",
+    "maxima",
     "neuron",
     "parse",
+    "report",
+    "sample",
     "see",
+    "strongest",
     "visualize",
+    "yardstick",
 ]

@@ -15,10 +15,10 @@ from vggapps.image import encode_picture
 from vggapps.optimize.step import last
 from vggapps.vgg.network import VGG
 from vggapps.visualize.activations import maps_of
-from vggapps.visualize.exemplars import Exemplars, crops
 from vggapps.visualize.made import judge
 from vggapps.visualize.objectives import channel
 from vggapps.visualize.render import visualize
+from vggapps.visualize.retrieval import Exemplars, crops
 from vggapps.visualize.settings import VisualizeSettings
 
 _PAGE = """<!doctype html>
@@ -71,7 +71,7 @@ def report(network: nn.Module, layer: str, found: Exemplars, made: Sequence[Floa
     Args:
         network: what was looked at.
         layer: whose channels.
-        found: as :func:`~vggapps.visualize.exemplars.exemplars` gives it.
+        found: as :func:`~vggapps.visualize.retrieval.exemplars` gives it.
         made: the picture made for each of its channels, in their order.
     """
     patches = crops(one for best in found.by_channel.values() for one in best)
