@@ -5,6 +5,7 @@ Each result carries its settings, so ``vggapps stylize --settings assets/gallery
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +44,24 @@ SHEETS = {
     "colors-and-mixtures": ["coffee_by_woodcut-waves_colors-content", "coffee_by_both"],
 }
 
+# What docs/visualize.md and docs/explain.md show: the commands that make it.
+COMMANDS = {
+    "conv1_2": "visualize conv1_2:0-11",
+    "conv2_2": "visualize conv2_2:0-11",
+    "conv3_3": "visualize conv3_3:0-11",
+    "conv4_2": "visualize conv4_2:3 conv4_2:6 conv4_2:13 conv4_2:29 conv4_2:44 conv4_2:61",
+    "conv5_2": "visualize conv5_2:0-5 --size 160",
+    "classes": "visualize class:peacock class:tabby class:volcano class:daisy --parameterization maco --steps 200",
+    "cat_dream": "dream assets/content/cat.jpg --size 512",
+    "village_dream": "dream assets/content/village.jpg --objective relu5_1 --size 512",
+    "cat_inverted": "invert assets/content/cat.jpg --layer conv1_2,conv2_2,conv3_4,conv4_4,conv5_4",
+    "cat_activations": "activations assets/content/cat.jpg --layer relu4_3",
+    "cat_meaning": "activations assets/content/cat.jpg --layer conv5_1 --grid 7",
+    "cat_why": "explain assets/content/cat.jpg",
+    "cat_lrp": "explain assets/content/cat.jpg --method lrp",
+    "cat_all": "explain assets/content/cat.jpg --method all",
+}
+
 
 def make(name: str) -> None:
     """One picture."""
@@ -71,11 +90,19 @@ def sheet(name: str, height: int = 300, gap: int = 6) -> None:
     whole.save(GALLERY / f"{name}.jpg", quality=90)
 
 
+def run(name: str) -> None:
+    """A picture that a command makes; without the list that comes beside sheets."""
+    target = GALLERY / f"{name}.jpg"
+    words = [sys.executable, "-m", "vggapps", *COMMANDS[name].split(), "-o", str(target), "--force", "--quiet"]
+    subprocess.run(words, check=True, cwd=ASSETS.parent)
+    target.with_suffix(".json").unlink(missing_ok=True)
+
+
 def main(names: list[str]) -> None:
     """Make the named pictures, or all, and all sheets."""
     GALLERY.mkdir(exist_ok=True)
-    for name in names or PICTURES:
-        make(name)
+    for name in names or [*PICTURES, *COMMANDS]:
+        run(name) if name in COMMANDS else make(name)
     for name in SHEETS:
         sheet(name)
 

@@ -25,10 +25,12 @@ from vggapps.explain.cam import (
     layer_cam,
     score_cam,
 )
+from vggapps.explain.methods import explain
 from vggapps.explain.question import ask
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.normalize import PLAIN
 from vggapps.vgg.plan import Plan
+from vggapps.weights.load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8, 8)))
 D = torch.float64
@@ -202,3 +204,14 @@ def test_layers_that_cannot_tell_are_refused() -> None:
         layer_cam(ask(nn.Sequential(*module()[:2], nn.Conv2d(9, 4, 1), nn.ReLU()).eval(), "0.1:2"), pictures(), "3")
     with pytest.raises(SettingsError, match="fc8 has no positions"):
         score_cam(ask(network(), 2), pictures(), "fc8")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("method", ["grad-cam", "layer-cam", "integrated-gradients", "lrp", "occlusion"])
+def test_a_gpu_gives_the_same_map(method: str) -> None:
+    network, image = load_vgg("vgg19", head="gap"), torch.rand(1, 3, 224, 256)
+    torch.backends.cudnn.allow_tf32 = False
+    on_cpu = explain(network, image, 3, method).map
+    on_gpu = explain(network.to("cuda"), image.to("cuda"), 3, method).map.cpu()
+    assert float((on_gpu - on_cpu).abs().max() / on_cpu.abs().max()) < 1e-4

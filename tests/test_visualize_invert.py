@@ -67,7 +67,7 @@ class TestPriors:
         assert float(found["range"]) == pytest.approx(8e-10 / 2 * powers / squares)
         assert float(found["variation"]) == pytest.approx(weight / 2 * self.slow_variation(x) / squares)
 
-    @pytest.mark.parametrize(("stride", "weight"), [(1, 300), (2, 300), (4, 100), (8, 20), (16, 1)])
+    @pytest.mark.parametrize(("stride", "weight"), [(1, 300), (2, 300), (4, 100), (8, 20), (16, 20), (32, 1)])
     def test_those_of_2016(self, stride: int, weight: int) -> None:
         x = levels(TINY)
         found = priors.terms_2016(TINY, stride)

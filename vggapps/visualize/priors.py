@@ -60,7 +60,7 @@ def weight_2016(stride: int) -> int:
 
     The shallower the layer, the more it tells of the picture, and the less the priors have to.
     """
-    return {1: 300, 2: 300, 4: 100, 8: 20}.get(stride, 1)
+    return {1: 300, 2: 300, 4: 100, 8: 20, 16: 20}.get(stride, 1)
 
 
 def terms_2016(image: Image, stride: int) -> dict[str, Tensor]:
