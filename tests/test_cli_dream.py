@@ -141,7 +141,7 @@ class TestDream:
         assert {path.name: path.read_bytes() for path in here.iterdir()} == before
 
     def test_ctrl_c_keeps_the_frames_so_far(self, here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-        import vggapps.visualize.zoom as zooming
+        import vggapps.visualize.zooming as zooming
 
         nearer, calls = zooming.nearer, 0
 

@@ -16,13 +16,13 @@ from vggapps.image import Picture, save_picture
 from vggapps.optimize.step import last
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
-from vggapps.visualize import dream as dreaming
-from vggapps.visualize.dream import Ascent, dream, guided, octave_sizes
+from vggapps.visualize import deepdream as dreaming
+from vggapps.visualize.deepdream import Ascent, dream, guided, octave_sizes
 from vggapps.visualize.dream_settings import DreamSettings
 from vggapps.visualize.networks import field_of
 from vggapps.visualize.objectives import Seen, layer
 from vggapps.visualize.tiles import cover, tiled
-from vggapps.visualize.zoom import nearer, zoom
+from vggapps.visualize.zooming import nearer, zoom
 from vggapps.weights.load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (6,), (8,), (8,), (8,)))

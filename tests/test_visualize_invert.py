@@ -14,7 +14,7 @@ from vggapps.optimize.step import last
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
 from vggapps.visualize import priors
-from vggapps.visualize.invert import errors, invert, invert_networks
+from vggapps.visualize.inversion import errors, invert, invert_networks
 from vggapps.visualize.invert_settings import InvertSettings, Method
 
 NARROW = Plan("narrow", "N", ((8,), (8,), (8,), (8,), (8,)))

@@ -75,8 +75,8 @@ def dream(  # noqa: D103 - people see HELP
     from vggapps import __version__
     from vggapps.image import open_picture
     from vggapps.stylize.transfer import painted
-    from vggapps.visualize.dream import dream, dream_networks, objective_of
-    from vggapps.visualize.zoom import zoom as zoomed
+    from vggapps.visualize.deepdream import dream, dream_networks, objective_of
+    from vggapps.visualize.zooming import zoom as zoomed
 
     networks = dream_networks(objective, settings)
     wanted = objective_of(objective, settings, networks)

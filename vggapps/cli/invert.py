@@ -63,7 +63,7 @@ def invert(  # noqa: D103 - people see HELP
 
     from vggapps import __version__
     from vggapps.image import open_picture
-    from vggapps.visualize.invert import errors, invert, invert_networks, sheet
+    from vggapps.visualize.inversion import errors, invert, invert_networks, sheet
 
     networks = invert_networks(layers, settings)
 

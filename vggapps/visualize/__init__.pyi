@@ -6,8 +6,14 @@ from .activations import strongest as strongest
 from .atlas import cells as cells
 from .atlas import lay_out as lay_out
 from .atlas import sample as sample
+from .deepdream import dream as dream
+from .deepdream import guided as guided
+from .dream_settings import DreamSettings as DreamSettings
+from .film import save_film as save_film
 from .filters import filter_sheet as filter_sheet
 from .filters import first_filters as first_filters
+from .inversion import invert as invert
+from .invert_settings import InvertSettings as InvertSettings
 from .made import Made as Made
 from .made import judge as judge
 from .natural import maxima as maxima
@@ -39,11 +45,14 @@ from .spectrum import load_spectrum as load_spectrum
 from .text import expand as expand
 from .text import parse as parse
 from .transforms import Views as Views
+from .zooming import zoom as zoom
 
 __all__ = [
     "Activation",
+    "DreamSettings",
     "Exemplar",
     "Exemplars",
+    "InvertSettings",
     "Made",
     "Objective",
     "Seen",
@@ -58,13 +67,16 @@ __all__ = [
     "crops",
     "direction",
     "diversity",
+    "dream",
     "each",
     "exemplars",
     "expand",
     "filter_sheet",
     "first_filters",
+    "guided",
     "icons",
     "interpolate",
+    "invert",
     "judge",
     "lay_out",
     "layer",
@@ -78,8 +90,10 @@ __all__ = [
     "parse",
     "report",
     "sample",
+    "save_film",
     "see",
     "strongest",
     "visualize",
     "yardstick",
+    "zoom",
 ]

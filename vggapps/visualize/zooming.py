@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.optimize.step import Step, last
-from vggapps.visualize.dream import ascend, dream_networks, objective_of
+from vggapps.visualize.deepdream import ascend, dream_networks, objective_of
 from vggapps.visualize.dream_settings import DreamSettings
 from vggapps.visualize.networks import Networks
 from vggapps.visualize.objectives import Objective
@@ -34,7 +34,7 @@ def zoom(
     """A dream that moves inwards, frame by frame.
 
     Args:
-        image: see :func:`~vggapps.visualize.dream.dream`, as the others.
+        image: see :func:`~vggapps.visualize.deepdream.dream`, as the others.
         frames: how many.
         objective: what grows.
         settings: the first frame's; the later ones have a fifth of its steps.
