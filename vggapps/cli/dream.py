@@ -10,10 +10,9 @@ import typer
 
 from vggapps.cli.drain import drain
 from vggapps.cli.each import each
-from vggapps.cli.options import Images, Json, Quiet, Verbose, with_settings
+from vggapps.cli.options import Force, Images, Json, Output, PreviewEvery, Quiet, Verbose, with_settings
 from vggapps.cli.outputs import expand, plan_outputs, read
 from vggapps.cli.progress import Stop, silence, watched
-from vggapps.cli.stylize import Force, Output, PreviewEvery
 from vggapps.errors import SettingsError
 from vggapps.settings import nameless, to_dict
 from vggapps.visualize.dream_settings import DreamSettings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.options import Backbone, BoxesFrom, Device, Images, Json, Quiet, Verbose, words
+from vggapps.cli.options import Backbone, BoxesFrom, Device, Force, Images, Json, Quiet, Verbose, words
 from vggapps.cli.outputs import STREAM, expand, plan_outputs, read
 from vggapps.cli.progress import silence
 from vggapps.errors import SettingsError, VggappsError
@@ -41,7 +41,6 @@ Output = Annotated[
     str | None, typer.Option("--output", "-o", metavar="PATH", help="Draw the boxes: a file or folder/; - for stdout.")
 ]
 Top = Annotated[int, typer.Option(metavar="N", min=1, help="Find the N most probable classes.")]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that -o names.")]
 
 
 def localize(  # noqa: D103 - people see HELP

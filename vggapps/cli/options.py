@@ -41,6 +41,17 @@ Backbone = Annotated[
 ]
 LookAt = Annotated[str, typer.Option("--views", metavar="VIEWS", help="What of a picture is looked at.")]
 BoxesFrom = Annotated[str | None, typer.Option(metavar="FILE", help="Trained boxes, .safetensors.")]
+Output = Annotated[
+    str | None,
+    typer.Option("--output", "-o", metavar="PATH", help="The file or folder/ to write; - for stdout."),
+]
+PreviewEvery = Annotated[
+    int,
+    typer.Option(
+        "--preview-every", metavar="N", min=0, help="Write OUTPUT.preview.png every N steps; it goes at the end."
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that -o names.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 

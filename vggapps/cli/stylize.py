@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,10 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from vggapps.cli.drain import drain
-from vggapps.cli.options import Json, Quiet, Verbose, with_settings
-from vggapps.cli.outputs import STREAM, expand, plan_outputs, read
-from vggapps.cli.progress import silence, stoppable
-from vggapps.errors import SettingsError, VggappsError
+from vggapps.cli.each import each
+from vggapps.cli.options import Force, Json, Output, PreviewEvery, Quiet, Verbose, with_settings
+from vggapps.cli.outputs import expand, plan_outputs, read
+from vggapps.cli.progress import Stop, silence
+from vggapps.errors import SettingsError
 from vggapps.stylize.settings import StylizeSettings
 
 HELP = """
@@ -41,23 +40,12 @@ Styles = Annotated[
     list[str] | None,
     typer.Argument(metavar="STYLE...", help="One or more paintings, each with :weight if you like."),
 ]
-Output = Annotated[
-    str | None,
-    typer.Option("--output", "-o", metavar="PATH", help="The file or folder/ to write; - for stdout."),
-]
 Recorded = Annotated[
     str | None,
     typer.Option(
         "--settings", metavar="PICTURE", help="Take the settings of a picture made earlier; alone: make it again."
     ),
 ]
-PreviewEvery = Annotated[
-    int,
-    typer.Option(
-        "--preview-every", metavar="N", min=0, help="Write OUTPUT.preview.png every N steps; it goes at the end."
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that -o names.")]
 
 
 @with_settings(StylizeSettings)
@@ -96,34 +84,21 @@ def stylize(  # noqa: D103 - people see HELP
 
     paintings = [(open_picture(path), weight) for path, weight in weighted]
     vgg = load_backbone(settings)
-    failed = 0
-    with stoppable() as stop:
-        for photo, target in zip(photos, targets, strict=True):
-            try:
-                picture = open_picture(read(photo), name=Path(photo).name)
-                made = drain(
-                    stylize(picture, paintings, settings, vgg=vgg),
-                    target,
-                    stop,
-                    title=picture.name,
-                    picture_of=partial(painted, content=picture),
-                    recipe=recipe(settings, photo, weighted),
-                    preview_every=preview_every,
-                    quiet=quiet,
-                )
-            except VggappsError as error:
-                if len(photos) == 1:
-                    raise
-                failed += 1
-                typer.secho(f"error: {error}", fg="red", err=True)
-                continue
-            if target != STREAM:
-                typer.echo(json.dumps(made) if as_json else target)
-            if stop.code:
-                sys.exit(stop.code)
-    if failed:
-        typer.echo(f"{failed} of {len(photos)} pictures failed", err=True)
-        sys.exit(1)
+
+    def make(photo: str, target: str, stop: Stop) -> dict[str, Any]:
+        picture = open_picture(read(photo), name=Path(photo).name)
+        return drain(
+            stylize(picture, paintings, settings, vgg=vgg),
+            target,
+            stop,
+            title=picture.name,
+            picture_of=partial(painted, content=picture),
+            recipe=recipe(settings, photo, weighted),
+            preview_every=preview_every,
+            quiet=quiet,
+        )
+
+    each(photos, targets, make, as_json=as_json)
 
 
 def _weighted(word: str) -> tuple[str, float]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vggapps.cli.drain import drain
-from vggapps.cli.options import Json, Quiet, Verbose, with_settings
+from vggapps.cli.options import Force, Json, Output, PreviewEvery, Quiet, Verbose, with_settings
 from vggapps.cli.outputs import STREAM, plan_outputs
 from vggapps.cli.progress import silence, stoppable
 from vggapps.errors import SettingsError
@@ -50,16 +50,6 @@ Objectives = Annotated[
     list[str], typer.Argument(metavar="OBJECTIVE...", help="LAYER, LAYER:CHANNEL, class:NAME, or a sum of them.")
 ]
 Grid = Annotated[bool, typer.Option("--grid", help="Every channel of the layers that are named.")]
-Output = Annotated[
-    str | None, typer.Option("--output", "-o", metavar="PATH", help="The file or folder/ to write; - for stdout.")
-]
-PreviewEvery = Annotated[
-    int,
-    typer.Option(
-        "--preview-every", metavar="N", min=0, help="Write OUTPUT.preview.png every N steps; it goes at the end."
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that -o names.")]
 
 
 @with_settings(VisualizeSettings)
