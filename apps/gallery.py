@@ -51,7 +51,7 @@ COMMANDS = {
     "conv2_2": "visualize conv2_2:0-11",
     "conv3_3": "visualize conv3_3:0-11",
     "conv4_2": "visualize conv4_2:3 conv4_2:6 conv4_2:13 conv4_2:29 conv4_2:44 conv4_2:61",
-    "conv5_2": "visualize conv5_2:13 conv5_2:20 conv5_2:28 conv5_2:43 conv5_2:45 conv5_2:19 --size 160",
+    "conv5_2": "visualize conv5_2:13 conv5_2:20 conv5_2:28 conv5_2:43 conv5_2:45 conv5_2:19 --size 128",
     "classes": "visualize class:peacock class:tabby class:volcano class:daisy --parameterization maco --steps 200",
     "cat_dream": "dream assets/content/cat.jpg --size 512",
     "village_dream": "dream assets/content/village.jpg --objective relu5_1 --size 512",

@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from classify import table
 from torch import Tensor, nn
 
 from vggapps.explain.faithfulness import completeness, evaluate
@@ -44,16 +45,6 @@ CAMS = {
     "score-cam": "ScoreCAM",
     "ablation-cam": "AblationCAM",
 }
-
-
-def table(*rows: Sequence[str]) -> None:
-    """Markdown; the first row names the columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    ruler = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    for row in (rows[0], ruler, *rows[1:]):
-        first, *others = zip(row, widths, strict=True)
-        cells = [first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in others)]
-        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def opened(folder: Path, count: int) -> list[Tensor]:

@@ -18,7 +18,9 @@ class VisualizeSettings(NetworkSettings):
     size: int | None = setting(
         None, minimum=16, maximum=4096, help="Side in pixels; by default what the layer can see."
     )
-    steps: int = setting(80, minimum=1, maximum=100000, help="Steps: 48 for a draft; many more make colours glaring.")
+    steps: int = setting(
+        64, minimum=1, maximum=100000, help="Steps; twice as many go further, and make colours glaring."
+    )
     pictures: int = setting(
         1, minimum=1, maximum=64, help="So many of one objective, side by side; diversity(LAYER) tells them apart."
     )
