@@ -29,6 +29,8 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/stylize.py
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/classify.py
+	$(BIN)/python benchmarks/visualize.py
+	$(BIN)/python benchmarks/explain.py --methods grad-cam layer-cam integrated-gradients lrp
 
 gallery: .venv/ready
 	@echo "== remaking the pictures of README and docs"

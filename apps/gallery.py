@@ -60,7 +60,6 @@ COMMANDS = {
     "cat_meaning": "activations assets/content/cat.jpg --layer conv5_1 --grid 7",
     "cat_why": "explain assets/content/cat.jpg",
     "cat_lrp": "explain assets/content/cat.jpg --method lrp",
-    "cat_all": "explain assets/content/cat.jpg --method all",
 }
 
 

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 HELP = """
 Draw into a picture what the network believes to see in it.
 
-What grows is the --objective: a layer, from [bold]relu3_3[/bold], beads and scales, over [bold]relu4_3[/bold], eyes,
-to [bold]relu5_1[/bold], heads; a channel, [bold]conv5_1:7[/bold]; a class, [bold]class:peacock[/bold]; or a sum of
-those. With --guide it is what another picture shows. The result is [bold]IMAGE_dream.png[/bold] in the current
-folder; its settings are inside it. Ctrl-C keeps the picture as it is.
+What grows is the --objective: a layer, from [bold]relu3_3[/bold], beads and scales,
+over [bold]relu4_3[/bold], eyes, to [bold]relu5_1[/bold], heads; a channel, [bold]conv5_1:7[/bold]; a class,
+[bold]class:peacock[/bold]; or a sum of those. With --guide it is what another picture
+shows. The result is [bold]IMAGE_dream.png[/bold] in the current folder; its settings
+are inside it. Ctrl-C keeps the picture as it is.
 
 --zoom makes a film of so many frames that moves into the dream.
 
@@ -36,7 +37,7 @@ folder; its settings are inside it. Ctrl-C keeps the picture as it is.
 
   vggapps dream town.jpg
 
-  vggapps dream town.jpg --objective relu4_3 --strength 1.5 --size 1024 -o dream.png
+  vggapps dream town.jpg --objective relu4_3 --size 1024 -o dream.png
 
   vggapps dream photos/ --guide flowers.jpg -o dreams/
 

@@ -29,21 +29,23 @@ if TYPE_CHECKING:
 HELP = """
 Show where in a picture the evidence lies for what a network sees there.
 
-Writes [bold]IMAGE_why.png[/bold]: the picture, and beside it what speaks for the likeliest class, or for
-what --class or --target names. IMAGE may be a folder or a pattern.
+Writes [bold]IMAGE_why.png[/bold]: the picture, and beside it what speaks for the
+likeliest class, or for what --class or --target names. IMAGE may be a
+folder or a pattern.
 
-Regions: [bold]grad-cam[/bold], quick and robust, grad-cam++, layer-cam, hires-cam. Pixels, red for and
-blue against: [bold]integrated-gradients[/bold], lrp, gradient-x-input; without sign: gradient,
-smoothgrad, guided-backprop, deconvnet. By trying, slow: [bold]occlusion[/bold], rise, score-cam,
-ablation-cam.
+Regions: [bold]grad-cam[/bold], quick and robust, grad-cam++, layer-cam, hires-cam.
+Pixels, red for and blue against: [bold]integrated-gradients[/bold], lrp,
+gradient-x-input; without sign: gradient, smoothgrad, guided-backprop,
+deconvnet. By trying, slow: [bold]occlusion[/bold], rise, score-cam, ablation-cam.
 
-Ctrl-C keeps what is done. The exit code is 1 if some of several pictures can't be read.
+Ctrl-C keeps what is done. The exit code is 1 if some of several pictures
+can't be read.
 
 [bold]Examples[/bold]
 
   vggapps explain cat.jpg
 
-  vggapps explain cat.jpg --class "Egyptian cat" --method integrated-gradients --evaluate
+  vggapps explain cat.jpg --class "Egyptian cat" --method lrp --evaluate
 
   vggapps explain cat.jpg --target relu5_4:200 --method all -o why.png
 

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 HELP = """
 Show what a layer knows of a picture.
 
-From noise a picture is made that looks the same to the layer. What the layer has forgotten is made up: little at
-[bold]conv1_1[/bold], much at [bold]conv4_3[/bold], nearly all but parts and textures at [bold]conv5_4[/bold].
-Several layers make a sheet, the picture first, with the error of each: the squared distance of what the layer sees
-from what it saw, relative to that.
+From noise a picture is made that looks the same to the layer. What the
+layer has forgotten is made up: little at [bold]conv1_1[/bold], much at [bold]conv4_3[/bold], nearly
+all but parts and textures at [bold]conv5_4[/bold]. Several layers make a sheet, the
+picture first, with the error of each: the squared distance of what the
+layer sees from what it saw, relative to that.
 
-The result is [bold]IMAGE_inverted.png[/bold] in the current folder; its settings are inside it. Ctrl-C keeps the
-picture as it is.
+The result is [bold]IMAGE_inverted.png[/bold] in the current folder; its settings are
+inside it. Ctrl-C keeps the picture as it is.
 
 [bold]Examples[/bold]
 

@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 HELP = """
 Show what a layer, a channel or a class of the network looks for.
 
-OBJECTIVE is a channel, [bold]conv4_3:12[/bold]; a range of them, [bold]conv4_3:0-63[/bold]; a whole layer,
-[bold]conv4_3[/bold], which with --grid means each of its channels; a class, [bold]class:tabby[/bold]; or a sum,
-[bold]"conv4_3:12 - 0.5*conv4_3:200"[/bold]. Several make a contact sheet, and a list of what is on it beside
-it, .json. docs/visualize.md has them all.
+OBJECTIVE is a channel, [bold]conv4_3:12[/bold]; a range of them, [bold]conv4_3:0-63[/bold]; a whole
+layer, [bold]conv4_3[/bold], which with --grid means each of its channels; a class,
+[bold]class:tabby[/bold]; or a sum, [bold]"conv4_3:12 - 0.5*conv4_3:200"[/bold]. Several make a
+contact sheet, and a list of what is on it beside it, .json.
+docs/visualize.md has them all.
 
-Names are those before the ReLU: conv4_3, not relu4_3, so that silent channels can be found, too. Numbers below
-the pictures say how far they go beyond 1,000 photographs: x2 is twice the largest of them. Ctrl-C keeps the
+Names are those before the ReLU: conv4_3, not relu4_3, so that silent
+channels can be found, too. Numbers below the pictures say how far they go
+beyond 1,000 photographs: x2 is twice the largest of them. Ctrl-C keeps the
 picture as it is.
 
 [bold]Examples[/bold]
@@ -41,9 +43,9 @@ picture as it is.
 
   vggapps visualize class:tabby --parameterization maco -o tabby.png
 
-  vggapps visualize conv3_1:0-63 --steps 64
+  vggapps visualize conv3_1:0-63
 
-  vggapps visualize "conv5_1:7 - 100*diversity(conv5_1)" --pictures 4
+  vggapps visualize "conv4_2:29 + 5000*diversity(conv3_1)" --pictures 4
 """
 
 Objectives = Annotated[
