@@ -5,6 +5,7 @@ Each result carries its settings, so ``vggapps stylize --settings assets/gallery
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -53,6 +54,10 @@ COMMANDS = {
     "conv4_2": "visualize conv4_2:3 conv4_2:6 conv4_2:13 conv4_2:29 conv4_2:44 conv4_2:61",
     "conv5_2": "visualize conv5_2:13 conv5_2:20 conv5_2:28 conv5_2:43 conv5_2:45 conv5_2:19 --size 128",
     "classes": "visualize class:peacock class:tabby class:volcano class:daisy --parameterization maco --steps 200",
+    "between": 'visualize "interpolate(conv4_3:3, conv4_3:11) + 1000*alignment(conv3_1)" --pictures 6',
+    "cat_caricature": (
+        'visualize "caricature(conv4_3, assets/content/cat.jpg)" --start assets/content/cat.jpg --size 256'
+    ),
     "cat_dream": "dream assets/content/cat.jpg --size 512",
     "village_dream": "dream assets/content/village.jpg --objective relu5_1 --size 512",
     "cat_inverted": "invert assets/content/cat.jpg --layer conv1_2,conv2_2,conv3_4,conv4_4,conv5_4",
@@ -93,7 +98,7 @@ def sheet(name: str, height: int = 300, gap: int = 6) -> None:
 def run(name: str) -> None:
     """A picture that a command makes; without the list that comes beside sheets."""
     target = GALLERY / f"{name}.jpg"
-    words = [sys.executable, "-m", "vggapps", *COMMANDS[name].split(), "-o", str(target), "--force", "--quiet"]
+    words = [sys.executable, "-m", "vggapps", *shlex.split(COMMANDS[name]), "-o", str(target), "--force", "--quiet"]
     subprocess.run(words, check=True, cwd=ASSETS.parent)
     target.with_suffix(".json").unlink(missing_ok=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vggapps.visualize.transforms import Views
+from vggapps.visualize.transforms import Views, square
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -59,3 +59,9 @@ def test_the_same_generator_gives_the_same_views_and_torchs_own_is_left_alone() 
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], first[1])
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_square_is_the_middle_of_a_picture_unsqueezed() -> None:
+    image = torch.rand(1, 3, 20, 31, generator=generator(1))
+    assert torch.equal(square(image, 20), image[:, :, :, 5:25])
+    assert square(image, 48).shape == (1, 3, 48, 48)

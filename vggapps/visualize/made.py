@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.image import Picture, resize
+from vggapps.image import Picture
 from vggapps.vgg.network import VGG
 from vggapps.visualize.natural import yardstick
 from vggapps.visualize.networks import Networks, see
 from vggapps.visualize.objectives import Objective, Seen, each
 from vggapps.visualize.sheet import contact_sheet, manifest
+from vggapps.visualize.transforms import square
 
 _TOGETHER = 64  # pictures that are looked at together
 
@@ -102,7 +103,6 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
 
 
 def _seen(pictures: Tensor, whole: Objective, measured: Objective, networks: Networks) -> Seen:
-    size = (pictures.shape[2], pictures.shape[3])
-    compared = [resize(image.to(pictures), size) for image in whole.references.values()]
+    compared = [square(image.to(pictures), pictures.shape[2]) for image in whole.references.values()]
     layers = whole.layers | measured.layers
     return see(networks, torch.cat([pictures, *compared]), layers, list(whole.references))

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.image import open_picture, resize
+from vggapps.image import open_picture
 from vggapps.losses.variation import total_variation
 from vggapps.optimize.engine import Score, optimize
 from vggapps.optimize.optimizers import Adam
@@ -27,7 +27,7 @@ from vggapps.visualize.redirect import redirected
 from vggapps.visualize.settings import VisualizeSettings
 from vggapps.visualize.spectrum import load_spectrum
 from vggapps.visualize.text import parse
-from vggapps.visualize.transforms import Views
+from vggapps.visualize.transforms import Views, square
 
 REDIRECTED = 16  # steps with ReLUs that let dead units be reached, as lucid has it
 SMALLEST = 64  # pixels a side, by default: less shows a patch of what repeats
@@ -91,7 +91,7 @@ def _run(
     canvas = side + 2 * margin
     parameters = parameters_of(settings, (canvas, canvas), n)
     device = next(networks[""].parameters()).device
-    references = {name: resize(image, (canvas, canvas)).to(device) for name, image in objective.references.items()}
+    references = {name: square(image, canvas).to(device) for name, image in objective.references.items()}
     views = Views(margin, settings.scale, settings.rotate)
     steps = optimize(
         [leaf.to(device) for leaf in parameters.leaves],
@@ -141,7 +141,7 @@ def parameters_of(settings: VisualizeSettings, size: tuple[int, int], n: int) ->
             return maco(size, n, load_spectrum(settings.spectrum), generator)
         return cppn(size, n, generator)
     if settings.start:
-        start = resize(open_picture(settings.start).rgb, size).expand(n, -1, -1, -1)
+        start = square(open_picture(settings.start).rgb, size[0]).expand(n, -1, -1, -1)
     else:
         start = (0.5 + NOISE * torch.randn(n, 3, *size, generator=generator)).clamp(0, 1)
     make = {"fourier": fourier, "laplacian": laplacian, "pixel": pixel}[settings.parameterization]

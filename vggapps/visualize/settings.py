@@ -27,7 +27,7 @@ class VisualizeSettings(NetworkSettings):
     parameterization: Parameterization = setting(
         "fourier", help="How the picture is written down: maco has the frequencies of photographs."
     )
-    start: str | None = setting(None, metavar="IMAGE", help="A picture to start from, instead of grey noise.")
+    start: str | None = setting(None, metavar="IMAGE", help="Start from the middle of a picture, not from noise.")
     jitter: float | None = setting(
         None, minimum=0, maximum=512, help="Pixels that the view moves about; by default the layer's stride."
     )

@@ -19,6 +19,7 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and
 
 TINY = 48  # pixels: a picture whose longer side is less is enlarged, its pixels as squares
 _LEAST, _LARGEST = 96, 320  # pixels of a cell's side
+_WIDE = 640  # pixels that a title may make a narrow sheet wider
 _MARGIN, _GAP, _TEXT, _TITLE = 16, 8, 13, 20
 _LINE = _TEXT + 4
 _PAPER, _INK, _FAINT = "#ffffff", "#222222", "#777777"
@@ -118,7 +119,10 @@ def _lay_out(pictures: Sequence[Tile], labels: Sequence[str], columns: int | Non
         h, w = (0, 0) if tile is None else tile.shape[2:]
         boxes.append((left, top + height - h, left + w, top + height))  # near its label
         captions.append((left, top + height + _GAP // 2))
-    size = (2 * _MARGIN - _GAP + columns * (width + _GAP), first + rows * step - _GAP + _MARGIN)
+    across = max(
+        columns * (width + _GAP) - _GAP, min(_WIDE, math.ceil(ImageFont.load_default(_TITLE).getlength(title)))
+    )
+    size = (2 * _MARGIN + across, first + rows * step - _GAP + _MARGIN)
     return _Layout(size, width, tiles, boxes, captions)
 
 
