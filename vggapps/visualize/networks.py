@@ -34,9 +34,9 @@ def load_networks(texts: Sequence[str], settings: VisualizeSettings) -> Networks
         own = re.findall(rf"\b{name}/(\w+)", text) if name else re.findall(r"(?<![\w/])\w+", text)
         plan, weights = get_plan(name or settings.backbone), "auto" if name else settings.weights
         head: Head | None = "none"
-        if "class" in own:
+        if {"class", "fc8"} & set(own):
             head = "gap" if (plan.name, weights) == ("vgg19", "auto") else None
-        elif any(re.fullmatch(r"(fc|relu|drop)[678]", layer) for layer in own):
+        elif any(re.fullmatch(r"(fc|relu|drop)[67]", layer) for layer in own):
             head = "fc"
         vgg = load_vgg(plan, weights, head=head, pooling=settings.pooling, padding="replicate-first")
         found[name] = accelerate(vgg, settings.device, settings.dtype)
