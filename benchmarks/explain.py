@@ -35,7 +35,7 @@ from vggapps.vgg.network import VGG
 from vggapps.weights.load import load_vgg
 
 warnings.filterwarnings("ignore")
-PICTURES = Path(__file__).parents[2] / "shared" / "images" / "imagenet-ccby"
+PICTURES = Path(__file__).parents[1] / "assets" / "content"
 CHANNEL = 200
 CAMS = {
     "grad-cam": "GradCAM",
