@@ -15,6 +15,7 @@ from torch import Tensor
 from vggapps.classify.box_regression import BoxRegressor, describe_windows
 from vggapps.classify.boxes import Box, box_of, iou, merge
 from vggapps.explain.cam import grad_cam, heat
+from vggapps.explain.methods import seen_at
 from vggapps.explain.overlay import overlay
 from vggapps.image import Picture, from_pil, open_picture, resize, to_pil
 from vggapps.image.opening import Source
@@ -22,8 +23,6 @@ from vggapps.vgg.network import VGG
 from vggapps.weights.labels import Label
 
 SIDE = 320  # pixels of the shorter side: between the paper's training scales, 256 and 384
-_STEP = 32  # of five poolings
-_LONGEST = 8  # shorter sides: what is still longer is squeezed, or a strip would fill the memory
 
 # Okabe and Ito's colours, told apart by the colour-blind, too; dark enough for white letters.
 _COLOURS = ((0, 114, 178), (213, 94, 0), (0, 130, 94), (170, 70, 130), (90, 90, 90))
@@ -124,7 +123,7 @@ def locate(
     Raises:
         SettingsError: a regressor of another network.
     """
-    image = resize(picture.rgb, _size(*picture.size))
+    image = resize(picture.rgb, seen_at(*picture.size, SIDE))
     across, down = picture.size[1] / image.shape[3], picture.size[0] / image.shape[2]
     maps = torch.stack([_heat(network, image, indices) for network in networks]).mean(0)
     boxes = map(box_of, maps) if regressor is None else _regressed(networks[0], image, indices, regressor)
@@ -138,17 +137,9 @@ def explained(classifier: Classifies, source: Source, index: int) -> Float[Tenso
         PictureError: the picture can't be read.
     """
     picture = open_picture(source)
-    image = resize(picture.rgb, _size(*picture.size))
+    image = resize(picture.rgb, seen_at(*picture.size, SIDE))
     hot = torch.stack([_heat(network, image, [index]) for network in classifier.networks]).mean(0)
     return overlay(picture.rgb, resize(hot[None], picture.size))
-
-
-def _size(height: int, width: int) -> tuple[int, int]:
-    """Whole steps of the last pooling, which would else leave out the right and lower border."""
-    short = min(height, width)
-    sides = (min(SIDE * side / short, SIDE * _LONGEST) for side in (height, width))
-    rows, columns = (round(side / _STEP) * _STEP for side in sides)
-    return rows, columns
 
 
 def _heat(network: VGG, image: Float[Tensor, "1 3 h w"], indices: Sequence[int]) -> Float[Tensor, "k h w"]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from vggapps.image.opening import MAX_PIXELS
 from vggapps.image.picture import Picture, is_picture_file
-from vggapps.image.read import from_pil, open_picture
+from vggapps.image.read import from_pil, open_picture, rgb_of
 from vggapps.image.resize import fit, resize, scaled
 from vggapps.image.settings import read_settings
 from vggapps.image.write import check_target, encode_picture, save_picture, to_pil
@@ -25,6 +25,7 @@ __all__ = [
     "open_picture",
     "read_settings",
     "resize",
+    "rgb_of",
     "save_picture",
     "scaled",
     "to_pil",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from os import PathLike
 
 import numpy as np
 import torch
@@ -11,11 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from vggapps.errors import SettingsError
 from vggapps.image.color import changes_nothing, to_srgb
 from vggapps.image.depth import deep_samples, stored, upright
 from vggapps.image.opening import MAX_PIXELS, Source, check_size, opened, quiet, stream_of, telling
 from vggapps.image.picture import Picture
 from vggapps.image.resize import fit, resize
+
+log = logging.getLogger(__name__)
 
 
 def open_picture(
@@ -138,3 +143,23 @@ def _over_mean(rgb: Float[Tensor, "1 3 h w"], alpha: Float[Tensor, "1 1 h w"]) -
     total = (rgb * alpha).sum((2, 3), keepdim=True, dtype=torch.float64)
     mean = total / alpha.sum(dtype=torch.float64).clamp(min=1e-6)
     return rgb * alpha + mean.float() * (1 - alpha)
+
+
+def rgb_of(source: str | PathLike[str] | Picture | Tensor) -> Float[Tensor, "1 3 h w"]:
+    """RGB in [0, 1] of a file, a picture or a tensor; what a user should know of the file is logged.
+
+    Raises:
+        PictureError: the file can't be read.
+        SettingsError: a tensor that is no picture.
+    """
+    if isinstance(source, Tensor):
+        if source.ndim != 4 or source.shape[:2] != (1, 3) or not source.is_floating_point():
+            raise SettingsError(
+                f"a picture must be a 1 x 3 x H x W float tensor, this is {tuple(source.shape)} {source.dtype}",
+                "RGB in [0, 1]; vggapps.image.open_picture makes one from a file",
+            )
+        return source.float()
+    picture = source if isinstance(source, Picture) else open_picture(source)
+    for note in picture.notes:
+        log.warning("%s: %s", picture.name, note)
+    return picture.rgb

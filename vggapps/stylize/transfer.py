@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, SettingsError
-from vggapps.image import Picture, open_picture, resize, scaled
+from vggapps.image import Picture, resize, rgb_of, scaled
 from vggapps.losses.bound import ContentLoss, StyleLoss
 from vggapps.losses.moments import Moments, add_up
 from vggapps.optimize.engine import Score
@@ -91,7 +91,7 @@ def stylize(
         VggappsError: anything wrong with the arguments, before the first step is taken.
     """
     settings = replace(settings or StylizeSettings(), **overrides)
-    photo, paintings = _picture(content), _weighted(styles)
+    photo, paintings = rgb_of(content), _weighted(styles)
     vgg = load_backbone(settings) if vgg is None else vgg
     vgg.check(settings.layers)
     height, width = scaled(photo.shape[2], photo.shape[3], settings.size)
@@ -162,20 +162,6 @@ def largest_size(size: int, memory: Plan) -> int:
     return max(32, int(size * math.sqrt(memory.free / memory.bytes)) // 32 * 32)
 
 
-def _picture(source: Source) -> Tensor:
-    if isinstance(source, Tensor):
-        if source.ndim != 4 or source.shape[:2] != (1, 3) or not source.is_floating_point():
-            raise SettingsError(
-                f"a picture must be a 1 x 3 x H x W float tensor, this is {tuple(source.shape)} {source.dtype}",
-                "RGB in [0, 1]; vggapps.image.open_picture makes one from a file",
-            )
-        return source.float()
-    picture = source if isinstance(source, Picture) else open_picture(source)
-    for note in picture.notes:
-        log.warning("%s: %s", picture.name, note)
-    return picture.rgb
-
-
 def _weighted(styles: Style | Sequence[Style]) -> list[tuple[Tensor, float]]:
     one = isinstance(styles, str | PathLike | Picture | Tensor) or _is_pair(styles)
     several: Any = [styles] if one else styles
@@ -183,7 +169,7 @@ def _weighted(styles: Style | Sequence[Style]) -> list[tuple[Tensor, float]]:
     total = sum(weight for _, weight in pairs)
     if not pairs or total <= 0 or any(weight < 0 for _, weight in pairs):
         raise SettingsError("the styles' weights must be positive", "style.jpg:0.7 other.jpg:0.3")
-    return [(_picture(source), weight / total) for source, weight in pairs]
+    return [(rgb_of(source), weight / total) for source, weight in pairs]
 
 
 def _is_pair(style: object) -> bool:
@@ -197,7 +183,7 @@ def _start(settings: StylizeSettings, photo: Tensor, paintings: list[tuple[Tenso
         grid = scaled(photo.shape[2], photo.shape[3], SMALLEST)
         return torch.rand(1, 3, *grid, generator=torch.Generator().manual_seed(settings.seed))
     if settings.init != "content":
-        return _picture(settings.init)
+        return rgb_of(settings.init)
     matched = torch.stack([weight * match_colors(photo, painting) for painting, weight in paintings]).sum(0)
     # A weak style must not begin with all of its colours.
     return torch.lerp(photo, matched, min(1.0, 2 * settings.strength))

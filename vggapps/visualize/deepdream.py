@@ -32,7 +32,6 @@ from vggapps.visualize.dream_settings import DreamSettings
 from vggapps.visualize.networks import Networks, field_of, load_networks, see
 from vggapps.visualize.objectives import Objective, Seen
 from vggapps.visualize.photo import Source, check_width, photo
-from vggapps.visualize.settings import VisualizeSettings
 from vggapps.visualize.text import parse
 from vggapps.visualize.tiles import tiled
 
@@ -79,14 +78,7 @@ def dream(
 
 def dream_networks(objective: str | Objective, settings: DreamSettings) -> Networks:
     """The networks that a dream needs. Load them once for many pictures."""
-    wanted = VisualizeSettings(
-        backbone=settings.backbone,
-        weights=settings.weights,
-        pooling=settings.pooling,
-        device=settings.device,
-        dtype=settings.dtype,
-    )
-    return load_networks([objective] if isinstance(objective, str) else [], wanted)
+    return load_networks([objective] if isinstance(objective, str) else [], settings)
 
 
 def objective_of(objective: str | Objective, settings: DreamSettings, networks: Networks) -> Objective:

@@ -34,7 +34,6 @@ from vggapps.visualize.priors import (
     terms_2014,
     terms_2016,
 )
-from vggapps.visualize.settings import VisualizeSettings
 from vggapps.visualize.sheet import contact_sheet
 from vggapps.visualize.text import check_layer
 
@@ -85,14 +84,7 @@ def invert(
 
 def invert_networks(layers: Sequence[str], settings: InvertSettings) -> Networks:
     """The network that an inversion needs. Load it once for many pictures."""
-    wanted = VisualizeSettings(
-        backbone=settings.backbone,
-        weights=settings.weights,
-        pooling=settings.pooling,
-        device=settings.device,
-        dtype=settings.dtype,
-    )
-    return load_networks(layers, wanted)
+    return load_networks(layers, settings)
 
 
 def relative_error(found: Float[Tensor, "n c *hw"], target: Float[Tensor, "n c *hw"]) -> Float[Tensor, ""]:

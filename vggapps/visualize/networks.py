@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -12,15 +12,15 @@ from vggapps.vgg.fast import accelerate
 from vggapps.vgg.hooks import features
 from vggapps.vgg.network import VGG
 from vggapps.vgg.plan import PLANS, Head, get_plan, layer_facts
+from vggapps.vgg.settings import NetworkSettings
 from vggapps.visualize.objectives import Objective, Seen
-from vggapps.visualize.settings import VisualizeSettings
+from vggapps.visualize.text import Networks as Networks
 from vggapps.weights.load import load_vgg
 
-Networks = Mapping[str, nn.Module]
 _SIDE = 224  # pixels: what a class or a module whose layers are not known is shown at
 
 
-def load_networks(texts: Sequence[str], settings: VisualizeSettings) -> Networks:
+def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
     """The networks that objectives in text form need, as they run fastest, with heads where they ask for one.
 
     Raises:

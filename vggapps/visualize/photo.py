@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from os import PathLike
 
@@ -10,9 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError
-from vggapps.image import Picture, open_picture, resize, scaled
-
-log = logging.getLogger(__name__)
+from vggapps.image import Picture, resize, rgb_of, scaled
 
 Source = str | PathLike[str] | Picture | Tensor
 
@@ -24,18 +21,7 @@ def photo(source: Source, longer_side: int) -> Float[Tensor, "1 3 h w"]:
         PictureError: the file can't be read.
         SettingsError: a tensor that is no picture.
     """
-    if isinstance(source, Tensor):
-        if source.ndim != 4 or source.shape[:2] != (1, 3) or not source.is_floating_point():
-            raise SettingsError(
-                f"a picture must be a 1 x 3 x H x W float tensor, this is {tuple(source.shape)} {source.dtype}",
-                "RGB in [0, 1]; vggapps.image.open_picture makes one from a file",
-            )
-        rgb = source.float()
-    else:
-        picture = source if isinstance(source, Picture) else open_picture(source)
-        for note in picture.notes:
-            log.warning("%s: %s", picture.name, note)
-        rgb = picture.rgb
+    rgb = rgb_of(source)
     return resize(rgb, scaled(rgb.shape[2], rgb.shape[3], longer_side))
 
 
