@@ -76,6 +76,12 @@ class DivergedError(VggappsError, ArithmeticError):
     exit_code = 1
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether that is what somebody else's error says: Python's, CUDA's, or the allocator's of torch."""
+    named = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError) or named
+
+
 _LISTED = 50  # more are no help
 
 

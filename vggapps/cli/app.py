@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from vggapps import __version__
-from vggapps.errors import OutOfMemoryError, VggappsError
+from vggapps.errors import OutOfMemoryError, VggappsError, out_of_memory
 
 EPILOG = "[dim]vggapps COMMAND --help[/dim] shows the options and examples of one command."
 
@@ -107,8 +107,7 @@ def _explain(error: Exception) -> int:
 
 def _known(error: Exception) -> VggappsError:
     """The nearest of our errors for somebody else's."""
-    out_of_memory = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-    if isinstance(error, MemoryError) or out_of_memory:
+    if out_of_memory(error):
         return OutOfMemoryError("there is not enough memory", "use a smaller --size, or close other programs")
     text = " ".join(str(error).split()) or "no message"
     return VggappsError(f"{type(error).__name__}: {text}", "this is a defect of vggapps: -vv shows where it happened")

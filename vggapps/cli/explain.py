@@ -87,10 +87,11 @@ def explain(  # noqa: D103 - people see HELP
     paths = [path for word in images for path in expand(word)]
     targets = plan_outputs(paths, "_why", output, force=force)
 
+    from vggapps.classify.explained import load_explained
     from vggapps.explain.report import common_scales, figure, headline, record, save_maps
     from vggapps.image import encode_picture, open_picture, save_picture
 
-    network = _network(settings)
+    network = load_explained(settings)
     failed: list[str] = []
     maps: dict[str, list[Explanation]] = {}
     with stoppable() as stop:
@@ -114,28 +115,6 @@ def explain(  # noqa: D103 - people see HELP
     if failed:
         typer.echo(f"{len(failed)} of {len(paths)} pictures can't be read", err=True)
     sys.exit(stop.code or bool(failed))
-
-
-def _network(settings: ExplainSettings) -> VGG:
-    """The network that settings name; its convolutions alone, where a layer is asked for that the head leaves out."""
-    from vggapps.classify.classifier import OFFLINE, Classifier
-    from vggapps.explain.question import ask
-    from vggapps.vgg.fast import accelerate
-    from vggapps.weights.load import load_vgg
-
-    device, dtype = settings.device, settings.dtype
-    network = Classifier(settings.backbone, views="dense", device=device, dtype=dtype).networks[0]  # type: ignore[arg-type]
-    try:
-        ask(network, settings.target or 0)
-    except SettingsError:
-        if network.weights_name != OFFLINE or str(settings.target).startswith("class:"):
-            raise
-        bare = load_vgg(network.plan.name, head="none")
-        network = accelerate(bare, device, dtype).freeze()
-        ask(network, settings.target or 0)
-    if settings.layer:
-        network.check((settings.layer,))
-    return network
 
 
 def _explained(

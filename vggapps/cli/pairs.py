@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vggapps.cli.outputs import expand
-from vggapps.errors import PictureError, SettingsError
+from vggapps.errors import PictureError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,30 +51,18 @@ def find_pairs(a: str, b: str) -> tuple[list[Pair], list[str]]:
     return pairs, [path for path in (*lefts, *rights) if path not in paired]
 
 
-def opened(pair: Pair, size: int | None, note: Callable[[str], None]) -> list[Tensor]:
+def opened(pair: Pair, size: int | None, note: Callable[[str], None]) -> tuple[Tensor, Tensor]:
     """Both pictures, over white where they are transparent.
 
     Raises:
         SettingsError: they are of different sizes.
     """
-    from vggapps.image import open_picture
+    from vggapps.image import comparable, open_picture
 
-    found, sizes = [], []
-    for path in pair[1:]:
-        picture = open_picture(path, longer_side=size, name=path)
-        rgb, (height, width) = picture.rgb, picture.size
-        notes = [*picture.notes]
-        if picture.alpha is not None:
-            notes.append("it is transparent, and is laid over white")
-            # It lies over the mean of what is seen, which is then the mean of all.
-            rgb = rgb + (1 - rgb.mean((2, 3), keepdim=True)) * (1 - picture.alpha)
-        for text in notes:
-            note(f"{path}: {text}")
-        found.append(rgb)
-        sizes.append(f"{width}x{height}")
-    if sizes[0] != sizes[1]:
-        raise SettingsError(
-            f"{pair.a} has {sizes[0]} pixels, and {pair.b} {sizes[1]}",
-            "scale one to the other's size, or both by --size",
-        )
-    return found
+    a, b = (open_picture(path, longer_side=size, name=path) for path in pair[1:])
+    for picture in (a, b):
+        for text in picture.notes + (
+            ("it is transparent, and is laid over white",) if picture.alpha is not None else ()
+        ):
+            note(f"{picture.name}: {text}")
+    return comparable(a, b)

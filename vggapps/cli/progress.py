@@ -69,10 +69,9 @@ def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterat
         for step in steps:
             if int(step.fraction * 10) > tenth:
                 tenth = int(step.fraction * 10)
-                left = step.seconds * (1 / step.fraction - 1)
                 console.print(
                     f"{title}: {10 * tenth} %, step {step.index} of {step.total}, loss {step.loss:.4f}, "
-                    f"{left:.0f} s left",
+                    f"{step.seconds_left:.0f} s left",
                     highlight=False,
                     soft_wrap=True,
                 )

@@ -72,8 +72,6 @@ def visualize(  # noqa: D103 - people see HELP
     if target == STREAM and as_json:
         raise SettingsError("the picture and the JSON both want stdout", "give -o a file")
 
-    from vggapps import __version__
-    from vggapps.settings import nameless, to_dict
     from vggapps.visualize.made import judge
     from vggapps.visualize.networks import load_networks
     from vggapps.visualize.render import visualize
@@ -90,8 +88,7 @@ def visualize(  # noqa: D103 - people see HELP
 
     def recipe(_: Step) -> dict[str, Any]:
         assert result is not None, "the picture comes first"
-        kept = to_dict(nameless(settings, "weights", "start", "spectrum"))
-        return {"made_by": f"vggapps {__version__} visualize", "pictures": result.facts(), "settings": kept}
+        return result.recipe(settings)
 
     with stoppable() as stop:
         made = drain(

@@ -8,6 +8,7 @@ with the settings that made it; ``read_settings`` gets those back.
 from __future__ import annotations
 
 from vggapps.image.opening import MAX_PIXELS
+from vggapps.image.pair import comparable
 from vggapps.image.picture import Picture, is_picture_file
 from vggapps.image.read import from_pil, open_picture, rgb_of
 from vggapps.image.resize import fit, resize, scaled
@@ -18,6 +19,7 @@ __all__ = [
     "MAX_PIXELS",
     "Picture",
     "check_target",
+    "comparable",
     "encode_picture",
     "fit",
     "from_pil",

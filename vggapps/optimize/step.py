@@ -36,6 +36,11 @@ class Step:
     seconds: float
     _image: Callable[[], Tensor] = field(repr=False, compare=False)
 
+    @property
+    def seconds_left(self) -> float:
+        """As many more, by the pixels that are done and those that are not."""
+        return self.seconds * (1 / self.fraction - 1)
+
     def image(self) -> Float[Tensor, "1 3 h w"]:
         """The picture after this step, on the CPU, in [0, 1].
 

@@ -10,11 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vggapps import __version__
 from vggapps.image import Picture
+from vggapps.settings import nameless, to_dict
 from vggapps.vgg.network import VGG
 from vggapps.visualize.natural import yardstick
 from vggapps.visualize.networks import Networks, see
 from vggapps.visualize.objectives import Objective, Seen, each
+from vggapps.visualize.settings import VisualizeSettings
 from vggapps.visualize.sheet import contact_sheet, manifest
 from vggapps.visualize.transforms import square
 
@@ -52,6 +55,11 @@ class Made:
             {"objective": text, "score": score, "relative_to_photographs": far}
             for text, score, far in zip(self.objectives, self.scores, self.natural, strict=True)
         ]
+
+    def recipe(self, settings: VisualizeSettings) -> dict[str, Any]:
+        """What is written into the picture."""
+        kept = to_dict(nameless(settings, "weights", "start", "spectrum"))
+        return {"made_by": f"vggapps {__version__} visualize", "pictures": self.facts(), "settings": kept}
 
     def manifest(self) -> dict[str, Any]:
         """What lies where on the sheet."""

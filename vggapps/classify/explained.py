@@ -1,0 +1,33 @@
+"""The network that is explained."""
+
+from __future__ import annotations
+
+from vggapps.classify.classifier import OFFLINE, Classifier
+from vggapps.errors import SettingsError
+from vggapps.explain.question import ask
+from vggapps.explain.settings import ExplainSettings
+from vggapps.vgg.fast import accelerate
+from vggapps.vgg.network import VGG
+from vggapps.weights.load import load_vgg
+
+
+def load_explained(settings: ExplainSettings) -> VGG:
+    """The network that settings name; its convolutions alone, where a layer is asked for that the head leaves out.
+
+    Raises:
+        SettingsError: no such network, layer or target.
+        WeightsError: they can't be had.
+    """
+    device, dtype = settings.device, settings.dtype
+    network = Classifier(settings.backbone, views="dense", device=device, dtype=dtype).networks[0]  # type: ignore[arg-type]
+    try:
+        ask(network, settings.target or 0)
+    except SettingsError:
+        if network.weights_name != OFFLINE or str(settings.target).startswith("class:"):
+            raise
+        bare = load_vgg(network.plan.name, head="none")
+        network = accelerate(bare, device, dtype).freeze()
+        ask(network, settings.target or 0)
+    if settings.layer:
+        network.check((settings.layer,))
+    return network
