@@ -92,11 +92,11 @@ class _Shown:
 
     @torch.no_grad()
     def add(self, leaves: Sequence[Tensor]) -> None:
-        self.count += 1
         # Weights 1, 1/2, 1/3 ... until they reach 1 - average: the start does not linger in the average.
-        weight = max(1 - self.average, 1 / self.count)
-        for value, leaf in zip(self.values, leaves, strict=True):
-            value.lerp_(leaf, weight)
+        weight = max(1 - self.average, 1 / (self.count + 1))
+        # Whoever interrupts this still has the picture before it.
+        values = [value.lerp(leaf, weight) for value, leaf in zip(self.values, leaves, strict=True)]
+        self.values, self.count = values, self.count + 1
 
     @torch.no_grad()
     def put_back(self, leaves: Sequence[Tensor]) -> None:
