@@ -66,16 +66,17 @@ def optimize(
                 f"the loss became {float(loss)} at step {index} of {steps} ({', '.join(bad) or 'the sum'})",
                 "use --dtype float32, or a smaller weight for that term",
             )
+        value, parts = float(loss), {name: float(term.detach()) for name, term in terms.items()}
         optimizer.update(leaves, gradients)
-        shown.add(leaves)
+        shown.add(leaves)  # the last that is done with tensors: a step is whole, or not at all
         seconds += time.perf_counter() - start
         yield Step(
             index=index,
             total=steps,
             fraction=index / steps,
             size=(picture.shape[-2], picture.shape[-1]),
-            loss=float(loss),
-            terms={name: float(term.detach()) for name, term in terms.items()},
+            loss=value,
+            terms=parts,
             evaluations=index,
             seconds=seconds,
             _image=partial(shown.picture, index),
