@@ -14,11 +14,12 @@ from PIL import Image
 from torch import Tensor
 
 from vggapps.classify.reading import Reading, read_pictures, scaled_to, to_tensor
-from vggapps.classify.views import Views, check_views, crops, probabilities, scales_of, softened
+from vggapps.classify.settings import ClassifySettings as ClassifySettings
+from vggapps.classify.settings import Views
+from vggapps.classify.views import check_views, crops, probabilities, scales_of, softened
 from vggapps.errors import SettingsError, VggappsError, WeightsError, unknown
 from vggapps.image import Picture, from_pil, open_picture
 from vggapps.image.opening import Source
-from vggapps.settings import check, setting
 from vggapps.vgg.fast import Device, Dtype, accelerate, pick_device
 from vggapps.vgg.network import VGG
 from vggapps.vgg.plan import PLANS
@@ -32,26 +33,6 @@ from vggapps.weights.records import RECORDS
 OFFLINE = "vgg19-gap"  # what `auto` takes where no full network is on this machine
 _HEADED = f"use {OFFLINE}, or vgg16, which is downloaded"
 Input = Source | Picture | Image.Image | Float[Tensor, "3 h w"] | Float[Tensor, "1 3 h w"]
-
-
-@dataclass(frozen=True)
-class ClassifySettings:
-    """How pictures are classified."""
-
-    backbone: tuple[str, ...] = setting(
-        ("auto",),
-        help="Networks, whose probabilities are averaged: auto, vgg16, a name of weights, or a file.",
-        metavar="NAME,...",
-    )
-    views: Views = setting("center", help="What of a picture is looked at.")
-    top: int = setting(5, help="How many classes are named.", minimum=1, metavar="N")
-    device: Device = setting("auto", help="Where to compute.", metavar="auto|cpu|cuda|mps")
-    dtype: Dtype = setting("auto", help="Of the network; auto is bfloat16 where it is fast.")
-
-    def __post_init__(self) -> None:
-        check(self)
-        if not self.backbone:
-            raise SettingsError("no backbone is named", "auto takes what is on this machine")
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,15 @@ one answer about a picture that was blurred late, and not the mean of the answer
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vggapps.classify.settings import Views
 from vggapps.errors import unknown
 
-Views = Literal["center", "ten", "dense", "multi-scale", "multi-crop", "multi-crop+dense"]
 VIEWS: tuple[Views, ...] = get_args(Views)
 CROP = 224
 GRID = 5  # crops a side of multi-crop's regular grid

@@ -60,6 +60,7 @@ from vggapps.cli import (  # noqa: E402
     similar,
     stylize,
     visualize,
+    web,
     weights,
 )
 
@@ -78,6 +79,7 @@ app.command(name="atlas", help=atlas.HELP, no_args_is_help=True)(atlas.atlas)
 app.command(name="extract", help=extract.HELP, no_args_is_help=True)(extract.extract)
 app.command(name="probe", help=probe.HELP, no_args_is_help=True)(probe.probe)
 app.command(name="similar", help=similar.HELP, no_args_is_help=True)(similar.similar)
+app.command(name="web", help=web.HELP)(web.web)
 app.command(name="layers")(layers.layers)
 app.command(name="info")(info.info)
 app.add_typer(weights.app, name="weights")

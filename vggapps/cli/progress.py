@@ -30,17 +30,17 @@ class Stop:
 
 
 @contextmanager
-def stoppable() -> Iterator[Stop]:
+def stoppable(note: str = "stopping after this step and keeping the picture") -> Iterator[Stop]:
     """The first Ctrl-C or SIGTERM is noted in ``code``, to be looked at between steps; the second leaves at once."""
     stop = Stop()
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def heard(number: int, _frame: FrameType | None) -> None:
         if stop.code:
             sys.exit(stop.code)
         stop.code = 128 + number
-        typer.echo("\nstopping after this step and keeping the picture; once more leaves at once", err=True)
+        typer.echo(f"\n{note}; once more leaves at once", err=True)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
     finally:

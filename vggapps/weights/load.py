@@ -99,16 +99,25 @@ def _choose(plan: Plan, weights: str | Path, head: Head | None) -> tuple[Weights
             raise WeightsError(
                 f"nobody published weights for {plan.name}", "give a file, or weights=None for random ones"
             )
-        convolutions = f"{plan.name}-convolutions"
-        if plan.name == "vgg19" and head == "gap":
-            weights = "vgg19-gap"
-        elif plan.name == "vgg19" and head not in ("fc", "conv"):
-            weights = "vgg19-installed"
-        elif head in ("none", "gap") and convolutions in RECORDS and not store.find(RECORDS[plan.name]):
-            weights = convolutions
-        else:
-            weights = plan.name
+        weights = _auto(plan.name, head)
     return find_weights(weights, plan.name)
+
+
+def _auto(name: str, head: Head | None) -> str:
+    """The weights that a network gets by itself."""
+    convolutions = f"{name}-convolutions"
+    if name == "vgg19" and head == "gap":
+        return "vgg19-gap"
+    if name == "vgg19" and head not in ("fc", "conv"):
+        return "vgg19-installed"
+    if head in ("none", "gap") and convolutions in RECORDS and not store.find(RECORDS[name]):
+        return convolutions
+    return name
+
+
+def here(head: Head | None = "none") -> list[str]:
+    """The networks that :func:`load_vgg` fills by itself with what is on this machine, without a download."""
+    return [name for name in PLANS if name in RECORDS and store.find(RECORDS[_auto(name, head)])]
 
 
 def find_weights(weights: str | Path, network: str) -> tuple[WeightsRecord | None, Path]:

@@ -1,0 +1,69 @@
+"""The tab that names what is in a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from vggapps.classify.settings import ClassifySettings
+from vggapps.errors import SettingsError
+from vggapps.web.controls import Controls
+from vggapps.web.device import Job, News
+from vggapps.web.files import Shelf, examples, upload
+from vggapps.web.running import Page, loaded, offer, status
+
+
+def classifiers() -> list[tuple[str, str]]:
+    """Networks with classes that are on this machine, for people and for the settings."""
+    from vggapps.weights.records import RECORDS
+    from vggapps.weights.store import find
+
+    here = [name for name, record in RECORDS.items() if record.layers != "features" and find(record)]
+    return [("the best one here", "auto"), *((name, name) for name in here)]
+
+
+def classify_tab(page: Page) -> None:
+    """Put the tab's content here."""
+    controls = Controls(ClassifySettings)
+    with gr.Row(elem_classes="work"):
+        with gr.Column(elem_classes="inputs"):
+            image = upload("Picture", page.limits, elem_id="classify-image", height=300, alt_text="The picture")
+            examples("content", image)
+            name = gr.Button("Name it", variant="primary", elem_id="classify")
+        with gr.Column(elem_classes="results"):
+            bars = gr.Label(label="What it is", elem_id="classes", show_heading=False)
+            line = status(elem_id="classify-status")
+            why = gr.Image(
+                label="Where it sees that", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
+                elem_id="classify-why", height=380, alt_text="The picture, with what speaks for the first class",
+            )  # fmt: skip
+        with gr.Column(elem_classes="settings"):
+            controls.place("top", most={"top": 20})
+            with gr.Accordion("More", open=False):
+                backbone = gr.Dropdown(
+                    classifiers(), value="auto", label="Backbone", info="The network.", interactive=True
+                )
+                controls.place("views")
+
+    def classify(job: Job, shelf: Shelf, *, image: str | None, backbone: str, **given: Any) -> Iterator[News]:
+        """Name what is in a picture: the likeliest classes with their probabilities, and where the first is seen."""
+        from vggapps.classify.classifier import Classifier
+        from vggapps.classify.localize import explained
+        from vggapps.image import open_picture
+
+        if image is None:
+            raise SettingsError("there is no picture", "drop one, or take an example")
+        settings = controls.read(given)
+        yield {line: "10 % · looking"}
+        picture = open_picture(image)
+        classifier = loaded(Classifier, backbone, settings.views)
+        best = job.whole(lambda: classifier(picture, settings.top))
+        yield {bars: {one.label: one.probability for one in best}, line: "60 % · looking where"}
+        shown = job.whole(lambda: explained(classifier, image, best[0].index))
+        yield {why: shelf.small(shown), line: f"100 % · by {', '.join(classifier.backbone)}"}
+
+    inputs = {"image": image, **controls.by_name, "backbone": backbone}
+    helps = {"image": "The picture.", "backbone": "The network.", **controls.helps()}
+    offer(page, name.click, classify, inputs, [bars, why], line, helps=helps, required=("image",))

@@ -1,0 +1,74 @@
+"""The tab that measures how alike two pictures are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gradio as gr
+
+from vggapps.errors import SettingsError
+from vggapps.web.device import Job, News
+from vggapps.web.files import Shelf, upload
+from vggapps.web.running import Page, loaded, offer, status
+
+SIZE = "Scale both down first, to this many pixels on the longer side; 0: as they are."
+NONE = 0  # a size of 0: compared as they are
+
+
+def compare_tab(page: Page) -> None:
+    """Put the tab's content here."""
+    from vggapps.losses.comparison import METRICS, available
+
+    maps = [name for name in available() if METRICS[name].has_map]
+    with gr.Row(elem_classes="work"):
+        with gr.Column(elem_classes="inputs"):
+            with gr.Row(elem_classes="pair"):
+                a = upload("A", page.limits, elem_id="a", height=240, alt_text="The first picture")
+                b = upload("B", page.limits, elem_id="b", height=240, alt_text="The second picture")
+            go = gr.Button("Compare", variant="primary", elem_id="compare")
+        with gr.Column(elem_classes="results"):
+            table = gr.Dataframe(
+                headers=["Measure", "Value", "Better is"], label="How alike", interactive=False,
+                elem_id="distances", buttons=[], wrap=True,
+            )  # fmt: skip
+            line = status(elem_id="compare-status")
+            heat = gr.Image(
+                label="Where they differ", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
+                elem_id="heat", height=380, alt_text="The first picture, brightest where the second differs most",
+            )  # fmt: skip
+            download = gr.DownloadButton("Download the map", elem_id="compare-download", interactive=True)
+        with gr.Column(elem_classes="settings"):
+            side = gr.Slider(
+                NONE, page.limits.max_size, NONE, step=32, precision=0, label="Size", interactive=True,
+                info=SIZE,
+            )  # fmt: skip
+            drawn = gr.Radio(maps, value=maps[0], label="Heat map of", interactive=True)
+
+    def compare(job: Job, shelf: Shelf, *, a: str | None, b: str | None, size: int, map_of: str) -> Iterator[News]:
+        """Measure how alike two pictures are, by every measure that is here, and draw where they differ."""
+        from vggapps.image import comparable, open_picture
+        from vggapps.losses.comparison import available, get_metrics, heat_map, measure
+        from vggapps.vgg.fast import pick_device
+
+        if a is None or b is None:
+            raise SettingsError("two pictures are needed", "drop one on A and one on B")
+        yield {line: "1 % · looking"}
+        where = pick_device("auto")
+        pictures = [open_picture(path, longer_side=int(size) or None) for path in (a, b)]
+        x, y = (picture.to(where) for picture in comparable(*pictures))
+        metrics = get_metrics(available())
+        losses = {metric.name: loaded(metric.make, where) for metric in metrics}
+        rows = []
+        for done, metric in enumerate(metrics, 1):
+            value = job.whole(lambda name=metric.name: measure({name: losses[name]}, x, y)[name])  # type: ignore[misc]
+            shown = "too small for it" if value is None else f"{value:.{metric.digits}f}"
+            rows.append([metric.title, shown, "lower" if metric.lower_is_better else "higher"])
+            yield {table: rows, line: f"{90 * done / len(metrics):.0f} % · {metric.title}"}
+        picture, peak = job.whole(lambda: heat_map(losses[map_of], x, y))
+        path = shelf.keep(picture, "where-they-differ", {"map_of": map_of, "yellow": peak})
+        yield {heat: path, download: path, line: f"100 % · yellow is the most, {peak:.3g} by {map_of}"}
+
+    inputs = {"a": a, "b": b, "size": side, "map_of": drawn}
+    helps = {"a": "A picture.", "b": "What it is compared with, of the same size.", "size": SIZE}
+    helps |= {"map_of": "The measure whose map is drawn."}
+    offer(page, go.click, compare, inputs, [table, heat, download], line, helps=helps, required=("a", "b"))

@@ -1,0 +1,138 @@
+"""A settings dataclass as controls: names, bounds, helps and defaults stand there, and nowhere else."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass
+from types import UnionType
+from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin
+
+import gradio as gr
+from gradio.components import Component
+
+from vggapps.settings import Settings, hints
+from vggapps.web.telling import label, spoken
+
+S = TypeVar("S", bound=Settings)
+Choices = Sequence[str | tuple[str, str]]
+_FEW = 4  # so many choices lie open; more fold away
+
+
+@dataclass(frozen=True)
+class Controls(Generic[S]):
+    """The controls of some fields of a settings dataclass.
+
+    Text that a visitor types never becomes a file: of fields that are words, only those get a control that choose
+    from a list, or name layers.
+
+    Attributes:
+        settings: the dataclass.
+        by_name: for a field its control, on the page since :meth:`place`.
+    """
+
+    settings: type[S]
+    by_name: dict[str, Component] = dataclasses.field(default_factory=dict)
+
+    def place(
+        self,
+        *names: str,
+        choices: Mapping[str, Choices] | None = None,
+        most: Mapping[str, float] | None = None,
+        words: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        """Put controls for these fields here.
+
+        Args:
+            names: of fields, in order.
+            choices: for fields that are words, what can be chosen; the first stands for None where None is allowed.
+            most: for numbers, what this page allows at most.
+            words: label and help, where the page offers less than the settings take.
+        """
+        fields = {field.name: field for field in dataclasses.fields(self.settings)}
+        for name in names:
+            field, hint = fields[name], hints(self.settings)[name]
+            title, help = (words or {}).get(name, (label(name), spoken(field.metadata["help"])))
+            about = {"label": title, "info": help, "interactive": True}
+            self.by_name[name] = _control(field, hint, about, (choices or {}).get(name), (most or {}).get(name))
+
+    def rest(self, *left_out: str) -> list[str]:
+        """The fields that have no control yet, and are not left out; words without choices never have one."""
+        names = [field.name for field in dataclasses.fields(self.settings)]
+        return [n for n in names if n not in self.by_name and n not in left_out and str not in _kinds(self.settings, n)]
+
+    def read(self, values: Mapping[str, Any]) -> S:
+        """The settings that controls show; other fields keep their defaults.
+
+        Raises:
+            SettingsError: what they show makes no sense together.
+        """
+        given = {}
+        for name in self.by_name:
+            value, kinds = values[name], _kinds(self.settings, name)
+            if any(get_origin(kind) is tuple for kind in kinds):
+                value = tuple(word.strip() for word in (value or "").split(",") if word.strip())
+            elif type(None) in kinds and value in ("", None):
+                value = None
+            elif int in kinds and isinstance(value, float) and value.is_integer():
+                value = int(value)
+            given[name] = value
+        return self.settings(**given)
+
+    def show(self, settings: S) -> tuple[list[Any], list[str]]:
+        """What the controls show for these settings, in order; and the labels of those that can't, and keep theirs."""
+        values = [_shown(getattr(settings, name)) for name in self.by_name]
+        fit = [_fits(control, value) for control, value in zip(self.by_name.values(), values, strict=True)]
+        shown = [value if fits else gr.skip() for value, fits in zip(values, fit, strict=True)]
+        return shown, [label(name) for name, fits in zip(self.by_name, fit, strict=True) if not fits]
+
+    def helps(self) -> dict[str, str]:
+        """What each field is, for the descriptions of endpoints."""
+        return {f.name: f.metadata["help"] for f in dataclasses.fields(self.settings) if f.name in self.by_name}
+
+
+def _kinds(settings: type[Settings], name: str) -> tuple[Any, ...]:
+    hint = hints(settings)[name]
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _shown(value: Any) -> Any:
+    return ", ".join(value) if isinstance(value, tuple) else value
+
+
+def _fits(control: Component, value: Any) -> bool:
+    """Whether a control of this page can show a value that another page, or a command, has used."""
+    if isinstance(control, gr.Radio | gr.Dropdown):
+        return value in [choice[1] for choice in control.choices]
+    if isinstance(control, gr.Slider):
+        return bool(control.minimum <= value <= control.maximum)
+    return True
+
+
+def _control(
+    field: dataclasses.Field[Any], hint: Any, about: dict[str, Any], choices: Choices | None, most: float | None
+) -> Component:
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    default = None if field.default is MISSING else field.default
+    low, high = field.metadata["minimum"], field.metadata["maximum"]
+    if most is not None:
+        high = most if high is None else min(high, most)
+    literals = [str(word) for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+    offered = list(choices or literals)
+    if offered:
+        if len(offered) <= _FEW:
+            return gr.Radio(offered, value=default, **about)
+        return gr.Dropdown(offered, value=default if default is not None else _value(offered[0]), **about)
+    if str in kinds:
+        raise TypeError(f"{field.name} is a word, and would be typed: name its choices, or leave it out")
+    if any(get_origin(kind) is tuple for kind in kinds):
+        return gr.Textbox(", ".join(default or ()), placeholder=field.metadata["metavar"], max_length=500, **about)
+    whole = float not in kinds
+    if default is not None and low is not None and high is not None:
+        step = (32 if high >= 512 and low >= 16 else 1) if whole else 0.05
+        return gr.Slider(low, high, min(default, high), step=step, precision=0 if whole else None, **about)
+    return gr.Number(default, minimum=low, maximum=high, precision=0 if whole else None, **about)
+
+
+def _value(choice: str | tuple[str, str]) -> str:
+    return choice if isinstance(choice, str) else choice[1]

@@ -1,0 +1,140 @@
+"""The page: its tabs, its look, and what it says of itself."""
+
+from __future__ import annotations
+
+import os
+from importlib import resources
+from typing import Any
+
+# Read when gradio is imported; nothing here calls home.
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+import gradio as gr
+
+from vggapps import __version__
+from vggapps.web.classify import classify_tab
+from vggapps.web.compare import compare_tab
+from vggapps.web.device import Device
+from vggapps.web.explain import explain_tab
+from vggapps.web.files import Shelves, make_room
+from vggapps.web.limits import Limits
+from vggapps.web.running import Page
+from vggapps.web.stylize import stylize_tab
+from vggapps.web.visualize import visualize_tab
+
+TABS = {
+    "Stylize": (stylize_tab, "A photo, painted like a painting."),
+    "Classify": (classify_tab, "What is in a picture, and where."),
+    "Explain": (explain_tab, "Where in a picture the evidence lies."),
+    "Visualize": (visualize_tab, "What a channel or a class looks for."),
+    "Compare": (compare_tab, "How alike two pictures are, to a network's eye."),
+}
+
+FONTS = ("ui-sans-serif", "system-ui", "sans-serif")  # what the visitor's system has: nothing is fetched
+
+
+def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page]:
+    """The page, and how to launch it.
+
+    >>> demo, options, page = build()                                                   # doctest: +SKIP
+    >>> demo.launch(**options)                                                          # doctest: +SKIP
+
+    Args:
+        limits: what it takes on.
+
+    Returns:
+        Gradio's Blocks; the arguments for their ``launch`` that make them safe and look as they should; and the page
+        itself, whose ``device`` does the work.
+    """
+    limits = limits or Limits()
+    room = make_room()
+    page = Page(Device(limits.max_waiting, limits.max_seconds), limits, Shelves(), room)
+    with gr.Blocks(title="vggapps", analytics_enabled=False, delete_cache=(60, 3600)) as demo:
+        gr.HTML(HEADER.format(about=_about()), js_on_load=None)
+        with gr.Tabs(elem_id="tabs"):
+            for name, (tab, purpose) in TABS.items():
+                with gr.Tab(name, id=name.lower(), elem_id=f"tab-{name.lower()}"):
+                    gr.Markdown(purpose, elem_classes="purpose")
+                    tab(page)
+        demo.unload(_leaving(page))
+    demo.queue(max_size=None, default_concurrency_limit=None)
+    return demo, _launch(limits), page
+
+
+HEADER = """
+<header class="top"><h1><span>vgg</span>apps</h1><p>{about}</p></header>
+"""
+
+
+def _about() -> str:
+    """Which networks there are, and how to have more."""
+    from vggapps.weights.records import RECORDS
+    from vggapps.weights.store import find
+
+    full = [name for name in ("vgg19", "vgg16") if find(RECORDS[name])]
+    pictures = "Pictures are made with VGG-19 as published by Oxford, which is installed."
+    if full:
+        return f"{pictures} Classes are named by {full[0]}, as published."
+    return (
+        f"{pictures} Classes are named by the small head that comes with vggapps; the full network is right more "
+        "often: <code>vggapps weights download vgg16</code> brings it to this machine."
+    )
+
+
+def _leaving(page: Page) -> Any:
+    def leave(request: gr.Request) -> None:
+        session = request.session_hash or ""
+        page.device.stop(session, "left")
+        page.shelves.clear(session)
+
+    return leave
+
+
+def _ours(file: str) -> str:
+    return (resources.files("vggapps") / "data" / file).read_text(encoding="utf-8")
+
+
+def _theme() -> gr.Theme:
+    return gr.themes.Soft(
+        primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=FONTS, font_mono=("ui-monospace",)
+    ).set(
+        body_background_fill="*neutral_100",
+        block_border_width="1px",
+        block_border_color="*neutral_200",
+        block_shadow="none",
+        block_title_background_fill="none",
+        block_title_background_fill_dark="none",
+        block_title_padding="0",
+        block_title_text_color="*body_text_color",
+        block_title_text_color_dark="*body_text_color",
+        block_label_background_fill="*background_fill_secondary",
+        block_label_background_fill_dark="*background_fill_secondary",
+        block_label_text_color="*body_text_color",
+        block_label_text_color_dark="*body_text_color",
+        button_primary_background_fill="*primary_600",
+        button_primary_background_fill_hover="*primary_700",
+        button_primary_background_fill_dark="*primary_600",
+        button_primary_background_fill_hover_dark="*primary_500",
+    )
+
+
+def _launch(limits: Limits) -> dict[str, Any]:
+    """How the page is launched: what is not wanted is switched off, one by one."""
+    return {
+        "theme": _theme(),
+        "css": _ours("page.css"),
+        "js": _ours("page.js"),
+        "max_file_size": f"{limits.max_upload:g}mb",
+        "max_threads": 40 + limits.max_waiting,  # each that waits holds one for moments
+        "show_error": False,
+        "allowed_paths": [],
+        "run_history": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "enable_monitoring": False,
+        "strict_cors": True,
+        "footer_links": ["api"],
+        "quiet": True,
+        "app_kwargs": {"version": __version__},
+    }

@@ -1,0 +1,194 @@
+"""The tab on which photos are painted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.components import Component
+
+from vggapps.errors import SettingsError, VggappsError
+from vggapps.stylize.settings import StylizeSettings
+from vggapps.web.controls import Controls
+from vggapps.web.device import Job, News
+from vggapps.web.files import SHOWN, Shelf, examples, upload
+from vggapps.web.running import Page, ended, how_far, loaded, offer, status, stopping
+from vggapps.web.telling import told
+
+if TYPE_CHECKING:
+    from vggapps.vgg.network import VGG
+
+MAIN = ("strength", "size", "steps", "colors", "seed")
+SERVERS = ("device", "dtype", "weights")  # for whoever runs the page to decide, not for visitors
+SHOW = {"Photo": 0, "Half and half": 50, "Painting": 100}
+HELPS = {
+    "content": "The photo.",
+    "style": "The painting.",
+    "share": "How much of this painting, where there are several.",
+    "second_style": "Another painting, mixed in.",
+    "second_share": "How much of that.",
+    "third_style": "One more.",
+    "third_share": "How much of that.",
+}
+
+
+def stylize_tab(page: Page) -> None:
+    """Put the tab's content here."""
+    from vggapps.weights.load import here
+
+    controls, most = Controls(StylizeSettings), {"size": page.limits.max_size, "steps": 400}
+    with gr.Row(elem_classes="work"):
+        with gr.Column(elem_classes="inputs"):
+            with gr.Row(elem_classes="pair"):
+                with gr.Column(min_width=140):
+                    content = upload("Photo", page.limits, elem_id="content", height=220, alt_text="The photo")
+                    examples("content", content)
+                with gr.Column(min_width=140):
+                    style = upload("Painting", page.limits, elem_id="style", height=220, alt_text="The painting")
+                    examples("style", style)
+            with gr.Row():
+                paint = gr.Button("Paint", variant="primary", elem_id="paint", scale=2)
+                stop = gr.Button("Stop", elem_id="stop")
+        with gr.Column(elem_classes="results"):
+            result = gr.Image(
+                label="Painted", format="png", type="filepath", interactive=False, elem_id="painted",
+                buttons=["fullscreen"], height=480, alt_text="The photo, painted",
+            )  # fmt: skip
+            both = gr.ImageSlider(
+                label="Before and after", format="png", type="filepath", interactive=False, elem_id="both",
+                visible=False, max_height=480, buttons=["fullscreen"],
+            )  # fmt: skip
+            line = status(elem_id="stylize-status")
+            show = gr.Radio(list(SHOW), value="Painting", label="Show", visible=False, elem_id="show")
+            download = gr.DownloadButton("Download", visible=False, elem_id="download")
+            gallery = gr.Gallery(
+                label="This visit", format="png", type="filepath", columns=4, height="auto", visible=False,
+                interactive=False, allow_preview=False, buttons=[], object_fit="cover", elem_id="visit",
+            )  # fmt: skip
+            visit = gr.State([])
+        with gr.Column(elem_classes="settings"):
+            controls.place(*MAIN, most=most)
+            with gr.Accordion("Mix several paintings", open=False):
+                mixed = _mixture(page)
+            with gr.Accordion("More", open=False):
+                choices = {"init": ("content", "noise"), "backbone": here()}
+                controls.place(*controls.rest(*SERVERS), *choices, choices=choices)
+                recorded = upload(
+                    "Settings of a painting made here", page.limits, elem_id="recorded", height=120,
+                    placeholder="Drop it, and its settings come back", alt_text="A painting made before",
+                )  # fmt: skip
+
+    def stylize(job: Job, shelf: Shelf, **given: Any) -> Iterator[News]:
+        """Paint a photo in the style of one painting or several: pictures on the way, then the result."""
+        from vggapps.image import fit, open_picture, resize
+        from vggapps.stylize.recipe import recipe
+        from vggapps.stylize.transfer import painted, stylize
+
+        settings = controls.read(given)
+        page.limits.check_work(settings.size, settings.steps)
+        weighted = _weighted(given)
+        if given["content"] is None or not weighted:
+            raise SettingsError("a photo and a painting are needed", "drop one of each, or take an example")
+        yield {line: "0 % · looking at the pictures"}
+        photo = open_picture(given["content"])
+        paintings = [(open_picture(path), weight) for path, weight in weighted]
+        vgg = network(settings)
+        step, steps = None, job.whole(lambda: stylize(photo, paintings, settings, vgg=vgg))
+        for step in job.until_asked(steps):
+            if job.wants:
+                yield {result: shelf.preview(painted(step, photo)), line: how_far(step)}
+        if step is None or job.reason == "left":
+            raise job.given_up()
+        picture = painted(step, photo)
+        told = recipe(settings, given["content"], weighted) | {"interrupted": step.index < step.total}
+        name = f"{Path(photo.name).stem}_by_" + "_".join(Path(path).stem for path, _ in weighted)
+        path = shelf.keep(picture, name, told)
+        small = fit(*picture.size, SHOWN)
+        slides = shelf.small(replace(photo, rgb=resize(photo.rgb, small), alpha=None)), shelf.small(picture)
+        seen = [{"path": path, "slides": slides, "name": name}, *given["visit"]]
+        yield {result: path, both: slides, download: path, line: ended(job, step.seconds), visit: seen}
+
+    paint.click(_while_painting, None, [result, both, show, download], api_visibility="private", queue=False)
+    inputs = {"content": content, "style": style, **mixed, **controls.by_name, "visit": visit}
+    done = offer(
+        page, paint.click, stylize, inputs, [result, both, download, visit], line,
+        helps=HELPS | controls.helps(), required=("content", "style"),
+    )  # fmt: skip
+    done.success(_when_painted, visit, [result, both, show, download, gallery], api_visibility="private")
+    gallery.select(_once_more, visit, [result, both, show, download], api_visibility="private")
+    show.input(lambda word: gr.update(slider_position=SHOW[word]), show, both, api_visibility="private")
+    recorded.upload(_restore(controls), recorded, list(controls.by_name.values()), api_visibility="private")
+    stopping(page, stop, named=True)
+
+
+def _mixture(page: Page) -> dict[str, Component]:
+    """Further paintings, and how much of each."""
+    share = gr.Slider(0, 1, 1.0, step=0.05, label="Share of the painting above", interactive=True)
+    parts: dict[str, Component] = {"share": share}
+    with gr.Row():
+        for word in ("second", "third"):
+            with gr.Column(min_width=140):
+                parts[f"{word}_style"] = upload(
+                    f"{word.capitalize()} painting", page.limits, elem_id=f"{word}-style", height=160,
+                    alt_text=f"The {word} painting",
+                )  # fmt: skip
+                parts[f"{word}_share"] = gr.Slider(0, 1, 1.0, step=0.05, label="Its share", interactive=True)
+    return parts
+
+
+def _weighted(given: Mapping[str, Any]) -> list[tuple[str, float]]:
+    names = (("style", "share"), ("second_style", "second_share"), ("third_style", "third_share"))
+    return [(given[style], given[share]) for style, share in names if given[style] is not None and given[share] > 0]
+
+
+def network(settings: StylizeSettings) -> VGG:
+    """The network of these settings, kept in memory; what else they say does not matter to it."""
+    from vggapps.stylize.transfer import load_backbone
+
+    vgg: VGG = loaded(load_backbone, StylizeSettings(backbone=settings.backbone, pooling=settings.pooling))
+    return vgg
+
+
+def _while_painting() -> tuple[Any, ...]:
+    gone = gr.update(visible=False)
+    return gr.update(visible=True, value=None), gone, gone, gone
+
+
+def _when_painted(visit: list[dict[str, Any]]) -> tuple[Any, ...]:
+    pictures = [(one["slides"][1], one["name"]) for one in visit]
+    return *_shown(visit[0]), gr.update(visible=True, value=pictures)
+
+
+def _once_more(visit: list[dict[str, Any]], event: gr.SelectData) -> tuple[Any, ...]:
+    return _shown(visit[event.index])
+
+
+def _shown(one: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        gr.update(visible=False, value=one["path"]),
+        gr.update(visible=True, value=one["slides"], slider_position=SHOW["Painting"]),
+        gr.update(visible=True, value="Painting"),
+        gr.update(visible=True, value=one["path"]),
+    )
+
+
+def _restore(controls: Controls[StylizeSettings]) -> Callable[[str | None], list[Any]]:
+    def restore(picture: str | None) -> list[Any]:
+        from vggapps.stylize.recipe import read_recipe, settings_from
+
+        if picture is None:
+            return [gr.skip()] * len(controls.by_name)
+        try:
+            name = Path(picture).name
+            found = read_recipe(picture)
+            shown, unfit = controls.show(settings_from(found, name, {}))
+        except VggappsError as error:
+            raise told(error) from None
+        if unfit:
+            gr.Warning(f"This page can't do as that picture has it: {', '.join(unfit)}.")
+        return shown
+
+    return restore
