@@ -9,7 +9,7 @@ import gradio as gr
 from vggapps.errors import SettingsError
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf, upload
-from vggapps.web.running import Page, loaded, offer, status
+from vggapps.web.running import Page, loaded, offer, reveal, status
 
 SIZE = "Scale both down first, to this many pixels on the longer side; 0: as they are."
 NONE = 0  # a size of 0: compared as they are
@@ -36,7 +36,7 @@ def compare_tab(page: Page) -> None:
                 label="Where they differ", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
                 elem_id="heat", height=380, alt_text="The first picture, brightest where the second differs most",
             )  # fmt: skip
-            download = gr.DownloadButton("Download the map", elem_id="compare-download", interactive=True)
+            download = gr.DownloadButton("Download the map", elem_id="compare-download", visible=False)
         with gr.Column(elem_classes="settings"):
             side = gr.Slider(
                 NONE, page.limits.max_size, NONE, step=32, precision=0, label="Size", interactive=True,
@@ -71,4 +71,5 @@ def compare_tab(page: Page) -> None:
     inputs = {"a": a, "b": b, "size": side, "map_of": drawn}
     helps = {"a": "A picture.", "b": "What it is compared with, of the same size.", "size": SIZE}
     helps |= {"map_of": "The measure whose map is drawn."}
-    offer(page, go.click, compare, inputs, [table, heat, download], line, helps=helps, required=("a", "b"))
+    done = offer(page, go.click, compare, inputs, [table, heat, download], line, helps=helps, required=("a", "b"))
+    reveal(done, download)

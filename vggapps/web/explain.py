@@ -16,7 +16,7 @@ from vggapps.web.classify import classifiers
 from vggapps.web.controls import Controls
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf, examples, upload
-from vggapps.web.running import Page, counted, loaded, offer, status, stopping
+from vggapps.web.running import Page, counted, loaded, offer, reveal, status, stopping
 
 WORDS = {
     "method": ("Method", "How the evidence is found."),
@@ -55,7 +55,7 @@ def explain_tab(page: Page) -> None:
             )  # fmt: skip
             line = status(elem_id="explain-status")
             answer = gr.Textbox(label="Answer", interactive=False, elem_id="answer")
-            download = gr.DownloadButton("Download", elem_id="explain-download", interactive=True)
+            download = gr.DownloadButton("Download", elem_id="explain-download", visible=False)
         with gr.Column(elem_classes="settings"), gr.Accordion("More", open=False):
             controls.place("layer", "backbone", "size", "samples", "seed", choices=choices, most={"size": 512})
 
@@ -80,5 +80,6 @@ def explain_tab(page: Page) -> None:
 
     inputs = {"image": image, **controls.by_name}
     helps = {"image": "The picture.", **controls.helps()}
-    offer(page, go.click, explain, inputs, [why, answer, download], line, helps=helps, required=("image",))
+    done = offer(page, go.click, explain, inputs, [why, answer, download], line, helps=helps, required=("image",))
+    reveal(done, download)
     stopping(page, stop)

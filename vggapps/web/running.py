@@ -15,7 +15,7 @@ from gradio.components import Component
 from vggapps.web.device import Beat, Device, Job, News
 from vggapps.web.files import Shelves
 from vggapps.web.limits import Limits
-from vggapps.web.telling import sentence, told
+from vggapps.web.telling import refusal, sentence
 
 if TYPE_CHECKING:
     from vggapps.optimize.step import Step
@@ -90,7 +90,7 @@ def offer(
         except Exception as error:
             shown[line] = sentence(error)
             yield [*shown.values()]
-            raise told(error) from None
+            raise refusal(shown[line]) from None
 
     endpoint.__name__ = work.__name__
     endpoint.__doc__ = f"{inspect.getdoc(work)}\n\nArgs:\n" + "\n".join(f"    {n}: {helps.get(n, '')}" for n in inputs)
@@ -146,6 +146,11 @@ def ended(job: Job, seconds: float) -> str:
 def loaded(load: Callable[..., N], *arguments: Any) -> N:
     """Networks stay in memory for the next visitor, the last few of them. Only the device's thread asks for them."""
     return load(*arguments)
+
+
+def reveal(done: Any, download: gr.DownloadButton) -> None:
+    """Show the button once there is something to download."""
+    done.success(lambda: gr.update(visible=True), None, download, api_visibility="private", queue=False)
 
 
 def stopping(page: Page, button: gr.Button, *, named: bool = False) -> None:

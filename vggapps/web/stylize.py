@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAIN = ("strength", "size", "steps", "colors", "seed")
 SERVERS = ("device", "dtype", "weights")  # for whoever runs the page to decide, not for visitors
-SHOW = {"Photo": 0, "Half and half": 50, "Painting": 100}
+SHOW = {"Photo": 100, "Half and half": 50, "Painting": 0}  # per cent of the width that is the photo
 HELPS = {
     "content": "The photo.",
     "style": "The painting.",
@@ -65,7 +65,7 @@ def stylize_tab(page: Page) -> None:
             show = gr.Radio(list(SHOW), value="Painting", label="Show", visible=False, elem_id="show")
             download = gr.DownloadButton("Download", visible=False, elem_id="download")
             gallery = gr.Gallery(
-                label="This visit", format="png", type="filepath", columns=4, height="auto", visible=False,
+                label="This visit", format="png", type="filepath", columns=5, fit_columns=False, height="auto", visible=False,
                 interactive=False, allow_preview=False, buttons=[], object_fit="cover", elem_id="visit",
             )  # fmt: skip
             visit = gr.State([])

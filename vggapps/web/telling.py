@@ -45,6 +45,9 @@ def sentence(error: Exception) -> str:
 
 def told(error: Exception) -> gr.Error:
     """The error as Gradio shows it."""
-    if isinstance(error, gr.Error):
-        return error
-    return gr.Error(html.escape(sentence(error), quote=False), title="That did not work", print_exception=False)
+    return error if isinstance(error, gr.Error) else refusal(sentence(error))
+
+
+def refusal(text: str) -> gr.Error:
+    """A sentence as Gradio shows it, which takes it for HTML."""
+    return gr.Error(html.escape(text, quote=False), title="That did not work", print_exception=False)

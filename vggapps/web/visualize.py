@@ -12,7 +12,7 @@ from vggapps.visualize.settings import VisualizeSettings
 from vggapps.web.controls import Controls
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf
-from vggapps.web.running import Page, ended, how_far, loaded, offer, status, stopping
+from vggapps.web.running import Page, ended, how_far, loaded, offer, reveal, status, stopping
 
 if TYPE_CHECKING:
     from vggapps.visualize.networks import Networks
@@ -57,7 +57,7 @@ def visualize_tab(page: Page) -> None:
             )  # fmt: skip
             line = status(elem_id="visualize-status")
             answer = gr.Textbox(label="How far it goes", interactive=False, elem_id="reached")
-            download = gr.DownloadButton("Download", elem_id="visualize-download", interactive=True)
+            download = gr.DownloadButton("Download", elem_id="visualize-download", visible=False)
         with gr.Column(elem_classes="settings"):
             controls.place("parameterization", "steps", "seed", most={"steps": 512})
             with gr.Accordion("More", open=False):
@@ -101,10 +101,11 @@ def visualize_tab(page: Page) -> None:
         )
     inputs = {"layer": layer, "channel": channel, "target": target, **controls.by_name}
     helps = {"layer": "The layer.", "channel": "Which of its channels.", "target": "A class instead, or empty."}
-    offer(
+    done = offer(
         page, go.click, visualize, inputs, [picture, answer, download], line,
         helps=helps | controls.helps(), required=(),
     )  # fmt: skip
+    reveal(done, download)
     stopping(page, stop)
 
 
