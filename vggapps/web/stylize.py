@@ -65,8 +65,8 @@ def stylize_tab(page: Page) -> None:
             show = gr.Radio(list(SHOW), value="Painting", label="Show", visible=False, elem_id="show")
             download = gr.DownloadButton("Download", visible=False, elem_id="download")
             gallery = gr.Gallery(
-                label="This visit", format="png", type="filepath", columns=5, fit_columns=False, height="auto", visible=False,
-                interactive=False, allow_preview=False, buttons=[], object_fit="cover", elem_id="visit",
+                label="This visit", format="png", type="filepath", columns=5, fit_columns=False, height="auto",
+                visible=False, interactive=False, allow_preview=False, buttons=[], object_fit="cover", elem_id="visit",
             )  # fmt: skip
             visit = gr.State([])
         with gr.Column(elem_classes="settings"):
