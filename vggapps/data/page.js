@@ -1,9 +1,9 @@
-// Names for pictures that Gradio leaves without one: samples, the gallery, both sides of the slider.
+// Names for pictures that Gradio leaves without one: samples, and both sides of the slider.
 () => {
   const name = (image) => decodeURIComponent(image.src.split("/").pop()).replace(/\.\w+$/, "").replace(/[-_]/g, " ");
   const naming = () => {
-    document.querySelectorAll(".gallery-item img[alt=''], #visit img[alt='']").forEach((image) => {
-      image.alt = image.closest("#visit") ? "a painting of this visit" : `sample: ${name(image)}`;
+    document.querySelectorAll(".gallery-item img[alt='']").forEach((image) => {
+      image.alt = `sample: ${name(image)}`;
     });
     document.querySelectorAll("#both img[alt='']").forEach((image, side) => {
       image.alt = side ? "the painting" : "the photo";

@@ -52,6 +52,9 @@ def upload(label: str, limits: Limits, **properties: Any) -> gr.Image:
 
     component.preprocess = preprocess  # type: ignore[method-assign]
     component.async_move_resource_to_block_cache = moved  # type: ignore[assignment,method-assign]
+    # To be looked at is to be preprocessed: what is no picture is told and taken away at once, not at the button.
+    looked = component.upload(lambda _: None, component, None, api_visibility="private")
+    looked.failure(lambda: None, None, component, api_visibility="private", queue=False)
     return component
 
 

@@ -37,10 +37,12 @@ def sentence(error: Exception) -> str:
         log.error("%s: something broke", number, exc_info=error)
         return f"Something broke here, and it is not your doing. Whoever runs this page finds it in the log: {number}."
     hint = "" if "vggapps " in error.hint or "pip " in error.hint else error.hint
-    text = f"{error.message}: {hint}" if hint else error.message
+    text = f"{error.message}; {hint}" if hint else error.message
     text = spoken(text)
     text = re.sub(r"(?<![\w.])/(?:[^/\s:'\"]+/)+", "", text)
-    return text[:1].upper() + text[1:].rstrip(".") + "."
+    first = text.partition(" ")[0]
+    begin = text[:1] if set(first) & set(".:") else text[:1].upper()  # a file's name is left as it is
+    return begin + text[1:].rstrip(".") + "."
 
 
 def told(error: Exception) -> gr.Error:
