@@ -100,6 +100,10 @@ def _theme() -> gr.Theme:
         primary_hue="indigo", secondary_hue="indigo", neutral_hue="slate", font=FONTS, font_mono=("ui-monospace",)
     ).set(
         body_background_fill="*neutral_100",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
         block_border_width="1px",
         block_border_color="*neutral_200",
         block_shadow="none",

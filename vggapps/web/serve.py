@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -63,7 +66,10 @@ def served(
     options |= {"server_name": host, "server_port": port or None, "share": share, "auth": list(auth) or None}
     try:
         try:
-            demo.launch(**options, mcp_server=mcp, prevent_thread_lock=True)
+            # Stdout is for the address; and a program has no visit whose pictures it would want to see again.
+            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*gr.State input")
+                demo.launch(**options, mcp_server=mcp, prevent_thread_lock=True)
         except OSError as error:
             reason = "the port is taken" if "empty port" in str(error) else error.strerror or str(error)
             where = f"{host}:{port}" if port else host

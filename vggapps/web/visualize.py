@@ -125,4 +125,5 @@ def _together(pictures: Any) -> Any:
 def _said(fact: dict[str, Any]) -> str:
     far = fact["relative_to_photographs"]
     beyond = f", {far:.1f} times the most that 1,000 photographs reach" if far else ""
-    return f"{fact['objective']}: {fact['score']:.4g}{beyond}"
+    score = f"{fact['score']:,.0f}" if abs(fact["score"]) >= 100 else f"{fact['score']:.3g}"
+    return f"{fact['objective']}: {score}{beyond}"
