@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-.PHONY: demo test check lint types bench gallery clean
+.PHONY: demo test check lint types bench gallery screenshots clean
 
 demo: .venv/ready
 	@echo "== painting assets/content/village.jpg like assets/style/starry-hills.jpg"
@@ -31,6 +31,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/classify.py
 	$(BIN)/python benchmarks/visualize.py
 	$(BIN)/python benchmarks/explain.py --methods grad-cam layer-cam integrated-gradients lrp
+	$(BIN)/python benchmarks/web.py
 
 gallery: .venv/ready
 	@echo "== remaking the pictures of README and docs"
@@ -43,6 +44,10 @@ gallery: .venv/ready
 	@$(PIP) install --quiet --upgrade "pip>=25.1"
 	@$(PIP) install --quiet --constraint constraints.txt --editable . --group dev
 	@touch $@
+
+screenshots: .venv/ready
+	@echo "== remaking the screens of docs/web.md (needs Chromium)"
+	$(BIN)/python apps/screenshots.py
 
 clean:
 	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

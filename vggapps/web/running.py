@@ -142,7 +142,7 @@ def ended(job: Job, seconds: float) -> str:
     return f"100 % · done in {seconds:.0f} s"
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=10)  # about what a visitor who tries every tab uses
 def loaded(load: Callable[..., N], *arguments: Any) -> N:
     """Networks stay in memory for the next visitor, the last few of them. Only the device's thread asks for them."""
     return load(*arguments)

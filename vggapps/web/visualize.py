@@ -78,7 +78,7 @@ def visualize_tab(page: Page) -> None:
             raise SettingsError(f"{settings.backbone} has {count} channels in {layer}", "choose another one")
         text = f"class:{target}" if target else f"{layer}:{channel}"
         yield {line: "0 % · looking at the network"}
-        networks = loaded(_networks, text if target else layer, settings.backbone, settings.pooling)
+        networks = loaded(_networks, bool(target), settings.backbone, settings.pooling)
         objective = parse(text, networks)
         step, steps = None, job.whole(lambda: visualize(objective, settings, network=networks))
         for step in job.until_asked(steps):
@@ -109,10 +109,11 @@ def visualize_tab(page: Page) -> None:
     stopping(page, stop)
 
 
-def _networks(text: str, backbone: str, pooling: Any) -> Networks:
+def _networks(classes: bool, backbone: str, pooling: Any) -> Networks:
+    """A network, with classes or without: which layer is asked for does not matter to it."""
     from vggapps.visualize.networks import load_networks
 
-    return load_networks([text], VisualizeSettings(backbone=backbone, pooling=pooling))
+    return load_networks(["class"] if classes else [], VisualizeSettings(backbone=backbone, pooling=pooling))
 
 
 def _together(pictures: Any) -> Any:
