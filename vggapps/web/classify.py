@@ -9,7 +9,7 @@ import gradio as gr
 
 from vggapps.classify.settings import ClassifySettings
 from vggapps.errors import SettingsError
-from vggapps.web.controls import Controls
+from vggapps.web.controls import Controls, choice
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf, examples, upload
 from vggapps.web.running import Page, loaded, offer, status
@@ -42,9 +42,7 @@ def classify_tab(page: Page) -> None:
         with gr.Column(elem_classes="settings"):
             controls.place("top", most={"top": 20})
             with gr.Accordion("More", open=False):
-                backbone = gr.Dropdown(
-                    classifiers(), value="auto", label="Backbone", info="The network.", interactive=True
-                )
+                backbone = choice(classifiers(), "auto", label="Backbone", info="The network.", interactive=True)
                 controls.place("views")
 
     def classify(job: Job, shelf: Shelf, *, image: str | None, backbone: str, **given: Any) -> Iterator[News]:

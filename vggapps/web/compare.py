@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import gradio as gr
 
 from vggapps.errors import SettingsError
+from vggapps.web.controls import choice
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf, upload
 from vggapps.web.running import Page, loaded, offer, reveal, status
@@ -42,7 +43,7 @@ def compare_tab(page: Page) -> None:
                 NONE, page.limits.max_size, NONE, step=32, precision=0, label="Size", interactive=True,
                 info=SIZE,
             )  # fmt: skip
-            drawn = gr.Radio(maps, value=maps[0], label="Heat map of", interactive=True)
+            drawn = choice(maps, maps[0], label="Heat map of", interactive=True)
 
     def compare(job: Job, shelf: Shelf, *, a: str | None, b: str | None, size: int, map_of: str) -> Iterator[News]:
         """Measure how alike two pictures are, by every measure that is here, and draw where they differ."""

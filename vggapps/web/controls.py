@@ -11,8 +11,9 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 import gradio as gr
 from gradio.components import Component
 
-from vggapps.settings import Settings, hints
-from vggapps.web.telling import label, spoken
+from vggapps.errors import SettingsError, unknown
+from vggapps.settings import Settings, hints, option_name
+from vggapps.web.telling import label, spoken, told
 
 S = TypeVar("S", bound=Settings)
 Choices = Sequence[str | tuple[str, str]]
@@ -51,15 +52,26 @@ class Controls(Generic[S]):
         """
         fields = {field.name: field for field in dataclasses.fields(self.settings)}
         for name in names:
-            field, hint = fields[name], hints(self.settings)[name]
-            title, help = (words or {}).get(name, (label(name), spoken(field.metadata["help"])))
+            kinds = _kinds(self.settings, name)
+            title, help = (words or {}).get(name, (label(name), spoken(fields[name].metadata["help"])))
             about = {"label": title, "info": help, "interactive": True}
-            self.by_name[name] = _control(field, hint, about, (choices or {}).get(name), (most or {}).get(name))
+            offered = [str(word) for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+            default: Any = None if fields[name].default is MISSING else fields[name].default
+            if chosen := list((choices or {}).get(name, offered)):
+                self.by_name[name] = choice(chosen, default, **about)
+            elif _is_word(fields[name], self.settings):
+                raise TypeError(f"{name} is a word, and would be typed: name its choices, or leave it out")
+            else:
+                self.by_name[name] = _control(fields[name], kinds, default, about, (most or {}).get(name))
 
     def rest(self, *left_out: str) -> list[str]:
         """The fields that have no control yet, and are not left out; words without choices never have one."""
-        names = [field.name for field in dataclasses.fields(self.settings)]
-        return [n for n in names if n not in self.by_name and n not in left_out and str not in _kinds(self.settings, n)]
+        fields = {field.name: field for field in dataclasses.fields(self.settings)}
+        return [
+            name
+            for name in fields
+            if name not in self.by_name and name not in left_out and not _is_word(fields[name], self.settings)
+        ]
 
     def read(self, values: Mapping[str, Any]) -> S:
         """The settings that controls show; other fields keep their defaults.
@@ -70,6 +82,8 @@ class Controls(Generic[S]):
         given = {}
         for name in self.by_name:
             value, kinds = values[name], _kinds(self.settings, name)
+            if value is None and type(None) not in kinds:
+                raise SettingsError(f"{option_name(name)} is empty", "give it a value")
             if any(get_origin(kind) is tuple for kind in kinds):
                 value = tuple(word.strip() for word in (value or "").split(",") if word.strip())
             elif type(None) in kinds and value in ("", None):
@@ -81,7 +95,7 @@ class Controls(Generic[S]):
 
     def show(self, settings: S) -> tuple[list[Any], list[str]]:
         """What the controls show for these settings, in order; and the labels of those that can't, and keep theirs."""
-        values = [_shown(getattr(settings, name)) for name in self.by_name]
+        values = [_shown(control, getattr(settings, name)) for name, control in self.by_name.items()]
         fit = [_fits(control, value) for control, value in zip(self.by_name.values(), values, strict=True)]
         shown = [value if fits else gr.skip() for value, fits in zip(values, fit, strict=True)]
         return shown, [label(name) for name, fits in zip(self.by_name, fit, strict=True) if not fits]
@@ -96,7 +110,16 @@ def _kinds(settings: type[Settings], name: str) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-def _shown(value: Any) -> Any:
+def _is_word(field: dataclasses.Field[Any], settings: type[Settings]) -> bool:
+    """Whether what is typed there could name a file: words do, but for lists of layers."""
+    kinds = _kinds(settings, field.name)
+    listed = any(get_origin(kind) is tuple for kind in kinds)
+    return str in kinds or (listed and not str(field.metadata["metavar"]).startswith("LAYER"))
+
+
+def _shown(control: Component, value: Any) -> Any:
+    if value is None and isinstance(control, gr.Radio | gr.Dropdown):
+        return control.choices[0][1]
     return ", ".join(value) if isinstance(value, tuple) else value
 
 
@@ -104,27 +127,37 @@ def _fits(control: Component, value: Any) -> bool:
     """Whether a control of this page can show a value that another page, or a command, has used."""
     if isinstance(control, gr.Radio | gr.Dropdown):
         return value in [choice[1] for choice in control.choices]
-    if isinstance(control, gr.Slider):
-        return bool(control.minimum <= value <= control.maximum)
+    if isinstance(control, gr.Slider | gr.Number) and value is not None:
+        low, high = control.minimum, control.maximum
+        return (low is None or value >= low) and (high is None or value <= high)
     return True
 
 
+def choice(choices: Choices, value: str | None, **about: Any) -> gr.Radio | gr.Dropdown:
+    """A control for one of several words, the first of them where none is given; another word is refused in ours.
+
+    Gradio's own refusal lists them all, be they a thousand, and lets None pass.
+    """
+    chosen = _value(choices[0]) if value is None else value
+    control = gr.Radio if len(choices) <= _FEW else gr.Dropdown
+    component: gr.Radio | gr.Dropdown = control(list(choices), value=chosen, **about)
+
+    def preprocess(word: Any) -> str:
+        words = [value for _, value in component.choices]
+        if word not in words:
+            raise told(unknown(str(component.label).lower(), str(word), map(str, words)))
+        return str(word)
+
+    component.preprocess = preprocess  # type: ignore[method-assign,assignment]
+    return component
+
+
 def _control(
-    field: dataclasses.Field[Any], hint: Any, about: dict[str, Any], choices: Choices | None, most: float | None
+    field: dataclasses.Field[Any], kinds: tuple[Any, ...], default: Any, about: dict[str, Any], most: float | None
 ) -> Component:
-    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    default = None if field.default is MISSING else field.default
     low, high = field.metadata["minimum"], field.metadata["maximum"]
     if most is not None:
         high = most if high is None else min(high, most)
-    literals = [str(word) for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
-    offered = list(choices or literals)
-    if offered:
-        if len(offered) <= _FEW:
-            return gr.Radio(offered, value=default, **about)
-        return gr.Dropdown(offered, value=default if default is not None else _value(offered[0]), **about)
-    if str in kinds:
-        raise TypeError(f"{field.name} is a word, and would be typed: name its choices, or leave it out")
     if any(get_origin(kind) is tuple for kind in kinds):
         return gr.Textbox(", ".join(default or ()), placeholder=field.metadata["metavar"], max_length=500, **about)
     whole = float not in kinds

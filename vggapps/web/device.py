@@ -16,6 +16,7 @@ News = Mapping[Any, Any]  # what is to be shown, by where
 Reason = Literal["", "stopped", "time", "left"]
 
 BEAT = 0.4  # seconds: at least so often a visitor hears, and may leave
+GONE = 10.0  # seconds after which one of whom nothing is heard has left: Gradio does not always say so
 EVERY = 0.3  # seconds between pictures of a run
 
 
@@ -50,6 +51,7 @@ class Job:
         self.seconds = seconds
         self._device, self._work = device, work
         self._since, self._deadline, self._told = time.monotonic(), float("inf"), 0.0
+        self._heard = self._since
         self._news: dict[Any, Any] = {}
         self._changed = Condition()
         self._future: Future[None]
@@ -58,8 +60,11 @@ class Job:
 
     def run(self) -> None:
         """Do the work, now."""
+        self._device.place(self)  # which waits until it has been put in line
         self._since = time.monotonic()
         self._deadline = self._since + self.seconds
+        if self.asked():
+            raise self.given_up()
         for news in self._work(self):
             self.tell(news)
 
@@ -79,13 +84,20 @@ class Job:
         """Whether to end."""
         if not self.reason and time.monotonic() > self._deadline:
             self.reason = "time"
-        return bool(self.reason)
+        return bool(self.reason) or self.gone
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody follows it any more."""
+        if time.monotonic() - self._heard > GONE:
+            self.reason = "left"
+        return self.reason == "left"
 
     def until_asked(self, items: Iterator[T]) -> Iterator[T]:
         """Items of something long, until they or the job are at an end; the one that is being made is given up."""
         from vggapps.optimize.interrupt import Interrupted, interruptible
 
-        while True:
+        while not self.asked():
             try:
                 with interruptible(self.asked):
                     item = next(items)
@@ -135,6 +147,7 @@ class Job:
         """
         try:
             while True:
+                self._heard = time.monotonic()
                 with self._changed:
                     self._changed.wait_for(lambda: self._news or self._future.done(), BEAT)
                     news, self._news, done = self._news, {}, self._future.done()
@@ -186,7 +199,8 @@ class Device:
         job = Job(self, session, work, self.seconds)
         with self._lock:
             if len(self._line) > self.waiting:
-                raise Refused(f"{len(self._line)} others are before you, and more can't wait", "try again in a minute")
+                others = "one other is" if len(self._line) == 1 else f"{len(self._line)} others are"
+                raise Refused(f"{others} before you, and more can't wait", "try again in a minute")
             self._line.append(job)
             job._future = self._worker.submit(job.run)
         job._future.add_done_callback(job._ended)
@@ -201,7 +215,11 @@ class Device:
         return len(jobs)
 
     def place(self, job: Job) -> int:
-        """Of a job in line, counted from 0; 0 for one that is done."""
+        """Of a job in line, counted from 0; 0 for one that is done. Those who have left don't count."""
+        with self._lock:
+            left = [other for other in self._line if other is not job and other.gone]
+        for other in left:
+            other.stop("left")
         with self._lock:
             return self._line.index(job) if job in self._line else 0
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from vggapps.image import Picture
 
 SHOWN = 640  # pixels: longer side of what is shown while a run goes on, and in the gallery
+_WHERE = "GRADIO_TEMP_DIR"
 KEPT = 3600  # seconds that results are kept for a visitor who does not say that he goes
 
 
@@ -74,15 +75,16 @@ def _looked_at(payload: Any, limits: Limits) -> Path:
 
 
 class Shelves:
-    """Where results stand until their visitor goes: a folder for each run, whose name nobody guesses."""
+    """Where results stand until their visitor goes: in a room, a folder for each run, whose name nobody guesses."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Path) -> None:
+        self.room = room
         self._runs: dict[str, list[Path]] = {}
         self._lock = Lock()
 
     def run(self, session: str) -> Shelf:
         """A new folder for a session. What stands there too long is cleared away on the way."""
-        folder = Path(get_upload_folder()) / f"run-{secrets.token_hex(16)}"
+        folder = self.room / f"run-{secrets.token_hex(16)}"
         folder.mkdir(parents=True, mode=0o700)
         old = time.time() - KEPT
         with self._lock:
@@ -156,8 +158,34 @@ def samples(kind: str) -> list[str]:
     return sorted(map(str, (folder / kind).glob("*.jpg")))
 
 
-def make_room() -> Path:
-    """A new folder for everything that comes and goes, where Gradio looks for it."""
-    folder = tempfile.mkdtemp(prefix="vggapps-web-")
-    os.environ["GRADIO_TEMP_DIR"] = folder
-    return Path(folder)
+class Room:
+    """The folder of everything that comes and goes. Gradio knows one for a process: all its pages share it."""
+
+    def __init__(self) -> None:
+        self._pages, self._folder, self._before = 0, Path(), os.environ.get(_WHERE)
+        self._lock = Lock()
+
+    def enter(self) -> Path:
+        """The folder, for one page more."""
+        with self._lock:
+            if not self._pages:
+                self._before = os.environ.get(_WHERE)
+                self._folder = Path(tempfile.mkdtemp(prefix="vggapps-web-"))
+                os.environ[_WHERE] = str(self._folder)
+            self._pages += 1
+            return self._folder
+
+    def leave(self) -> None:
+        """A page less; with the last one the folder goes."""
+        with self._lock:
+            self._pages -= 1
+            if self._pages:
+                return
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._before is None:
+                del os.environ[_WHERE]
+            else:
+                os.environ[_WHERE] = self._before
+
+
+ROOM = Room()

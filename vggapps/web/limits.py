@@ -48,7 +48,8 @@ class Limits:
         if wanted > self.max_work:
             fits = int(steps * self.max_work / wanted)
             smaller = int(size * (self.max_work / wanted) ** 0.5) // 32 * 32
+            advice = [f"up to {fits} steps"] * (fits > 0) + [f"a size of {smaller}"] * (smaller > 0)
             raise SettingsError(
                 f"{steps} steps at {size} pixels are more than this page does in one go",
-                f"choose up to {fits} steps, or a size of {smaller}" if fits else f"choose a size of {smaller}",
+                "choose " + (" or ".join(advice) or "a smaller size and fewer steps"),
             )

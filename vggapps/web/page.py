@@ -17,7 +17,7 @@ from vggapps.web.classify import classify_tab
 from vggapps.web.compare import compare_tab
 from vggapps.web.device import Device
 from vggapps.web.explain import explain_tab
-from vggapps.web.files import Shelves, make_room
+from vggapps.web.files import ROOM, Shelves
 from vggapps.web.limits import Limits
 from vggapps.web.running import Page
 from vggapps.web.stylize import stylize_tab
@@ -48,8 +48,8 @@ def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page
         itself, whose ``device`` does the work.
     """
     limits = limits or Limits()
-    room = make_room()
-    page = Page(Device(limits.max_waiting, limits.max_seconds), limits, Shelves(), room)
+    room = ROOM.enter()
+    page = Page(Device(limits.max_waiting, limits.max_seconds), limits, Shelves(room))
     with gr.Blocks(title="vggapps", analytics_enabled=False, delete_cache=(60, 3600)) as demo:
         gr.HTML(HEADER.format(about=_about()), js_on_load=None)
         with gr.Tabs(elem_id="tabs"):
@@ -129,7 +129,7 @@ def _launch(limits: Limits) -> dict[str, Any]:
         "theme": _theme(),
         "css": _ours("page.css"),
         "js": _ours("page.js"),
-        "max_file_size": f"{limits.max_upload:g}mb",
+        "max_file_size": round(limits.max_upload * 1e6),
         "max_threads": 40 + limits.max_waiting,  # each that waits holds one for moments
         "show_error": False,
         "allowed_paths": [],

@@ -6,7 +6,6 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import gradio as gr
@@ -37,13 +36,11 @@ class Page:
         device: where work is done.
         limits: what is taken on.
         shelves: where results stand.
-        room: the folder of everything that comes and goes.
     """
 
     device: Device
     limits: Limits
     shelves: Shelves
-    room: Path
 
 
 def status(**properties: Any) -> gr.HTML:

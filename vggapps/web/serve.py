@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
-import shutil
+import socket
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vggapps.errors import SettingsError
+from vggapps.web.files import ROOM
 from vggapps.web.limits import Limits
 from vggapps.web.page import build
 from vggapps.web.running import Page
@@ -62,20 +64,14 @@ def served(
     """
     if mcp and find_spec("mcp") is None:
         raise SettingsError("an MCP server needs a package more", "pip install 'vggapps[mcp]'")
+    _check_address(host, port)
     demo, options, page = build(limits)
     options |= {"server_name": host, "server_port": port or None, "share": share, "auth": list(auth) or None}
     try:
-        try:
-            # Stdout is for the address; and a program has no visit whose pictures it would want to see again.
-            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message=".*gr.State input")
-                demo.launch(**options, mcp_server=mcp, prevent_thread_lock=True)
-        except OSError as error:
-            reason = "the port is taken" if "empty port" in str(error) else error.strerror or str(error)
-            where = f"{host}:{port}" if port else host
-            raise SettingsError(
-                f"the page can't be served at {where}: {reason}", "choose another --port, or another --host"
-            ) from None
+        # Stdout is for the address; and a program has no visit whose pictures it would want to see again.
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*gr.State input")
+            demo.launch(**options, mcp_server=mcp, prevent_thread_lock=True)
         if mcp and getattr(demo, "mcp_error", None):
             raise SettingsError(f"the page is no MCP server: {demo.mcp_error}", "pip install 'vggapps[mcp]'")
         page.device.submit("", lambda _: _warm_up())
@@ -83,7 +79,19 @@ def served(
     finally:
         page.device.close()
         demo.close(verbose=False)
-        shutil.rmtree(page.room, ignore_errors=True)
+        ROOM.leave()
+
+
+def _check_address(host: str, port: int) -> None:
+    """Before anything is made: Gradio calls every reason a port that is taken, after trying for minutes."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        where = f"{host}:{port}" if port else host
+        reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise SettingsError(
+            f"the page can't be served at {where}: {reason}", "choose another --port, or another --host"
+        ) from None
 
 
 def read_passwords(file: str) -> list[tuple[str, str]]:
@@ -110,9 +118,13 @@ def read_passwords(file: str) -> list[tuple[str, str]]:
 
 
 def _warm_up() -> Iterator[dict[Any, Any]]:
-    """Load what the first visitor is likely to want before he comes."""
+    """Load what the first visitor is likely to want before he comes, and take a step with it: a first one is slow."""
+    import torch
+
     from vggapps.stylize.settings import StylizeSettings
+    from vggapps.stylize.transfer import stylize
     from vggapps.web.stylize import network
 
-    network(StylizeSettings())
+    settings = StylizeSettings(size=128, steps=6)
+    next(stylize(torch.rand(1, 3, 96, 128), torch.rand(1, 3, 96, 128), settings, vgg=network(settings)))
     yield {}

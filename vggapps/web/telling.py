@@ -25,7 +25,7 @@ def label(field: str) -> str:
 
 def spoken(text: str) -> str:
     """``For --init noise.`` as it stands on the page: For ‘Init’ noise."""
-    return re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda option: f"‘{label(option[1])}’", text)
+    return re.sub(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)", lambda option: f"‘{label(option[1])}’", text)
 
 
 def sentence(error: Exception) -> str:
@@ -39,10 +39,11 @@ def sentence(error: Exception) -> str:
     hint = "" if "vggapps " in error.hint or "pip " in error.hint else error.hint
     text = f"{error.message}; {hint}" if hint else error.message
     text = spoken(text)
-    text = re.sub(r"(?<![\w.])/(?:[^/\s:'\"]+/)+", "", text)
+    text = re.sub(r"(?<![\w.])/(?:[^\s/:'\"](?:[^/:'\"]*[^\s/:'\"])?/)+", "", text)  # folders, with blanks in them too
     first = text.partition(" ")[0]
     begin = text[:1] if set(first) & set(".:") else text[:1].upper()  # a file's name is left as it is
-    return begin + text[1:].rstrip(".") + "."
+    text = begin + text[1:].rstrip(".")
+    return text if text.endswith(("?", "!")) else text + "."
 
 
 def told(error: Exception) -> gr.Error:

@@ -9,7 +9,7 @@ import gradio as gr
 
 from vggapps.errors import SettingsError
 from vggapps.visualize.settings import VisualizeSettings
-from vggapps.web.controls import Controls
+from vggapps.web.controls import Controls, choice
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf
 from vggapps.web.running import Page, ended, how_far, loaded, offer, reveal, status, stopping
@@ -43,8 +43,8 @@ def visualize_tab(page: Page) -> None:
                 0, channels(default.backbone)[FIRST] - 1, 12, step=1, precision=0, label="Channel", interactive=True,
                 info="What one of the layer's detectors looks for.", elem_id="channel",
             )  # fmt: skip
-            target = gr.Dropdown(
-                [NO_CLASS, *((label.name, label.name) for label in imagenet())], value="", label="Class",
+            target = choice(
+                [NO_CLASS, *((label.name, label.name) for label in imagenet())], "", label="Class",
                 info="Or what a class looks like to the network.", interactive=True, elem_id="class",
             )  # fmt: skip
             with gr.Row():
