@@ -95,7 +95,7 @@ def test_a_photo_is_painted_as_the_library_paints_it(client: Client, pictures: P
     settings = StylizeSettings(size=64, steps=6, seed=3)
     assert Path(result).name == Path(download).name == "town_by_waves.png"
     assert_shows(download, last(stylize(photo, painting, settings)).image())
-    assert_shows(result, last(stylize(photo, painting, settings)).image())
+    assert Path(result).read_bytes() == Path(download).read_bytes()
     with Image.open(download) as image, Image.open(slides[0]) as before, Image.open(slides[1]) as after:
         assert image.size == before.size == after.size == (64, 48)
 
@@ -145,13 +145,12 @@ def test_what_is_transparent_stays_so(client: Client, pictures: Path, tmp_path: 
     assert high > 225  # type: ignore[operator]
 
 
-@pytest.mark.parametrize(("views", "top"), [("center", 5), ("dense", 3)])
-def test_a_picture_is_named_as_the_classifier_names_it(client: Client, pictures: Path, views: Any, top: int) -> None:
+def test_a_picture_is_named_as_the_classifier_names_it(client: Client, pictures: Path) -> None:
     from vggapps.classify.classifier import Classifier
 
-    named, why, line = client.predict(file(pictures / "town.png"), top=top, views=views, api_name="/classify")
-    classifier = Classifier(views=views)
-    wanted = classifier(str(pictures / "town.png"), top)
+    named, why, line = client.predict(file(pictures / "town.png"), top=3, api_name="/classify")
+    wanted = Classifier()(str(pictures / "town.png"), 3)
+    assert len(named["confidences"]) == 3
     assert [one["label"] for one in named["confidences"]] == [one.label for one in wanted]
     assert [one["confidence"] for one in named["confidences"]] == pytest.approx([one.probability for one in wanted])
     assert named["label"] == wanted[0].label

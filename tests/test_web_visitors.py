@@ -116,7 +116,8 @@ def test_a_visitor_who_cancels_while_waiting_gives_up_his_place(site: Served, vi
     anns = paint(ann)
     assert on_its_way(anns)
     bobs, cids = paint(bob), paint(cid, quick=True)
-    assert until(lambda: len(site.page.device) == 3)
+    assert until(lambda: "waiting" in last_line(bobs) and "waiting" in last_line(cids), PATIENCE)
+    assert len(site.page.device) == 3
     bobs.cancel()
     assert until(lambda: len(site.page.device) == 2, GONE + SOON)
     ann.predict(api_name="/stop")

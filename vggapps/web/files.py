@@ -7,10 +7,11 @@ import secrets
 import shutil
 import tempfile
 import time
+from abc import ABCMeta
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import gradio as gr
 from gradio.utils import get_upload_folder
@@ -36,11 +37,8 @@ def upload(label: str, limits: Limits, **properties: Any) -> gr.Image:
     Gradio 6.31 hands over whatever path a request names, and fetches what it names as an address: both are refused
     here, before anything else sees them. The file itself is passed on as it came.
     """
-    component = gr.Image(
-        label=label, type="filepath", image_mode=None, format="png", sources=["upload", "clipboard"], **properties
-    )
 
-    def preprocess(payload: Any) -> str | None:
+    def preprocess(_: gr.Image, payload: Any) -> str | None:
         if payload is None:
             return None
         try:
@@ -48,11 +46,17 @@ def upload(label: str, limits: Limits, **properties: Any) -> gr.Image:
         except VggappsError as error:
             raise told(error) from None
 
-    async def moved(path: str | Path | None) -> str | None:
+    async def moved(_: gr.Image, path: str | Path | None) -> str | None:
         return None if path is None else str(path)
 
-    component.preprocess = preprocess  # type: ignore[method-assign]
-    component.async_move_resource_to_block_cache = moved  # type: ignore[assignment,method-assign]
+    # On a class: for a session that has had an update, Gradio makes the component anew. Past its metaclass, which
+    # would write a stub beside this file.
+    own = {"preprocess": preprocess, "async_move_resource_to_block_cache": moved, "get_block_name": lambda _: "image"}
+    made = ABCMeta.__new__(type(gr.Image), "Upload", (gr.Image,), {**own, "__module__": __name__})
+    sources: list[Literal["upload", "webcam", "clipboard"]] = ["upload", "clipboard"]
+    component: gr.Image = made(
+        label=label, type="filepath", image_mode=None, format="png", sources=sources, **properties
+    )
     # To be looked at is to be preprocessed: what is no picture is told and taken away at once, not at the button.
     looked = component.upload(lambda _: None, component, None, api_visibility="private")
     looked.failure(lambda: None, None, component, api_visibility="private", queue=False)

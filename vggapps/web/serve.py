@@ -71,7 +71,10 @@ def served(
         # Stdout is for the address; and a program has no visit whose pictures it would want to see again.
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*gr.State input")
-            demo.launch(**options, mcp_server=mcp, prevent_thread_lock=True)
+            try:
+                demo.launch(**options, mcp_server=mcp, prevent_thread_lock=True)
+            except OSError as error:  # somebody took the port in the meantime
+                raise SettingsError(f"the page can't be served at {host}: {error}", "choose another --port") from None
         if mcp and getattr(demo, "mcp_error", None):
             raise SettingsError(f"the page is no MCP server: {demo.mcp_error}", "pip install 'vggapps[mcp]'")
         page.device.submit("", lambda _: _warm_up())
