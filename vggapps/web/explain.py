@@ -72,8 +72,8 @@ def explain_tab(page: Page) -> None:
         picture = open_picture(image)
         # Of the settings only these choose the network.
         network = loaded(load_explained, replace(ExplainSettings(), backbone=settings.backbone))
-        watch = partial(partial, counted, job, line)
-        found = job.whole(lambda: explanations(network, picture, settings, lambda _: watch()))
+        watch = partial(counted, job, line)
+        found = job.whole(lambda: explanations(network, picture, settings, lambda _: watch))
         about = record(Path(image).name, settings, found, evaluate=False)
         path = shelf.keep(figure(picture, found), f"{Path(image).stem}_why", about)
         yield {why: path, answer: headline(about), download: path, line: f"100 % · done in {found[0].seconds:.1f} s"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import socket
 import sys
 import warnings
@@ -20,8 +19,6 @@ from vggapps.web.files import ROOM
 from vggapps.web.limits import Limits
 from vggapps.web.page import build
 from vggapps.web.running import Page
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
