@@ -26,11 +26,12 @@ DRAWERS = {"util", "utils", "helper", "helpers", "core", "base", "manager", "com
 ROOMS = {
     "errors": set(),
     "settings": {"errors"},
-    "image": {"errors", "settings"},
+    "files": {"errors"},
+    "image": {"errors", "files", "settings"},
     "optimize": {"errors", "settings"},
     "vgg": {"errors", "settings"},
-    "weights": {"errors", "vgg"},
-    "losses": {"errors", "vgg", "weights"},
+    "weights": {"errors", "files", "vgg"},
+    "losses": {"errors", "files", "vgg", "weights"},
 }
 GROUND = set(ROOMS)
 MIDDLE = ("stylize", "visualize", "explain", "classify", "train")

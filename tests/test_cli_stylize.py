@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -150,18 +150,19 @@ def test_stdin_and_stdout(here: Path) -> None:
 def test_a_preview_is_written_on_the_way_and_goes_at_the_end(
     here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import vggapps.image
+    import vggapps.cli.drain as room
 
-    written: list[str] = []
-    save = vggapps.image.save_picture
+    there: list[list[str]] = []
 
-    def noted(image: object, target: str, **options: object) -> object:
-        written.append(Path(target).name)
-        return save(image, target, **options)
+    def looking(steps: Iterator[object], *_: object, **__: object) -> Iterator[object]:
+        for step in steps:
+            yield step
+            there.append(sorted(path.name for path in here.glob("out*")))
 
-    monkeypatch.setattr(vggapps.image, "save_picture", noted)
+    monkeypatch.setattr(room, "watched", looking)
     cli("stylize", "town.png", "waves.png", "--size", 32, "--steps", 4, "--preview-every", 2, "-o", "out.png")
-    assert written == ["out.preview.png", "out.preview.png", "out.png"]
+    assert there == [[], ["out.preview.png"], ["out.preview.png"], ["out.preview.png"]]
+    assert size("out.png") == (32, 24)
     assert not Path("out.preview.png").exists()
 
 

@@ -166,7 +166,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(cli: Cli) -> None:
         (["--method", "gradient", "--layer", "relu4_1"], 2, "gradient takes no layer"),
         (["--method", "grad-cm"], 2, "grad-cam"),
         (["--size", "100"], 2, "224"),
-        (["--raw", "maps.txt"], 2, "no .npz file"),
+        (["--raw", "maps.txt"], 2, "does not end in .npz"),
         (["-o", "-", "--json"], 2, "both want stdout"),
         (["--raw", "there.npz"], 4, "there.npz exists"),
         (["-o", "there.png"], 4, "there.png exists"),

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vggapps.errors import PictureError, SettingsError
-from vggapps.image import is_picture_file
+from vggapps.image import look_into
 from vggapps.weights.labels import Label, find_label
 
 FILE_COLUMNS = ("file", "path", "filename", "image")
@@ -123,18 +123,20 @@ def list_pictures(source: str | Path) -> Listing:
 
 def _from_folders(source: Path) -> Listing | None:
     """One folder a class; None if no folder in it holds a picture."""
-    folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))
-    entries = [Entry(path, f.name, f"class folder {f}") for f in folders for path in _pictures(f.rglob)]
+    found = look_into(source)
+    names = [(path.relative_to(source).parts, path) for path in found.pictures]
+    entries = [Entry(path, parts[0], f"class folder {source / parts[0]}") for parts, path in sorted(names) if parts[1:]]
     if not entries:
         return None
-    loose = len(_pictures(source.glob))
-    note = f"{loose} pictures beside the class folders are left out: they belong to no class"
-    return Listing(tuple(entries), (note,) if loose else ())
+    notes = [f"{path} is left out: {reason}" for path, reason in found.closed]
+    if loose := len(names) - len(entries):
+        notes.append(f"{loose} pictures beside the class folders are left out: they belong to no class")
+    return Listing(tuple(entries), tuple(notes))
 
 
 def _from_names(source: Path) -> Listing:
     """Pictures whose names hold exactly one WordNet id."""
-    pictures = _pictures(source.glob)
+    pictures = look_into(source, deep=False).pictures
     if not pictures:
         raise PictureError(
             f"{source}: there is no picture in this folder", "give a folder with a folder for each class"
@@ -150,10 +152,6 @@ def _from_names(source: Path) -> Listing:
     left = len(pictures) - len(entries)
     note = f"{left} pictures are left out: their names don't hold one WordNet id"
     return Listing(tuple(entries), (note,) if left else ())
-
-
-def _pictures(walk: Callable[[str], Iterator[Path]]) -> list[Path]:
-    return sorted(path for path in walk("*") if is_picture_file(path) and path.is_file())
 
 
 def _from_table(source: Path) -> Listing:

@@ -15,7 +15,8 @@ import numpy as np
 
 from vggapps.classify.feature_files import Table, writer_of
 from vggapps.classify.features import Descriptor, chunk_size, describe, extract, width
-from vggapps.errors import OutputExistsError, PictureError, SettingsError
+from vggapps.errors import PictureError, SettingsError, VggappsError
+from vggapps.files import check_writable, created
 from vggapps.vgg.network import VGG
 
 
@@ -64,8 +65,7 @@ def extract_to(
     target = Path(target)
     write = writer_of(target)
     settings = describe(network, layer, pool, size)
-    if target.exists() and not force:
-        raise OutputExistsError(f"{target} exists", "choose another name, or overwrite it with --force")
+    check_writable(target, overwrite=force)
     work = target.with_name(f"{target.name}.part")
     step = chunk_size(width(network, layer, pool, size))
     try:
@@ -94,10 +94,11 @@ def extract_to(
         gone = set(range(len(paths))) - set(kept)
         table = Table([paths[i] for i in kept], files, settings, [paths[i] for i in sorted(gone)])
         write(work / "whole", table)
-        (work / "whole").replace(target)
+        with created(target, overwrite=force) as beside:
+            (work / "whole").replace(beside)
         shutil.rmtree(work)
     except OSError as error:
-        if isinstance(error, PictureError):
+        if isinstance(error, VggappsError):
             raise
         raise PictureError(
             f"{target}: it can't be written: {error.strerror or error}",

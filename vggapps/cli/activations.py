@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vggapps.cli.exemplars import Backbone, Dtype, Force, Layer, Seed, Steps, Weights
+from vggapps.cli.inputs import Input, read
 from vggapps.cli.options import Device, Json, Quiet, Verbose
-from vggapps.cli.outputs import STREAM, plan_outputs, read
+from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence, tracked
+from vggapps.cli.saving import deliver_picture
 from vggapps.errors import SettingsError, unknown
 
 if TYPE_CHECKING:
@@ -72,12 +73,11 @@ def activations(  # noqa: D103 - people see HELP
         raise SettingsError("give a picture, or --filters without one", "for example: vggapps activations cat.jpg")
     if scale not in ("common", "own"):
         raise unknown("--scale", scale, ["common", "own"])
-    if output == STREAM and as_json:
-        raise SettingsError("the picture and the JSON both want stdout", "give -o a file")
+    check_stdout(output, as_json=as_json)
     kind = "_filters" if filters else "_grid" if grid else "_activations"
-    (target,) = plan_outputs([image or f"{backbone}.png"], kind, output, force=force)
+    (target,) = plan_outputs([Input(image or f"{backbone}.png")], kind, output, force=force)
+    assert target is not None
 
-    from vggapps.image import encode_picture, save_picture
     from vggapps.visualize import activations as room
     from vggapps.visualize.filters import filter_sheet
     from vggapps.visualize.natural import scaled_picture
@@ -104,11 +104,8 @@ def activations(  # noqa: D103 - people see HELP
             drawn = room.icons(list(cells.flatten(1).T), layer, network, settings)
             made = list(tracked(drawn, cells[0].numel(), "drawing", shown=not quiet))
             picture, facts = room.cell_mosaic(made, cells)
-    if target == STREAM:
-        sys.stdout.buffer.write(encode_picture(picture, "png", settings=recipe))
-    else:
-        save_picture(picture, target, settings=recipe, overwrite=True)
+    place = deliver_picture(target, picture, recipe)
     for one in facts if as_json else []:
-        typer.echo(json.dumps({"schema": 1, "path": image, "output": target, "layer": layer, **one}))
-    if target != STREAM and not as_json and not quiet:
-        typer.echo(target, err=True)
+        typer.echo(json.dumps({"schema": 1, "path": image, "output": place, "layer": layer, **one}))
+    if not target.is_stream and not as_json and not quiet:
+        typer.echo(place, err=True)

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from vggapps import __version__
+from vggapps.cli.outcome import exit_code
 from vggapps.errors import OutOfMemoryError, VggappsError, out_of_memory
 
 EPILOG = "[dim]vggapps COMMAND --help[/dim] shows the options and examples of one command."
@@ -91,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(arguments)
     except KeyboardInterrupt:
         sys.exit(130)
+    except SystemExit as end:
+        sys.exit(exit_code() or end.code if end.code in (0, None) else end.code)
     except Exception as error:
         sys.exit(_explain(error))
 

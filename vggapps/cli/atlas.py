@@ -10,9 +10,11 @@ import typer
 
 from vggapps.cli.activations import Icon
 from vggapps.cli.exemplars import Backbone, Dtype, Folder, Force, Layer, Seed, Steps, Weights
-from vggapps.cli.extract import find_pictures
+from vggapps.cli.inputs import paths_of
 from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.outputs import plan_picture
 from vggapps.cli.progress import silence, tracked
+from vggapps.cli.saving import deliver_picture
 
 HELP = """
 Draw a map of what a layer tells apart.
@@ -60,15 +62,14 @@ def atlas(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
-    paths = find_pictures(folder)
+    paths = paths_of(folder, quiet=quiet)
+    target = plan_picture(output, 1, paths, force=force)
 
-    from vggapps.image import check_target, save_picture
     from vggapps.visualize import atlas as room
     from vggapps.visualize.activations import icons, mosaic
     from vggapps.visualize.networks import load_networks
     from vggapps.visualize.settings import VisualizeSettings
 
-    check_target(output, overwrite=force)
     layout = room.choose_layout(layout, len(paths))
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
@@ -83,15 +84,15 @@ def atlas(  # noqa: D103 - people see HELP
     picture = mosaic([places.get(divmod(n, side)) for n in range(side * side)], side)
     recipe = {"command": "atlas", "layer": layer, "grid": side, "least": least, "layout": layout, "size": size}
     recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone, "weights": weights}
-    save_picture(picture, output, settings=recipe, overwrite=True)
+    place = deliver_picture(target, picture, recipe)
     if as_json:
         for cell in cells:
             box = [cell.column * size, cell.row * size, (cell.column + 1) * size, (cell.row + 1) * size]
             facts = {"row": cell.row, "column": cell.column, "box": box, "count": len(cell.members)}
             inside = [found.paths[number] for number in cell.members]
-            typer.echo(json.dumps({"schema": 1, "output": output, **facts, "paths": inside}))
+            typer.echo(json.dumps({"schema": 1, "output": place, **facts, "paths": inside}))
     elif not quiet:
-        typer.echo(f"{output}: {len(cells)} cells of {len(found.paths)} pictures", err=True)
+        typer.echo(f"{place}: {len(cells)} cells of {len(found.paths)} pictures", err=True)
     if found.failed:
         typer.echo(f"{len(found.failed)} of {len(paths)} pictures can't be read", err=True)
         sys.exit(1)

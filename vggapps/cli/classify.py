@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vggapps.cli.inputs import expand, read
 from vggapps.cli.options import Backbone, Device, Images, Json, LookAt, Quiet, Verbose, words
-from vggapps.cli.outputs import expand, plan_outputs, read
+from vggapps.cli.outputs import plan_outputs
 from vggapps.cli.progress import silence, tracked
+from vggapps.cli.saving import Target, deliver_picture
 from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import SettingsError
 
@@ -76,8 +78,13 @@ def classify(  # noqa: D103 - people see HELP
     silence(quiet)
     if as_json and as_csv:
         raise SettingsError("--json and --csv both want stdout", "choose one")
-    paths = take([path for word in images for path in expand(word)], parse_shard(shard))
-    targets: Sequence[str] = plan_outputs(paths, "_why", explain, force=force) if explain else []
+    photos = take(expand(images, quiet=quiet), parse_shard(shard))
+    targets: Sequence[Target | None] = [None] * len(photos)
+    if explain:
+        targets = plan_outputs(photos, "_why", explain, force=force, quiet=quiet)
+        photos = [photo for photo, target in zip(photos, targets, strict=True) if target]
+        targets = [target for target in targets if target]
+    paths = [photo.path for photo in photos]
     sources = [read(path) for path in paths]
 
     from vggapps.classify.classifier import Classifier, ClassifySettings
@@ -105,8 +112,8 @@ def classify(  # noqa: D103 - people see HELP
             rows.writerows([path, rank, *asdict(p).values()] for rank, p in enumerate(best, 1))
         else:
             _print(path, best, several=len(paths) > 1)
-        if targets:
-            _show(classifier, sources[result.index], best[0], targets[result.index], quiet=quiet)
+        if target := targets[result.index]:
+            _show(classifier, sources[result.index], best[0], target, quiet=quiet)
     if failed:
         typer.echo(f"{failed} of {len(paths)} pictures can't be read", err=True)
         sys.exit(1)
@@ -126,10 +133,9 @@ def _print(path: str, best: Sequence[Prediction], *, several: bool) -> None:
         typer.echo(f"{100 * p.probability:5.1f} %  {p.label:<{width}}  {p.wordnet}".rstrip())
 
 
-def _show(classifier: Classifier, source: str | bytes, best: Prediction, target: str, *, quiet: bool) -> None:
+def _show(classifier: Classifier, source: str | bytes, best: Prediction, target: Target, *, quiet: bool) -> None:
     from vggapps.classify.localize import explained
-    from vggapps.image import save_picture
 
-    save_picture(explained(classifier, source, best.index), target, overwrite=True)
+    place = deliver_picture(target, explained(classifier, source, best.index))
     if not quiet:
-        typer.echo(f"{target}: where it sees {best.label}", err=True)
+        typer.echo(f"{place}: where it sees {best.label}", err=True)

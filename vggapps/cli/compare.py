@@ -6,19 +6,22 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 import typer
 
+from vggapps.cli.inputs import Input
 from vggapps.cli.options import Device, Json, Quiet, Verbose, words
-from vggapps.cli.outputs import plan_outputs
+from vggapps.cli.outcome import failure
+from vggapps.cli.outputs import plan_distinct, plan_file, plan_outputs
 from vggapps.cli.pairs import Pair, find_pairs, opened
 from vggapps.cli.progress import silence, tracked
+from vggapps.cli.saving import Target, deliver, deliver_picture
 from vggapps.cli.tables import Values, plain, print_list, print_row, print_summary, text
-from vggapps.errors import OutputExistsError, PictureError, SettingsError, VggappsError
+from vggapps.errors import SettingsError
 
 HELP = """
 Measure how alike two pictures are.
@@ -78,9 +81,8 @@ def compare(  # noqa: D103 - people see HELP
             typer.echo(text, err=True)
 
     many = Path(a).is_dir() or Path(b).is_dir()
-    pairs, alone = find_pairs(a, b)
+    pairs, alone = find_pairs(a, b, quiet=quiet)
 
-    from vggapps.image import save_picture
     from vggapps.losses.comparison import available, get_metrics, heat_map, measure, summarize, wanting
     from vggapps.vgg.fast import pick_device
 
@@ -91,7 +93,10 @@ def compare(  # noqa: D103 - people see HELP
         raise SettingsError(f"--fail-above, and of {first.title} more is better", "name perceptual or lpips first")
     if map_to and drawn is None:
         raise SettingsError("none of these metrics has a map", "name perceptual or lpips, too")
-    maps = _plan(pairs, map_to, csv_to, force=force)
+    reads = [path for pair in pairs for path in (pair.a, pair.b)]
+    table = plan_file(csv_to, reads, force=force) if csv_to else None
+    maps = _plan(pairs, map_to, reads, force=force)
+    plan_distinct(table, *maps)
     where = pick_device(device)
     if alone:
         note(f"{len(alone)} without a partner: {', '.join(alone[:9])}{', ...' if len(alone) > 9 else ''}")
@@ -102,28 +107,28 @@ def compare(  # noqa: D103 - people see HELP
     found: dict[Pair, Values] = {}
     beyond = 0
     widths = [-max(6, *(len(pair.name) for pair in pairs)), *(max(8, len(m.name)) for m in metrics)]
-    with _open_table(csv_to) as file:
-        csv.writer(file).writerow(["a", "b", *losses])
-        if many and not as_json:
-            print_row(widths, ["", *losses])
-            print_row(widths, ["better", *("lower" if m.lower_is_better else "higher" for m in metrics)])
+    if many and not as_json:
+        print_row(widths, ["", *losses])
+        print_row(widths, ["better", *("lower" if m.lower_is_better else "higher" for m in metrics)])
+    try:
         for pair, target in tracked(zip(pairs, maps, strict=True), len(pairs), "comparing", shown=many and not quiet):
             try:
                 x, y = (picture.to(where) for picture in opened(pair, size, note))
                 values = measure(losses, x, y, needed=named or [first.name])
-                if target and drawn:
-                    picture, peak = heat_map(losses[drawn.name], x, y)
-                    save_picture(picture, target, overwrite=True)
-                    note(f"{target}: yellow is the most, {peak:.3g} by {drawn.title}")
-            except VggappsError as error:
+                heat = heat_map(losses[drawn.name], x, y) if target and drawn else None
+            except Exception as error:
+                problem = failure(error)
                 if not many:
-                    raise
-                typer.secho(f"error: {error}", fg="red", err=True)
+                    raise problem from None
+                typer.secho(f"error: {problem}", fg="red", err=True)
                 continue
             found[pair] = values
-            csv.writer(file).writerow([pair.a, pair.b, *values.values()])
+            place = None
+            if target and drawn and heat:
+                place = deliver_picture(target, heat[0])
+                note(f"{place}: yellow is the most, {heat[1]:.3g} by {drawn.title}")
             if as_json:
-                facts = {"schema": 1, "a": pair.a, "b": pair.b, "size": [x.shape[3], x.shape[2]], "map": target}
+                facts = {"schema": 1, "a": pair.a, "b": pair.b, "size": [x.shape[3], x.shape[2]], "map": place}
                 typer.echo(json.dumps({**facts, "values": plain(values)}))
             elif many:
                 print_row(widths, [pair.name, *(text(m, values[m.name]) for m in metrics)])
@@ -133,6 +138,9 @@ def compare(  # noqa: D103 - people see HELP
             if fail_above is not None and value is not None and value > fail_above:
                 typer.secho(f"{pair.name}: {first.title} is {value:g}, above {fail_above:g}", fg="red", err=True)
                 beyond += 1
+    finally:  # what is measured is kept, whatever ends the run
+        if table:
+            deliver(table, _csv([*losses], found))
     failed = len(pairs) - len(found)
     summary = summarize(list(found.values()))
     if many and as_json:
@@ -147,29 +155,19 @@ def compare(  # noqa: D103 - people see HELP
         sys.exit(1)
 
 
-def _plan(pairs: Sequence[Pair], map_to: str | None, csv_to: str | None, *, force: bool) -> Sequence[str | None]:
+def _plan(pairs: Sequence[Pair], map_to: str | None, reads: Sequence[str], *, force: bool) -> Sequence[Target | None]:
     """A file for each pair's map, or None; refuses what would be overwritten."""
-    from vggapps.image import check_target
-
-    pictures = {Path(path).resolve() for pair in pairs for path in pair[1:]}
-    for path in filter(None, (map_to, csv_to)):
-        if Path(path).resolve() in pictures:
-            raise SettingsError(f"{path} is one of the pictures that are read", "choose another name")
-    if csv_to and Path(csv_to).exists() and not force:
-        raise OutputExistsError(f"{csv_to} exists", "choose another name, or overwrite it with --force")
     if map_to is None:
         return [None] * len(pairs)
-    if map_to.endswith(("/", "\\")) or Path(map_to).is_dir():
-        return plan_outputs([pair.name for pair in pairs], "_map", map_to, force=force)
-    if len(pairs) > 1:
+    inputs = [Input(pair.name, str(Path(pair.name).parent)) for pair in pairs]
+    if len(pairs) > 1 and not (map_to.endswith(("/", "\\")) or Path(map_to).is_dir()):
         raise SettingsError(f"--map {map_to} is one file for {len(pairs)} pairs", f"use --map {Path(map_to).stem}/")
-    check_target(map_to, overwrite=force)
-    return [map_to]
+    return plan_outputs(inputs, "_map", map_to, force=force, protected=reads)
 
 
-def _open_table(path: str | None) -> TextIO:
-    """The file of rows, or where nobody reads them."""
-    try:
-        return Path(path).open("w", newline="", encoding="utf-8") if path else io.StringIO()
-    except OSError as error:
-        raise PictureError(f"{path}: it can't be written: {error.strerror}", "choose another name or folder") from None
+def _csv(names: Sequence[str], found: Mapping[Pair, Values]) -> bytes:
+    rows = io.StringIO()
+    table = csv.writer(rows)
+    table.writerow(["a", "b", *names])
+    table.writerows([pair.a, pair.b, *values.values()] for pair, values in found.items())
+    return rows.getvalue().encode("utf-8", "surrogateescape")

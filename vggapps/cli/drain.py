@@ -2,84 +2,127 @@
 
 from __future__ import annotations
 
-import sys
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from vggapps.cli.outputs import STREAM
+from vggapps.cli.previews import Frames, Preview
 from vggapps.cli.progress import Stop, watched
+from vggapps.cli.saving import Target, deliver_picture
+from vggapps.errors import SettingsError, VggappsError
 
 if TYPE_CHECKING:
     from vggapps.image import Picture
     from vggapps.optimize.step import Step
 
 
+@dataclasses.dataclass(frozen=True)
+class Watching:
+    """What is shown of a run on its way.
+
+    Attributes:
+        preview_every: steps between previews, which stand beside the target and go when it is there; 0: none.
+        frames_every: steps between frames, which stay, numbered, in a folder beside the target; 0: none.
+        quiet: no progress.
+    """
+
+    preview_every: int = 0
+    frames_every: int = 0
+    quiet: bool = False
+
+
 def drain(
     steps: Iterator[Step],
-    target: str,
+    target: Target,
     stop: Stop,
     *,
     title: str,
     picture_of: Callable[[Step], Picture],
     recipe: Mapping[str, Any] | Callable[[Step], Mapping[str, Any]],
-    preview_every: int = 0,
-    quiet: bool = False,
+    watching: Watching = Watching(),
 ) -> dict[str, Any]:
     """Run an optimisation into a picture file, or into stdout.
 
     Args:
         steps: the run.
-        target: the file, or ``-``.
+        target: where the picture goes.
         stop: looked at after each step.
         title: what stands beside the bar.
         picture_of: the picture of a step.
         recipe: what is written into the picture; or a function that tells it, where only the result knows all.
-        preview_every: steps between previews, which stand beside the target and go when it is there; 0: none.
+        watching: what is shown on the way.
 
     Returns:
         What there is to say about the result, for ``--json``.
 
     Raises:
+        SettingsError: previews or frames of a run that goes to stdout.
         Exception: whatever the run raises, after the last picture has been saved.
     """
-    from vggapps.image import encode_picture, save_picture
+    if target.is_stream and (watching.preview_every or watching.frames_every):
+        raise SettingsError("previews and frames need a file to stand beside", "give -o a file instead of -")
+    preview = Preview(target) if watching.preview_every else None
+    frames = Frames(target) if watching.frames_every else None
 
     def save(step: Step) -> dict[str, Any]:
-        picture, told = picture_of(step), recipe(step) if callable(recipe) else recipe
-        if target == STREAM:
-            sys.stdout.buffer.write(encode_picture(picture, "png", settings=told))
-        else:
-            save_picture(picture, target, settings=told, overwrite=True)
+        picture, told = picture_of(step), dict(recipe(step) if callable(recipe) else recipe)
+        if stopped := step.index < step.total:
+            told["stopped"] = {"step": step.index, "of": step.total, "scale": [step.size[1], step.size[0]]}
+        place = deliver_picture(_not_over_a_larger_one(target, step) if stopped else target, picture, told)
         if preview:
-            preview.unlink(missing_ok=True)
+            preview.remove()
         return {
             "schema": 1,
-            "output": target,
+            "output": place,
             "size": [picture.size[1], picture.size[0]],
             "seconds": round(step.seconds, 2),
             "steps": step.index,
-            "interrupted": step.index < step.total,
+            "interrupted": stopped,
+            **({"frames": str(frames.folder) if frames.folder else None} if frames else {}),
             "loss": step.loss,
             "terms": dict(step.terms),
             **told,
         }
 
-    preview = Path(target).with_suffix(".preview.png") if preview_every and target != STREAM else None
     step = None
     try:
-        for step in watched(steps, title, quiet=quiet):
-            if preview and step.index % preview_every == 0:
-                save_picture(picture_of(step), preview, overwrite=True)
+        for step in watched(steps, title, quiet=watching.quiet):
+            if preview and step.index % watching.preview_every == 0:
+                preview.show(picture_of(step))
+            if frames and step.index % watching.frames_every == 0:
+                frames.add(picture_of(step))
             if stop.code:
                 break
     except Exception:
         # Whatever broke the run, the picture so far is worth more than nothing.
         if step is not None:
-            save(step)
-            typer.echo(f"{target}: the picture after step {step.index} of {step.total} is kept", err=True)
+            made = save(step)
+            typer.echo(f"{made['output']}: the picture after step {step.index} of {step.total} is kept", err=True)
         raise
     assert step is not None, "settings ask for at least one step"
-    return save(step)
+    made = save(step)
+    if made["interrupted"] and not watching.quiet:
+        typer.echo(_told_early(step, made["size"]), err=True)
+    return made
+
+
+def _told_early(step: Step, size: list[int]) -> str:
+    told = f"stopped after step {step.index} of {step.total}"
+    at = [step.size[1], step.size[0]]
+    return told if at == size else f"{told}, at {at[0]} x {at[1]} px; enlarged to {size[0]} x {size[1]} px"
+
+
+def _not_over_a_larger_one(target: Target, step: Step) -> Target:
+    """An early stop does not replace a picture that shows more than it does, not even with ``--force``."""
+    from vggapps.image import size_of
+
+    if not target.force or not Path(target.path).exists():
+        return target
+    try:
+        height, width = size_of(target.path)
+    except VggappsError:  # no picture, or a broken one
+        return target
+    return dataclasses.replace(target, force=height * width <= step.size[0] * step.size[1])

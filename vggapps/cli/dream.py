@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vggapps.cli.drain import drain
+from vggapps.cli.drain import Watching, drain
 from vggapps.cli.each import each
-from vggapps.cli.options import Force, Images, Json, Output, PreviewEvery, Quiet, Verbose, with_settings
-from vggapps.cli.outputs import expand, plan_outputs, read
+from vggapps.cli.inputs import Input, expand, read
+from vggapps.cli.options import (
+    Force,
+    FramesEvery,
+    Images,
+    Json,
+    Output,
+    PreviewEvery,
+    Quiet,
+    SkipExisting,
+    Verbose,
+    with_settings,
+)
+from vggapps.cli.outputs import check_stdout, plan_file, plan_outputs
 from vggapps.cli.progress import Stop, silence, watched
+from vggapps.cli.saving import DEFAULT, Saving, Target, deliver
 from vggapps.errors import SettingsError
 from vggapps.settings import nameless, to_dict
 from vggapps.visualize.dream_settings import DreamSettings
@@ -50,27 +64,37 @@ Zoom = Annotated[
 ]
 
 
-@with_settings(DreamSettings)
+@with_settings(DreamSettings, saving=Saving)
 def dream(  # noqa: D103 - people see HELP
     given: dict[str, Any],
+    saving: Saving,
     images: Images,
     objective: Grows = "relu5_1",
     zoom: Zoom = None,
     output: Output = None,
+    skip_existing: SkipExisting = False,
     preview_every: PreviewEvery = 0,
+    frames_every: FramesEvery = 0,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
+    check_stdout(output, as_json=as_json)
     settings = DreamSettings(**given)
-    photos = [path for word in images for path in expand(word)]
+    photos = expand(images, quiet=quiet)
+    guides = [settings.guide] if settings.guide else []
+    watching = Watching(preview_every, frames_every, quiet)
     if zoom is None:
-        guides = [settings.guide] if settings.guide else []
-        targets = plan_outputs(photos, "_dream", output, force=force, protected=guides)
+        targets = plan_outputs(
+            photos, "_dream", output,
+            force=force, protected=guides, saving=saving, skip_existing=skip_existing, quiet=quiet,
+        )  # fmt: skip
     else:
-        targets = [_film(photos, output, force=force)]
+        if saving != DEFAULT or watching != Watching(quiet=quiet) or skip_existing:
+            raise SettingsError("a film has no use for previews, frames and options of picture files", "leave them out")
+        targets = [_film(photos, output, guides, force=force)]
 
     from vggapps import __version__
     from vggapps.image import open_picture
@@ -81,8 +105,8 @@ def dream(  # noqa: D103 - people see HELP
     networks = dream_networks(objective, settings)
     wanted = objective_of(objective, settings, networks)
 
-    def make(photo: str, target: str, stop: Stop) -> dict[str, Any]:
-        picture = open_picture(read(photo), name=Path(photo).name)
+    def make(photo: Input, target: Target, stop: Stop) -> dict[str, Any]:
+        picture = open_picture(read(photo.path), name=Path(photo.path).name)
         recipe = {
             "made_by": f"vggapps {__version__} dream",
             "image": picture.name,
@@ -98,25 +122,25 @@ def dream(  # noqa: D103 - people see HELP
             title=picture.name,
             picture_of=partial(painted, content=picture),
             recipe=recipe,
-            preview_every=preview_every,
-            quiet=quiet,
+            watching=watching,
         )
 
     each(photos, targets, make, as_json=as_json)
 
 
-def _film(photos: list[str], output: str | None, *, force: bool) -> str:
+def _film(photos: list[Input], output: str | None, guides: list[str], *, force: bool) -> Target:
     """The film to write, checked."""
     from vggapps.visualize.film import check_film
 
     if output is None or len(photos) > 1:
         raise SettingsError("a film is made of one picture, and needs a name", "for example -o dream.webp")
-    if any(Path(photo).exists() and Path(photo).resolve() == Path(output).resolve() for photo in photos):
-        raise SettingsError(f"-o {output} is the picture that is read", "choose another name")
-    return str(check_film(output, overwrite=force))
+    check_film(output, overwrite=True)  # whether it exists is asked below
+    return plan_file(output, [*(photo.path for photo in photos), *guides], force=force)
 
 
-def _zoomed(steps: Iterator[Step], target: str, stop: Stop, recipe: dict[str, Any], *, quiet: bool) -> dict[str, Any]:
+def _zoomed(
+    steps: Iterator[Step], target: Target, stop: Stop, recipe: dict[str, Any], *, quiet: bool
+) -> dict[str, Any]:
     """Frame by frame to a film; a stop keeps the frames so far."""
     from vggapps.image import Picture, to_pil
     from vggapps.visualize.film import save_film
@@ -126,13 +150,16 @@ def _zoomed(steps: Iterator[Step], target: str, stop: Stop, recipe: dict[str, An
         frames.append(to_pil(Picture(step.image())))
         if stop.code:
             break
-    save_film(frames, target, settings=recipe, overwrite=True)
+    stopped = len(frames) < step.total
+    if stopped:  # does not replace a film that may be whole, not even with --force
+        target = replace(target, force=False)
+    place = deliver(target, lambda path: save_film(frames, path, settings=recipe))
     return {
         "schema": 1,
-        "output": target,
+        "output": place,
         "size": list(frames[0].size),
         "frames": len(frames),
         "seconds": round(step.seconds, 2),
-        "interrupted": len(frames) < step.total,
+        "interrupted": stopped,
         **recipe,
     }

@@ -5,46 +5,59 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
-from vggapps.cli.outputs import STREAM
+from vggapps.cli.outcome import failure
 from vggapps.cli.progress import Stop, stoppable
-from vggapps.errors import VggappsError
+from vggapps.cli.saving import Target
+
+T = TypeVar("T")
 
 
 def each(
-    photos: Sequence[str], targets: Sequence[str], make: Callable[[str, str, Stop], dict[str, Any]], *, as_json: bool
+    inputs: Sequence[T],
+    targets: Sequence[Target | None],
+    make: Callable[[T, Target, Stop], dict[str, Any]],
+    *,
+    as_json: bool,
+    text: Callable[[dict[str, Any]], str] = lambda made: str(made["output"]),
 ) -> None:
     """Make a file of every picture; tell on stdout what has been written.
 
-    Ends the program with 130 or 143 where somebody stopped it, with 1 where some of several failed.
+    Ends the program with 129, 130 or 143 where somebody stopped it, with 1 where some of several failed.
 
     Args:
-        photos: the inputs.
-        targets: an output for each.
-        make: ``(photo, target, stop)`` writes the output; what it returns is what ``--json`` prints.
-        as_json: print that, not only the output's name.
+        inputs: what is read.
+        targets: an output for each; None where nothing is to be made.
+        make: ``(input, target, stop)`` writes the output; what it returns is what ``--json`` prints.
+        as_json: print that, not only the text.
+        text: what is printed otherwise; by default the output's name.
 
     Raises:
         VggappsError: what broke the only one.
     """
+    wanted = [(one, target) for one, target in zip(inputs, targets, strict=True) if target is not None]
     failed = 0
     with stoppable() as stop:
-        for photo, target in zip(photos, targets, strict=True):
+        for one, target in wanted:
             try:
-                made = make(photo, target, stop)
-            except VggappsError as error:
-                if len(photos) == 1:
-                    raise
+                made = make(one, target, stop)
+            except Exception as error:
+                problem = failure(error)
+                if len(wanted) == 1:
+                    raise problem from None
                 failed += 1
-                typer.secho(f"error: {error}", fg="red", err=True)
+                typer.secho(f"error: {problem}", fg="red", err=True)
+                if stop.code:
+                    break
                 continue
-            if target != STREAM:
-                typer.echo(json.dumps(made) if as_json else target)
+            if not target.is_stream:
+                typer.echo(json.dumps(made) if as_json else text(made))
             if stop.code:
-                sys.exit(stop.code)
+                break
     if failed:
-        typer.echo(f"{failed} of {len(photos)} pictures failed", err=True)
-        sys.exit(1)
+        typer.echo(f"{failed} of {len(wanted)} pictures failed", err=True)
+    if stop.code or failed:
+        sys.exit(stop.code or 1)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,9 +15,11 @@ from rich.progress import Progress
 
 from vggapps.cli.evaluation_report import Measured, facts, print_report
 from vggapps.cli.options import Backbone, BoxesFrom, Device, Json, LookAt, Quiet, Verbose, words
+from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.progress import silence
+from vggapps.cli.saving import deliver, deliver_picture
 from vggapps.cli.shards import Shard, parse_shard, take
-from vggapps.errors import OutputExistsError, PictureError, SettingsError
+from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
     from vggapps.classify.classifier import Result
@@ -87,7 +89,11 @@ def evaluate(  # noqa: D103 - people see HELP
     if boxes_from and not boxes:
         raise SettingsError("--boxes-from without --boxes", "give the true boxes, too, to compare with")
     read = [path for path in (data, boxes, boxes_from) if path]
-    _check_outputs(read, report, [path for path in (reliability, confusion) if path], force=force)
+    table_file = plan_file(report, read, force=force) if report else None
+    bins_file, confusion_file = (
+        plan_picture(path, 1, read, force=force) if path else None for path in (reliability, confusion)
+    )
+    plan_distinct(table_file, bins_file, confusion_file)
 
     from vggapps.classify import evaluation, plots
     from vggapps.classify.box_evaluation import evaluate_boxes, true_boxes
@@ -96,7 +102,7 @@ def evaluate(  # noqa: D103 - people see HELP
     from vggapps.classify.classifier import Classifier, ClassifySettings
     from vggapps.classify.dataset import list_pictures
     from vggapps.classify.published import comparable, comparable_boxes
-    from vggapps.image import from_pil, save_picture
+    from vggapps.image import from_pil
     from vggapps.weights.labels import imagenet
 
     listing = list_pictures(data)
@@ -117,13 +123,13 @@ def evaluate(  # noqa: D103 - people see HELP
     else:
         found, places = evaluation.evaluate(results, examples, classifier.labels), None
 
-    if report:
-        _write_report(report, found)
-    if reliability:
-        save_picture(from_pil(plots.reliability_plot(found.bins, found.ece)), reliability, overwrite=True)
-    if confusion:
+    if table_file:
+        deliver(table_file, _table(found))
+    if bins_file:
+        deliver_picture(bins_file, from_pil(plots.reliability_plot(found.bins, found.ece)))
+    if confusion_file:
         drawn = plots.confusion_picture(found.confusion, [label.name for label in classifier.labels])
-        save_picture(from_pil(drawn), confusion, overwrite=True)
+        deliver_picture(confusion_file, from_pil(drawn))
     network = "+".join(classifier.backbone)
     # Numbers on ImageNet say nothing about a network's own classes.
     known = classifier.labels == imagenet()
@@ -142,24 +148,6 @@ def evaluate(  # noqa: D103 - people see HELP
         sys.exit(1)
 
 
-def _check_outputs(read: Sequence[str], report: str | None, pictures: Sequence[str], *, force: bool) -> None:
-    """Refuses what would be overwritten, or can't be written, before any work is done."""
-    from vggapps.image import check_target
-
-    wanted = [Path(path).resolve() for path in [*pictures, *([report] if report else [])]]
-    if len(set(wanted)) < len(wanted):
-        raise SettingsError("two outputs have one name", "give each its own")
-    for path in read:
-        if Path(path).resolve() in wanted:
-            raise SettingsError(f"{path} is read, and would be overwritten", "choose another name")
-    for path in pictures:
-        check_target(path, overwrite=force)
-    if report and Path(report).exists() and not force:
-        raise OutputExistsError(f"{report} exists", "choose another name, or overwrite it with --force")
-    if report and (Path(report).is_dir() or not Path(report).parent.is_dir()):
-        raise PictureError(f"{report}: it can't be written there", "name a file in a folder that exists")
-
-
 def _watched(results: Iterable[Result], examples: Sequence[Example], *, quiet: bool) -> Iterator[Result]:
     """Says on stderr how far it is, a bar on a terminal, else a line each tenth; and what can't be read."""
     console = Console(stderr=True)
@@ -176,7 +164,8 @@ def _watched(results: Iterable[Result], examples: Sequence[Example], *, quiet: b
                 typer.echo(f"evaluating: {10 * tenth} %, picture {done} of {total}", err=True)
 
 
-def _write_report(path: str, found: Evaluation) -> None:
+def _table(found: Evaluation) -> bytes:
+    """A row for each class, as CSV."""
     rows = [
         {
             "index": c.label.index,
@@ -192,10 +181,8 @@ def _write_report(path: str, found: Evaluation) -> None:
         }
         for c in found.classes
     ]
-    try:
-        with Path(path).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-    except OSError as error:
-        raise PictureError(f"{path}: it can't be written: {error.strerror}", "choose another name") from None
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode("utf-8", "replace")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.extract import find_pictures
+from vggapps.cli.inputs import paths_of
 from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.progress import silence, tracked
-from vggapps.errors import OutputExistsError, PictureError, SettingsError
+from vggapps.cli.saving import deliver, deliver_picture
+from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
     from vggapps.visualize.retrieval import Exemplar
@@ -78,18 +79,16 @@ def exemplars(  # noqa: D103 - people see HELP
     chosen = _channels(channel)
     if (output or page) and (chosen is None or len(chosen) > MOST):
         raise SettingsError(f"a sheet or page has {MOST} channels at most", "name some: --channel 12 --channel 200")
-    paths = find_pictures(folder)
+    paths = paths_of(folder, quiet=quiet)
+    sheet = plan_picture(output, 1, paths, force=force) if output else None
+    page_file = plan_file(page, paths, force=force, suffixes=[".html", ".htm"]) if page else None
+    plan_distinct(sheet, page_file)
 
-    from vggapps.image import check_target, save_picture
     from vggapps.visualize import retrieval as room
     from vggapps.visualize.networks import load_networks
     from vggapps.visualize.report import made_for, report
     from vggapps.visualize.settings import VisualizeSettings
 
-    if output:
-        check_target(output, overwrite=force)
-    if page:
-        _check_page(page, overwrite=force)
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
     )  # fmt: skip
@@ -102,15 +101,15 @@ def exemplars(  # noqa: D103 - people see HELP
             typer.echo(json.dumps(facts))
         else:
             typer.echo("\n".join(f"{layer}:{number}  {e.activation:.5g}  {e.path}" for e in best))
-    if output:
+    if sheet:
         recipe = {"command": "exemplars", "layer": layer, "channels": chosen, "top": top, "pictures": found.pictures}
         recipe |= {"backbone": backbone, "weights": weights}
-        save_picture(room.sheet(found, layer, top), output, settings=recipe, overwrite=True)
-    if page:
+        deliver_picture(sheet, room.sheet(found, layer, top), recipe)
+    if page_file:
         made = tracked(
             made_for(network, layer, list(found.by_channel), settings), len(found.by_channel), "making", shown=not quiet
         )
-        Path(page).write_text(report(network, layer, found, list(made)), encoding="utf-8")
+        deliver(page_file, report(network, layer, found, list(made)).encode("utf-8", "replace"))
     if found.failed:
         typer.echo(f"{len(found.failed)} of {len(paths)} pictures can't be read", err=True)
         sys.exit(1)
@@ -128,13 +127,3 @@ def _channels(words: Sequence[str]) -> list[int] | None:
         if not word.isdecimal():
             raise SettingsError(f"--channel {word} is no channel", "give a whole number, or all")
     return list(dict.fromkeys(int(word) for word in words))
-
-
-def _check_page(page: str, *, overwrite: bool) -> None:
-    path = Path(page)
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise SettingsError(f"--report {page}: the page is HTML", f"name it {path.with_suffix('.html').name}")
-    if not path.parent.is_dir():
-        raise PictureError(f"{page}: there is no folder {path.parent}", "make it first")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{page} exists", "choose another name, or overwrite it with --force")

@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 
-from vggapps.cli.options import Images, Json, Quiet, Verbose, with_settings
-from vggapps.cli.outputs import STREAM, expand, plan_outputs, read
+from vggapps.cli.inputs import Input, expand, read
+from vggapps.cli.options import Images, Json, Quiet, SkipExisting, Verbose, with_settings
+from vggapps.cli.outcome import failure
+from vggapps.cli.outputs import check_stdout, plan_distinct, plan_file, plan_outputs
 from vggapps.cli.progress import Stop, silence, stoppable
-from vggapps.errors import OutputExistsError, PictureError, SettingsError
+from vggapps.cli.saving import Target, deliver, deliver_picture
+from vggapps.errors import SettingsError
 from vggapps.explain.settings import ExplainSettings
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from vggapps.explain.question import Watch
     from vggapps.vgg.network import VGG
 
-    Made = tuple[str, str | bytes, str, list[Explanation]]
+    Made = tuple[str, str | bytes, Target, list[Explanation]]
 
 HELP = """
 Show where in a picture the evidence lies for what a network sees there.
@@ -69,6 +73,7 @@ def explain(  # noqa: D103 - people see HELP
     output: Output = None,
     raw: Raw = None,
     evaluate: Evaluate = False,
+    skip_existing: SkipExisting = False,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -78,24 +83,23 @@ def explain(  # noqa: D103 - people see HELP
     if name is not None and "target" in given:
         raise SettingsError("--class and --target both say what is explained", "leave one of them out")
     settings = ExplainSettings(**given | ({} if name is None else {"target": f"class:{name}"}))
-    if output == STREAM and as_json:
-        raise SettingsError("the picture and the JSON both want stdout", "give -o a file")
-    if raw is not None and Path(raw).suffix != ".npz":
-        raise SettingsError(f"--raw {raw} is no .npz file", "maps.npz")
-    if raw is not None and Path(raw).exists() and not force:
-        raise OutputExistsError(f"{raw} exists", "choose another name, or overwrite it with --force")
-    paths = [path for word in images for path in expand(word)]
-    targets = plan_outputs(paths, "_why", output, force=force)
+    check_stdout(output, as_json=as_json)
+    photos = expand(images, quiet=quiet)
+    paths = [photo.path for photo in photos]
+    maps_file = plan_file(raw, paths, force=force, suffixes=[".npz"]) if raw is not None else None
+    planned = plan_outputs(photos, "_why", output, force=force, skip_existing=skip_existing, quiet=quiet)
+    plan_distinct(*planned, maps_file)
+    wanted = [(photo, target) for photo, target in zip(photos, planned, strict=True) if target]
 
     from vggapps.classify.explained import load_explained
     from vggapps.explain.report import common_scales, figure, headline, record, save_maps
-    from vggapps.image import encode_picture, open_picture, save_picture
+    from vggapps.image import open_picture
 
     network = load_explained(settings)
     failed: list[str] = []
     maps: dict[str, list[Explanation]] = {}
     with stoppable() as stop:
-        made: Iterable[Made] = _explained(network, settings, paths, targets, stop, failed, quiet=quiet)
+        made: Iterable[Made] = _explained(network, settings, wanted, stop, failed, quiet=quiet)
         scales: dict[str, float] = {}
         if settings.scale == "common":
             made = list(made)
@@ -103,25 +107,22 @@ def explain(  # noqa: D103 - people see HELP
         for path, source, target, found in made:
             about = record(Path(path).name, settings, found, evaluate=evaluate)
             drawn = figure(open_picture(source), found, scales)
-            if target == STREAM:
-                sys.stdout.buffer.write(encode_picture(drawn, "png", settings=about))
-            else:
-                save_picture(drawn, target, settings=about, overwrite=True)
-                facts = {"schema": 1, "path": path, "output": target, "raw": raw, **about}
-                typer.echo(json.dumps(facts) if as_json else f"{target}: {headline(about)}")
+            place = deliver_picture(target, drawn, about)
+            if not target.is_stream:
+                facts = {"schema": 1, "path": path, "output": place, "raw": raw, **about}
+                typer.echo(json.dumps(facts) if as_json else f"{place}: {headline(about)}")
             maps[path] = found if raw else []
-    if raw:
-        save_maps(maps, settings, raw)
+    if maps_file:
+        deliver(maps_file, partial(save_maps, maps, settings))
     if failed:
-        typer.echo(f"{len(failed)} of {len(paths)} pictures can't be read", err=True)
+        typer.echo(f"{len(failed)} of {len(wanted)} pictures failed", err=True)
     sys.exit(stop.code or bool(failed))
 
 
 def _explained(
     network: VGG,
     settings: ExplainSettings,
-    paths: list[str],
-    targets: list[str],
+    wanted: list[tuple[Input, Target]],
     stop: Stop,
     failed: list[str],
     *,
@@ -131,18 +132,19 @@ def _explained(
     from vggapps.explain.report import explanations
     from vggapps.image import open_picture
 
-    for path, target in zip(paths, targets, strict=True):
-        source = read(path)
+    for (path, *_), target in wanted:
+        title = "" if len(wanted) == 1 else f"{Path(path).name}: "
         try:
-            picture = open_picture(source)
-        except PictureError as error:
-            if len(paths) == 1:
-                raise
-            typer.secho(f"error: {error}", fg="red", err=True)
+            source = read(path)
+            found = explanations(network, open_picture(source), settings, partial(_bar, title, quiet))
+        except Exception as error:
+            problem = failure(error)
+            if len(wanted) == 1:
+                raise problem from None
+            typer.secho(f"error: {problem}", fg="red", err=True)
             failed.append(path)
             continue
-        title = "" if len(paths) == 1 else f"{Path(path).name}: "
-        yield path, source, target, explanations(network, picture, settings, partial(_bar, title, quiet))
+        yield path, source, target, found
         if stop.code:
             return
 
@@ -151,4 +153,4 @@ def _bar(title: str, quiet: bool, method: str) -> Watch:
     """A bar for the steps of a slow method, which goes when it is through."""
     console = Console(stderr=True)
     hidden = quiet or not console.is_terminal
-    return lambda steps: track(steps, f"{title}{method}", console=console, transient=True, disable=hidden)
+    return lambda steps: track(steps, escape(f"{title}{method}"), console=console, transient=True, disable=hidden)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,9 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from vggapps.cli.inputs import paths_of
 from vggapps.cli.options import Device, Quiet, Verbose
-from vggapps.cli.outputs import expand
+from vggapps.cli.outputs import plan_file
 from vggapps.cli.progress import silence
 from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import PictureError
@@ -65,9 +65,11 @@ def extract(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
-    paths = take(find_pictures(pictures), parse_shard(shard))
+    paths = take(paths_of(pictures, quiet=quiet), parse_shard(shard))
     if not paths:
         raise PictureError(f"no picture falls to --shard {shard}", "make fewer shards")
+
+    plan_file(output, paths, force=force)
 
     from vggapps.classify.extraction import extract_to
     from vggapps.classify.feature_files import load_features
@@ -94,23 +96,3 @@ def extract(  # noqa: D103 - people see HELP
     if failed:
         typer.echo(f"{failed} of {len(paths)} pictures can't be read", err=True)
         sys.exit(1)
-
-
-def find_pictures(words: Sequence[str]) -> list[str]:
-    """The pictures that words mean: files, patterns, and folders with all that is below them, in a fixed order.
-
-    Raises:
-        PictureError: a folder without pictures.
-    """
-    from vggapps.image import is_picture_file
-
-    found: list[str] = []
-    for word in words:
-        if Path(word).is_dir():
-            below = sorted(str(path) for path in Path(word).rglob("*") if is_picture_file(path) and path.is_file())
-            if not below:
-                raise PictureError(f"{word}: there is no picture in this folder", "give one with JPEG or PNG files")
-            found += below
-        else:
-            found += expand(word)
-    return list(dict.fromkeys(found))

@@ -7,11 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vggapps.cli.drain import drain
+from vggapps.cli.drain import Watching, drain
 from vggapps.cli.each import each
-from vggapps.cli.options import Force, Images, Json, Output, PreviewEvery, Quiet, Verbose, with_settings, words
-from vggapps.cli.outputs import expand, plan_outputs, read
+from vggapps.cli.inputs import Input, expand, read
+from vggapps.cli.options import (
+    Force,
+    FramesEvery,
+    Images,
+    Json,
+    Output,
+    PreviewEvery,
+    Quiet,
+    SkipExisting,
+    Verbose,
+    with_settings,
+    words,
+)
+from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence
+from vggapps.cli.saving import Saving, Target
 from vggapps.settings import nameless, to_dict
 from vggapps.visualize.invert_settings import InvertSettings
 
@@ -44,22 +58,28 @@ inside it. Ctrl-C keeps the picture as it is.
 Layer = Annotated[str, typer.Option("--layer", metavar="LAYER,...", help="Where the pictures are to look the same.")]
 
 
-@with_settings(InvertSettings)
+@with_settings(InvertSettings, saving=Saving)
 def invert(  # noqa: D103 - people see HELP
     given: dict[str, Any],
+    saving: Saving,
     images: Images,
     layer: Layer = "conv4_3",
     output: Output = None,
+    skip_existing: SkipExisting = False,
     preview_every: PreviewEvery = 0,
+    frames_every: FramesEvery = 0,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
+    check_stdout(output, as_json=as_json)
     settings, layers = InvertSettings(**given), tuple(dict.fromkeys(words(layer)))
-    photos = [path for word in images for path in expand(word)]
-    targets = plan_outputs(photos, "_inverted", output, force=force)
+    photos = expand(images, quiet=quiet)
+    targets = plan_outputs(
+        photos, "_inverted", output, force=force, saving=saving, skip_existing=skip_existing, quiet=quiet
+    )
 
     from vggapps import __version__
     from vggapps.image import open_picture
@@ -67,8 +87,8 @@ def invert(  # noqa: D103 - people see HELP
 
     networks = invert_networks(layers, settings)
 
-    def make(photo: str, target: str, stop: Stop) -> dict[str, Any]:
-        picture = open_picture(read(photo), name=Path(photo).name)
+    def make(photo: Input, target: Target, stop: Stop) -> dict[str, Any]:
+        picture = open_picture(read(photo.path), name=Path(photo.path).name)
         found: dict[str, float] = {}
 
         def picture_of(step: Step) -> Picture:
@@ -91,8 +111,7 @@ def invert(  # noqa: D103 - people see HELP
             title=picture.name,
             picture_of=picture_of,
             recipe=recipe,
-            preview_every=preview_every,
-            quiet=quiet,
+            watching=Watching(preview_every, frames_every, quiet),
         )
 
     each(photos, targets, make, as_json=as_json)

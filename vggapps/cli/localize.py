@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vggapps.cli.inputs import expand, read
 from vggapps.cli.options import Backbone, BoxesFrom, Device, Force, Images, Json, Quiet, Verbose, words
-from vggapps.cli.outputs import STREAM, expand, plan_outputs, read
+from vggapps.cli.outcome import failure
+from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence
-from vggapps.errors import SettingsError, VggappsError
+from vggapps.cli.saving import Target, deliver_picture
+from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
     from vggapps.classify.localize import Found
@@ -59,17 +62,19 @@ def localize(  # noqa: D103 - people see HELP
     silence(quiet)
     if name is not None and top > 1:
         raise SettingsError(f"--class names one class, and --top {top} asks for {top}", "leave one of them out")
-    if output == STREAM and as_json:
-        raise SettingsError("the picture and the JSON both want stdout", "give -o a file")
-    paths = [path for word in images for path in expand(word)]
-    targets: Sequence[str | None] = [None] * len(paths)
+    check_stdout(output, as_json=as_json)
+    photos = expand(images, quiet=quiet)
+    targets: Sequence[Target | None] = [None] * len(photos)
     if output is not None:
-        targets = plan_outputs(paths, "_found", output, force=force, protected=[boxes_from] if boxes_from else [])
+        protected = [boxes_from] if boxes_from else []
+        targets = plan_outputs(photos, "_found", output, force=force, protected=protected, quiet=quiet)
+        photos = [photo for photo, target in zip(photos, targets, strict=True) if target]
+        targets = [target for target in targets if target]
 
     from vggapps.classify import localize as rooms
     from vggapps.classify.box_regression import load_boxes
     from vggapps.classify.classifier import Classifier
-    from vggapps.image import encode_picture, open_picture, save_picture
+    from vggapps.image import open_picture
     from vggapps.weights.labels import find_label
 
     regressor = load_boxes(boxes_from) if boxes_from else None
@@ -77,28 +82,25 @@ def localize(  # noqa: D103 - people see HELP
     classifier = Classifier(networks, views="dense", device=device)  # type: ignore[arg-type]
     label = None if name is None else find_label(name, classifier.labels)
     failed = 0
-    for path, target in zip(paths, targets, strict=True):
+    for (path, *_), target in zip(photos, targets, strict=True):
         try:
             source = read(path)
             found = rooms.localize(classifier, source, label, top, regressor)
-            if target is not None:
-                drawn = rooms.draw(open_picture(source), found)
-                if target == STREAM:
-                    sys.stdout.buffer.write(encode_picture(drawn, "png"))
-                else:
-                    save_picture(drawn, target, overwrite=True)
-        except VggappsError as error:
-            if len(paths) == 1:
-                raise
-            typer.secho(f"error: {error}", fg="red", err=True)
+            place = deliver_picture(target, rooms.draw(open_picture(source), found)) if target else None
+        except Exception as error:
+            problem = failure(error)
+            if len(photos) == 1:
+                raise problem from None
+            typer.secho(f"error: {problem}", fg="red", err=True)
             failed += 1
             continue
         if as_json:
-            typer.echo(json.dumps({"schema": 1, "path": path, "found": [_facts(one) for one in found]}))
-        elif target != STREAM:
-            _print(path, found, several=len(paths) > 1)
+            facts = {"schema": 1, "path": path, "output": place, "found": [_facts(one) for one in found]}
+            typer.echo(json.dumps(facts))
+        elif not (target and target.is_stream):
+            _print(path, found, several=len(photos) > 1)
     if failed:
-        typer.echo(f"{failed} of {len(paths)} pictures can't be read", err=True)
+        typer.echo(f"{failed} of {len(photos)} pictures failed", err=True)
         sys.exit(1)
 
 

@@ -51,6 +51,13 @@ PreviewEvery = Annotated[
         "--preview-every", metavar="N", min=0, help="Write OUTPUT.preview.png every N steps; it goes at the end."
     ),
 ]
+FramesEvery = Annotated[
+    int,
+    typer.Option("--frames-every", metavar="N", min=0, help="Write every N-th step to OUTPUT_frames/00001.png, ..."),
+]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Go on with a folder: leave out what has its result already.")
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that -o names.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
@@ -60,29 +67,34 @@ def words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def with_settings(settings: type[Settings]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make an option of every field of a settings dataclass.
+def with_settings(
+    settings: type[Settings], **more: type[Settings]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make an option of every field of a settings dataclass, and of those in ``more``.
 
     The command is called with ``given``, a dictionary of the settings that were typed, and its own arguments; what
-    was not typed is left to the dataclass's defaults or to settings read from a picture.
+    was not typed is left to the dataclass's defaults or to settings read from a picture. Of each class in ``more`` it
+    gets an instance, by that name.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        # What is inherited comes first in a dataclass, and last in the help.
-        in_order = sorted(fields(settings), key=lambda field: field.name not in settings.__annotations__)
-        options = [_option(field, hints(settings)[field.name]) for field in in_order]
-        names = [o.name for o in options]
+        groups = {"given": settings, **more}
+        options = [_option(f, hints(kind)[f.name]) for kind in reversed(groups.values()) for f in _in_order(kind)]
 
         @functools.wraps(command)
         def run(ctx: typer.Context, **arguments: Any) -> Any:
-            values = {name: arguments.pop(name) for name in names}
-            typed = {n for n in names if str(ctx.get_parameter_source(n)).endswith("COMMANDLINE")}
-            given = {n: _value(values[n], hints(settings)[n]) for n in names if n in typed}
-            return command(given=given, **arguments)
+            values = {option.name: arguments.pop(option.name) for option in options}
+            typed = {n: v for n, v in values.items() if str(ctx.get_parameter_source(n)).endswith("COMMANDLINE")}
+            parts = {
+                part: {n: _value(typed[n], hint) for n, hint in hints(kind).items() if n in typed}
+                for part, kind in groups.items()
+            }
+            made = {part: kind(**parts[part]) for part, kind in more.items()}
+            return command(given=parts["given"], **made, **arguments)
 
         own = inspect.signature(command, eval_str=True).parameters.values()
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name != "given"]
+        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name not in groups]
         first = [p for p in parameters if _is_argument(p)]
         rest = [p for p in parameters if not _is_argument(p)]
         run.__signature__ = inspect.Signature([context, *first, *rest, *options])  # type: ignore[attr-defined]
@@ -90,6 +102,11 @@ def with_settings(settings: type[Settings]) -> Callable[[Callable[..., Any]], Ca
         return run
 
     return decorate
+
+
+def _in_order(settings: type[Settings]) -> list[Any]:
+    """A dataclass's fields for the help: what is inherited comes last."""
+    return sorted(fields(settings), key=lambda field: field.name not in settings.__annotations__)
 
 
 def _is_argument(parameter: inspect.Parameter) -> bool:

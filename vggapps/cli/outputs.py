@@ -1,88 +1,214 @@
-"""Which files a command reads and which it will write: decided, and refused, before any work starts."""
+"""Which files a command will write: decided, and refused, before any work starts."""
 
 from __future__ import annotations
 
-import glob
+import dataclasses
+import itertools
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import typer
+
+from vggapps.cli.inputs import STREAM, Input
+from vggapps.cli.saving import DEFAULT, Saving, Target, numbered
 from vggapps.errors import PictureError, SettingsError
+from vggapps.files import check_writable
 
-STREAM = "-"
-
-
-def expand(word: str) -> list[str]:
-    """The pictures meant by a file, a folder, a pattern (for shells that don't expand them) or ``-``."""
-    from vggapps.image import is_picture_file
-
-    path = Path(word)
-    if word == STREAM or path.is_file():
-        return [word]
-    if path.is_dir():
-        if pictures := sorted(str(p) for p in path.iterdir() if is_picture_file(p) and p.is_file()):
-            return pictures
-        raise PictureError(
-            f"{word}: there is no picture in this folder", "give a folder of JPEG, PNG, WebP or TIFF files"
-        )
-    # Path.glob can't take a pattern with folders or a drive in front.
-    return sorted(p for p in glob.glob(word) if is_picture_file(p)) or [word]  # noqa: PTH207
+_LONGEST_NAME = 255  # bytes, on every common file system
+_ROOM = 24  # of them for numbers, and for the names of previews
 
 
 def plan_outputs(
-    inputs: Sequence[str], suffix: str, wanted: str | None, *, force: bool, protected: Sequence[str] = ()
-) -> list[str]:
-    """An output for each input.
+    inputs: Sequence[Input],
+    suffix: str | Sequence[str],
+    wanted: str | None,
+    *,
+    force: bool,
+    protected: Iterable[str] = (),
+    saving: Saving = DEFAULT,
+    skip_existing: bool = False,
+    quiet: bool = False,
+) -> list[Target | None]:
+    """An output for each input, None where nothing is to be made.
 
     Without ``-o``: ``<input><suffix>.png`` in the current folder, with ``-2``, ``-3`` where that is taken. With a
-    folder: the same names there. With a file: that file, which must not exist unless ``force``.
+    folder: the same names there; what was found in subfolders goes to subfolders. With a file: that file, which must
+    not exist unless ``force``. Pictures found in the output folder that vggapps has made are no inputs.
+
+    Args:
+        inputs: what is read.
+        suffix: of the default names; one for all, or one for each.
+        wanted: what ``-o`` names.
+        force: replace the named file.
+        protected: further files that are read, and must not be overwritten.
+        saving: how pictures are written.
+        skip_existing: make nothing where the result is there, finished.
+        quiet: don't say what is skipped.
 
     Raises:
         OutputExistsError: the named file exists.
         SettingsError: one file is named for several pictures, or it is one of the inputs or ``protected``.
+        PictureError: nothing can be written there, or every input is a result of vggapps.
     """
-    from vggapps.image import check_target
-
-    single = wanted is not None and not wanted.endswith(("/", "\\")) and not Path(wanted).is_dir()
-    if single:
-        assert wanted is not None
-        if wanted == STREAM:
-            if len(inputs) > 1:
-                raise SettingsError("several pictures can't go to one stream", "use -o FOLDER/")
-            return [STREAM]
-        if len(inputs) > 1:
-            raise SettingsError(f"-o {wanted} is one file for {len(inputs)} pictures", f"use -o {Path(wanted).stem}/")
-        for source in [*inputs, *protected]:
-            if source != STREAM and Path(source).exists() and Path(source).resolve() == Path(wanted).resolve():
-                raise SettingsError(f"-o {wanted} is one of the pictures that are read", "choose another name")
-        check_target(wanted, overwrite=force)
-        return [wanted]
-    folder = Path(wanted or ".")
-    if wanted and not folder.is_dir():
-        try:
-            folder.mkdir(parents=True)
-        except OSError as error:
-            raise PictureError(f"{wanted}: {error.strerror}", "choose a folder that can be made") from error
+    if wanted is not None and not wanted.endswith(("/", os.sep)) and not Path(wanted).is_dir():
+        sources = [*(one.path for one in inputs), *protected]
+        over = force or (skip_existing and Path(wanted).exists())
+        target = plan_picture(wanted, len(inputs), sources, force=over, saving=saving)
+        if skip_existing and _is_finished(Path(wanted)):
+            _say_skipped(1, 1, quiet=quiet)
+            return [None]
+        return [target]
+    folder = _made_folder(wanted)
+    suffixes = [suffix] * len(inputs) if isinstance(suffix, str) else suffix
     taken: set[Path] = set()
-    outputs = []
-    for source in inputs:
-        stem = "stdin" if source == STREAM else Path(source).stem
-        path = _free(folder, f"{stem}{suffix}", taken)
-        check_target(path)
+    plans: list[Target | None] = []
+    skipped = own = 0  # results that are there, and inputs that are results
+    for source, ending in zip(inputs, suffixes, strict=True):
+        if not source.named and _is_inside(source.path, folder) and _recipe_of(Path(source.path)) is not None:
+            own += 1
+            plans.append(None)
+            continue
+        first = folder / source.below / _file_name(source.stem, ending, saving.format or "png")
+        names = (path for path in itertools.chain([first], numbered(first)) if path not in taken)
+        path = next(names) if skip_existing else next(path for path in names if not path.exists())
         taken.add(path)
-        outputs.append(str(path))
-    return outputs
+        if skip_existing and _is_finished(path):
+            skipped += 1
+            plans.append(None)
+            continue
+        _check_format(path, saving)
+        plans.append(Target(str(path), named=False, force=path.exists(), saving=saving))  # only an unfinished one is
+    if own and not quiet:
+        what = "picture that vggapps has made is" if own == 1 else "pictures that vggapps has made are"
+        typer.echo(f"{own} {what} left out: the results in {folder}", err=True)
+    if skipped:
+        _say_skipped(skipped, len(inputs) - own, quiet=quiet)
+    if own == len(inputs):
+        raise PictureError(f"all pictures in {folder} are results of vggapps", "choose another -o, or other pictures")
+    return plans
 
 
-def _free(folder: Path, stem: str, taken: set[Path]) -> Path:
-    number = 1
-    while True:
-        path = folder / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png")
-        if path not in taken and not path.exists():
-            return path
-        number += 1
+def plan_picture(wanted: str, count: int, reads: Iterable[str], *, force: bool, saving: Saving = DEFAULT) -> Target:
+    """The plan for a picture file that the user named, or for stdout.
+
+    Raises:
+        As :func:`plan_outputs`.
+    """
+    if wanted == STREAM:
+        if count > 1:
+            raise SettingsError("several pictures can't go to one stream", "use -o FOLDER/")
+        if sys.stdout is not None and sys.stdout.isatty():
+            raise SettingsError("-o - would write a picture to the terminal", "redirect it: > picture.png")
+        return Target(STREAM, saving=saving)
+    if count > 1:
+        raise SettingsError(f"-o {wanted} is one file for {count} pictures", f"use -o {Path(wanted).stem}/")
+    _check_format(Path(wanted), saving)
+    if saving.format and Path(wanted).suffix.lower() != f".{saving.format}":
+        raise SettingsError(f"-o {wanted} and --format {saving.format} contradict each other", "leave one of them out")
+    return dataclasses.replace(plan_file(wanted, reads, force=force), saving=saving)
 
 
-def read(word: str) -> str | bytes:
-    """What ``open_picture`` takes for an input: its path, or the bytes of stdin."""
-    return sys.stdin.buffer.read() if word == STREAM else word
+def plan_file(wanted: str, reads: Iterable[str] = (), *, force: bool, suffixes: Sequence[str] = ()) -> Target:
+    """The plan for a file of any kind that the user named.
+
+    Args:
+        wanted: the file.
+        reads: files that are read, and must not be overwritten.
+        force: whether an existing file may be replaced.
+        suffixes: those it may have; any if none is given.
+
+    Raises:
+        OutputExistsError: it exists, and ``force`` is false.
+        SettingsError: it is read, too, or has another suffix.
+        PictureError: nothing can be written there.
+    """
+    path = Path(wanted)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise SettingsError(f"{wanted} does not end in {' or '.join(suffixes)}", f"name it {path.stem}{suffixes[0]}")
+    for source in reads:
+        if source != STREAM and _is_same(Path(source), path):
+            raise SettingsError(f"{wanted} is one of the files that are read", "choose another name")
+    check_writable(path, overwrite=force)
+    return Target(wanted, force=force)
+
+
+def check_stdout(output: str | None, *, as_json: bool) -> None:
+    """Refuse a picture and JSON on one stdout.
+
+    Raises:
+        SettingsError: both are asked for.
+    """
+    if output == STREAM and as_json:
+        raise SettingsError("the picture and the JSON both want stdout", "give -o a file")
+
+
+def plan_distinct(*targets: Target | None) -> None:
+    """Refuse two outputs of one name.
+
+    Raises:
+        SettingsError: there are.
+    """
+    places = [os.path.realpath(target.path) for target in targets if target]
+    if len(set(places)) < len(places):
+        raise SettingsError("two outputs have one name", "give each its own")
+
+
+def _made_folder(wanted: str | None) -> Path:
+    folder = Path(wanted or ".")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(f"{wanted}: {error.strerror}", "choose a folder that can be made") from error
+    check_writable(folder / "x", overwrite=True)
+    return folder
+
+
+def _check_format(path: Path, saving: Saving) -> None:
+    from vggapps.image import check_format
+
+    try:
+        check_format(path.suffix, bits=saving.bits)
+    except SettingsError as error:
+        hint = error.hint if path.exists() else f"{error.hint}; to write into a folder, {path}/"
+        raise SettingsError(f"{path}: {error.message}", hint) from None
+
+
+def _file_name(stem: str, ending: str, kind: str) -> str:
+    """A name that file systems take, cut at a letter if it must be."""
+    end = f".{kind}"
+    room = _LONGEST_NAME - _ROOM - len(end)
+    whole = os.fsencode(f"{stem}{ending}")
+    return (f"{stem}{ending}" if len(whole) <= room else whole[:room].decode("utf-8", "ignore")) + end
+
+
+def _is_inside(path: str, folder: Path) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _is_same(source: Path, path: Path) -> bool:
+    try:
+        return source.exists() and path.exists() and source.samefile(path)
+    except OSError:
+        return False
+
+
+def _recipe_of(path: Path) -> dict[str, object] | None:
+    from vggapps.image import read_settings
+
+    try:
+        return read_settings(path)
+    except PictureError:  # whoever opens it as an input says what is wrong
+        return None
+
+
+def _is_finished(path: Path) -> bool:
+    """Whether a result is there that was not stopped early."""
+    recipe = _recipe_of(path) if path.exists() else {"stopped": True}
+    return not (recipe and recipe.get("stopped"))
+
+
+def _say_skipped(skipped: int, of: int, *, quiet: bool) -> None:
+    if not quiet:
+        typer.echo(f"{skipped} of {of} results are there already and skipped", err=True)

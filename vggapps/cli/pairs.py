@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from vggapps.cli.outputs import expand
+from vggapps.cli.inputs import Input, expand
 from vggapps.errors import PictureError
 
 if TYPE_CHECKING:
@@ -23,32 +23,37 @@ class Pair(NamedTuple):
     b: str
 
 
-def find_pairs(a: str, b: str) -> tuple[list[Pair], list[str]]:
+def find_pairs(a: str, b: str, *, quiet: bool = False) -> tuple[list[Pair], list[str]]:
     """The pairs of two files, of two folders, or of a file and a folder; and the pictures without a partner.
 
-    In folders pictures of one name are a pair; those without a namesake are one with what differs in the suffix only.
+    In folders and their subfolders pictures of one name at the same place are a pair; those without a namesake are one
+    with what differs in the suffix only.
 
     Raises:
         PictureError: there is none.
     """
-    lefts, rights = (expand(word) if Path(word).is_dir() else [word] for word in (a, b))
+    lefts, rights = (expand([word], quiet=quiet) if Path(word).is_dir() else [Input(word)] for word in (a, b))
     if not (Path(a).is_dir() and Path(b).is_dir()):
-        return [Pair(Path(x if Path(a).is_dir() else y).name, x, y) for x, y in product(lefts, rights)], []
-    both = {Path(path).name for path in lefts} & {Path(path).name for path in rights}
+        return [Pair(_name(x if Path(a).is_dir() else y), x.path, y.path) for x, y in product(lefts, rights)], []
+    both = set(map(_name, lefts)) & set(map(_name, rights))
 
-    def key(path: str) -> tuple[str, str]:
-        return Path(path).stem, Path(path).suffix if Path(path).name in both else ""
+    def key(one: Input) -> tuple[str, str, str]:
+        return one.below, one.stem, Path(one.path).suffix if _name(one) in both else ""
 
-    partners: dict[tuple[str, str], list[str]] = defaultdict(list)
+    partners: dict[tuple[str, str, str], list[Input]] = defaultdict(list)
     for right in rights:
         partners[key(right)].append(right)
-    pairs = [Pair(Path(left).name, left, right) for left in lefts for right in partners[key(left)]]
+    pairs = [Pair(_name(left), left.path, right.path) for left in lefts for right in partners[key(left)]]
     if not pairs:
         raise PictureError(
             f"no picture of {a} has a partner in {b}", "partners are a.png and a.png, or a.png and a.jpg"
         )
     paired = {path for pair in pairs for path in pair[1:]}
-    return pairs, [path for path in (*lefts, *rights) if path not in paired]
+    return pairs, [one.path for one in (*lefts, *rights) if one.path not in paired]
+
+
+def _name(one: Input) -> str:
+    return str(Path(one.below, Path(one.path).name))
 
 
 def opened(pair: Pair, size: int | None, note: Callable[[str], None]) -> tuple[Tensor, Tensor]:

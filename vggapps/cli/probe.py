@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.outputs import plan_file
 from vggapps.cli.progress import silence
-from vggapps.errors import OutputExistsError, SettingsError
+from vggapps.cli.saving import deliver
+from vggapps.errors import SettingsError
 
 HELP = """
 Learn classes from features, and measure how well that goes.
@@ -77,10 +78,8 @@ def probe(  # noqa: D103 - people see HELP
         raise SettingsError("--labels and --teacher are two things to learn", "name one")
     if output and kind == "knn":
         raise SettingsError("neighbours are no head that could be written", "use another --kind, or drop -o")
-    if output and Path(output).suffix != ".safetensors":
-        raise SettingsError(f"-o {output} is no head", "use a name that ends in .safetensors")
-    if output and Path(output).exists() and not force:
-        raise OutputExistsError(f"{output} exists", "choose another name, or overwrite it with --force")
+    read = [path for path in (features, labels, teacher) if path]
+    target = plan_file(output, read, force=force, suffixes=[".safetensors"]) if output else None
 
     from vggapps.classify.feature_files import load_features
     from vggapps.classify.heads import save_head
@@ -90,10 +89,9 @@ def probe(  # noqa: D103 - people see HELP
     table = load_features(features)
     targets, names = teacher_of(table.paths, teacher) if teacher else classes_of(table.paths, labels)
     report, head = learn(table, targets, names, kind, test=test, hidden=hidden, epochs=epochs, root=root, seed=seed)
-    if output and head:
-        save_head(output, head)
+    place = deliver(target, lambda path: save_head(path, head)) if target and head else None
     if as_json:
-        facts = {"schema": 1, "features": features, "kind": kind, "classes": len(names), "output": output}
+        facts = {"schema": 1, "features": features, "kind": kind, "classes": len(names), "output": place}
         typer.echo(json.dumps({**facts, **asdict(table.settings), **asdict(report)}))
         return
     what = "agrees with the teacher" if teacher else "right"
@@ -105,5 +103,5 @@ def probe(  # noqa: D103 - people see HELP
         typer.echo(f"{word:<12} {report.chosen:8g}  did best on a fifth of the {report.learnt} learnt")
     if report.temperature is not None:
         typer.echo(f"temperature  {report.temperature:8.3f}  divides the logits for calibrated probabilities")
-    if output and not quiet:
-        typer.echo(f"{output}: {len(names)} classes on {table.settings.layer} of {table.settings.network}", err=True)
+    if place and not quiet:
+        typer.echo(f"{place}: {len(names)} classes on {table.settings.layer} of {table.settings.network}", err=True)

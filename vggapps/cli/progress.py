@@ -24,14 +24,18 @@ T = TypeVar("T")
 
 @dataclass
 class Stop:
-    """Whether somebody asked to stop, and the exit code that tells how: 130 for Ctrl-C, 143 for SIGTERM."""
+    """Whether somebody asked to stop, and the exit code that tells how: 130 for Ctrl-C, 143 for SIGTERM, 129 for
+    SIGHUP, which a closed terminal or a lost connection sends.
+    """
 
     code: int = 0
 
 
 @contextmanager
 def stoppable(note: str = "stopping after this step and keeping the picture") -> Iterator[Stop]:
-    """The first Ctrl-C or SIGTERM is noted in ``code``, to be looked at between steps; the second leaves at once."""
+    """The first Ctrl-C, SIGTERM or SIGHUP is noted in ``code``, to be looked at between steps; the second leaves at
+    once. What is ignored stays ignored, as under ``nohup``.
+    """
     stop = Stop()
 
     def heard(number: int, _frame: FrameType | None) -> None:
@@ -40,7 +44,9 @@ def stoppable(note: str = "stopping after this step and keeping the picture") ->
         stop.code = 128 + number
         typer.echo(f"\n{note}; once more leaves at once", err=True)
 
-    before = {number: signal.signal(number, heard) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard_of = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    wanted = [number for number in heard_of if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, heard) for number in wanted}
     try:
         yield stop
     finally:
@@ -55,7 +61,8 @@ def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterat
         yield from steps
     elif console.is_terminal:
         columns = (
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"),
+            TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
             TimeRemainingColumn(),
         )  # fmt: skip
         with Progress(*columns, console=console) as progress:
@@ -73,6 +80,7 @@ def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterat
                     f"{title}: {10 * tenth} %, step {step.index} of {step.total}, loss {step.loss:.4f}, "
                     f"{step.seconds_left:.0f} s left",
                     highlight=False,
+                    markup=False,
                     soft_wrap=True,
                 )
             yield step

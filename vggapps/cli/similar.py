@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.extract import find_pictures
+from vggapps.cli.inputs import paths_of
 from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.outputs import plan_picture
 from vggapps.cli.progress import silence
+from vggapps.cli.saving import deliver_picture
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -59,14 +61,13 @@ def similar(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
+    target = plan_picture(output, 1, [image, where], force=force) if output else None
 
     from vggapps.classify.feature_files import load_features
     from vggapps.classify.features import describe, extract, load_network
     from vggapps.classify.similar import blocks_of, nearest, sheet
-    from vggapps.image import check_target, from_pil, save_picture
+    from vggapps.image import from_pil
 
-    if output:
-        check_target(output, overwrite=force)
     table = None if Path(where).is_dir() else load_features(where)
     if table:
         made = table.settings
@@ -85,7 +86,7 @@ def similar(  # noqa: D103 - people see HELP
 
     def looked_at() -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         nonlocal failed
-        paths = find_pictures([where])
+        paths = paths_of([where], quiet=quiet)
         for chunk in extract(paths, network, made.layer, made.pool, size=made.size):
             for error in chunk.errors.values():
                 typer.secho(f"error: {error}", fg="red", err=True)
@@ -96,10 +97,10 @@ def similar(  # noqa: D103 - people see HELP
     for match in matches:
         facts = {"schema": 1, "path": match.path, "similarity": match.similarity}
         typer.echo(json.dumps(facts) if as_json else f"{match.similarity:.4f}  {match.path}")
-    if output:
-        save_picture(from_pil(sheet(image, matches)), output, overwrite=True)
+    if target:
+        place = deliver_picture(target, from_pil(sheet(image, matches)))
         if not quiet:
-            typer.echo(f"{output}: {len(matches)} pictures", err=True)
+            typer.echo(f"{place}: {len(matches)} pictures", err=True)
     if failed:
         typer.echo(f"{failed} pictures can't be read", err=True)
         sys.exit(1)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from vggapps.cli.drain import drain
+from vggapps.cli.drain import Watching, drain
 from vggapps.cli.each import each
-from vggapps.cli.options import Force, Json, Output, PreviewEvery, Quiet, Verbose, with_settings
-from vggapps.cli.outputs import expand, plan_outputs, read
+from vggapps.cli.inputs import Input, expand, read
+from vggapps.cli.options import (
+    Force,
+    FramesEvery,
+    Json,
+    Output,
+    PreviewEvery,
+    Quiet,
+    SkipExisting,
+    Verbose,
+    with_settings,
+)
+from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import Stop, silence
+from vggapps.cli.saving import Saving, Target
 from vggapps.errors import SettingsError
 from vggapps.stylize.settings import StylizeSettings
 
@@ -20,7 +33,8 @@ HELP = """
 Paint a photo in the style of a painting.
 
 The result is [bold]CONTENT_by_STYLE.png[/bold] in the current folder; its settings are inside it. CONTENT may be a
-folder or a pattern: each picture gets its own result. Several styles are mixed, [bold]a.jpg:0.7 b.jpg:0.3[/bold].
+folder or a pattern: each picture gets its own result, and subfolders are kept. Several styles are mixed,
+[bold]a.jpg:0.7 b.jpg:0.3[/bold]; with --each-style, or where STYLE is a folder, each makes a picture of its own.
 Ctrl-C keeps the picture as it is.
 
 [bold]Examples[/bold]
@@ -29,8 +43,12 @@ Ctrl-C keeps the picture as it is.
 
   vggapps stylize town.jpg starry-night.jpg:0.7 waves.jpg:0.3 --strength 0.7 --size 1024 -o painted.png
 
-  vggapps stylize photos/ waves.jpg --colors content -o painted/
+  vggapps stylize photos/ waves.jpg --colors content -o painted/ --skip-existing
+
+  vggapps stylize town.jpg styles/ --format jpg
 """
+
+MANY = 4  # styles: more than people mix by hand
 
 
 Content = Annotated[
@@ -38,8 +56,9 @@ Content = Annotated[
 ]
 Styles = Annotated[
     list[str] | None,
-    typer.Argument(metavar="STYLE...", help="One or more paintings, each with :weight if you like."),
+    typer.Argument(metavar="STYLE...", help="Paintings, each with :weight if you like; or folders of them."),
 ]
+EachStyle = Annotated[bool, typer.Option("--each-style", help="Don't mix several styles: make a picture of each.")]
 Recorded = Annotated[
     str | None,
     typer.Option(
@@ -48,14 +67,18 @@ Recorded = Annotated[
 ]
 
 
-@with_settings(StylizeSettings)
+@with_settings(StylizeSettings, saving=Saving)
 def stylize(  # noqa: D103 - people see HELP
     given: dict[str, Any],
+    saving: Saving,
     content: Content = "",
     styles: Styles = None,
     output: Output = None,
     recorded: Recorded = None,
+    each_style: EachStyle = False,
+    skip_existing: SkipExisting = False,
     preview_every: PreviewEvery = 0,
+    frames_every: FramesEvery = 0,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -64,6 +87,7 @@ def stylize(  # noqa: D103 - people see HELP
     from vggapps.stylize.recipe import inputs_from, read_recipe, recipe, settings_from
 
     silence(quiet)
+    check_stdout(output, as_json=as_json)
     if recorded is not None:
         found = read_recipe(recorded)
         settings = settings_from(found, recorded, given)
@@ -73,40 +97,69 @@ def stylize(  # noqa: D103 - people see HELP
         settings = StylizeSettings(**given)
     if not content or not styles:
         raise SettingsError("a photo and at least one style are needed", "vggapps stylize photo.jpg painting.jpg")
-    weighted = [_weighted(style) for style in styles]
-    photos = expand(content)
-    suffix = "_by_" + "_".join(Path(path).stem for path, _ in weighted)
-    read_too = [*(path for path, _ in weighted), settings.init, *([recorded] if recorded else [])]
-    targets = plan_outputs(photos, suffix, output, force=force, protected=read_too)
+    mixtures = _mixtures(styles, each_style=each_style, quiet=quiet)
+    jobs = [(photo, mixture) for photo in expand([content], quiet=quiet) for mixture in mixtures]
+    suffixes = ["_by_" + "_".join(Path(path).stem for path, _ in mixture) for _, mixture in jobs]
+    read_too = [
+        *(path for mixture in mixtures for path, _ in mixture),
+        settings.init,
+        *([recorded] if recorded else []),
+    ]
+    targets = plan_outputs(
+        [photo for photo, _ in jobs], suffixes, output,
+        force=force, protected=read_too, saving=saving, skip_existing=skip_existing, quiet=quiet,
+    )  # fmt: skip
 
     from vggapps.image import open_picture
     from vggapps.stylize.transfer import load_backbone, painted, stylize
 
-    paintings = [(open_picture(path), weight) for path, weight in weighted]
+    paintings = {path: open_picture(read(path)) for mixture in mixtures for path, _ in mixture}
     vgg = load_backbone(settings)
 
-    def make(photo: str, target: str, stop: Stop) -> dict[str, Any]:
-        picture = open_picture(read(photo), name=Path(photo).name)
+    def make(job: tuple[Input, Sequence[tuple[str, float]]], target: Target, stop: Stop) -> dict[str, Any]:
+        photo, mixture = job
+        picture = open_picture(read(photo.path), name=Path(photo.path).name)
         return drain(
-            stylize(picture, paintings, settings, vgg=vgg),
+            stylize(picture, [(paintings[path], weight) for path, weight in mixture], settings, vgg=vgg),
             target,
             stop,
             title=picture.name,
             picture_of=partial(painted, content=picture),
-            recipe=recipe(settings, photo, weighted),
-            preview_every=preview_every,
-            quiet=quiet,
+            recipe=recipe(settings, photo.path, mixture),
+            watching=Watching(preview_every, frames_every, quiet),
         )
 
-    each(photos, targets, make, as_json=as_json)
+    each(jobs, targets, make, as_json=as_json)
+
+
+def _mixtures(styles: Sequence[str], *, each_style: bool, quiet: bool) -> list[list[tuple[str, float]]]:
+    """The styles of each result, with their weights: one mixture, or each style for itself.
+
+    Raises:
+        SettingsError: weights of styles that are not mixed.
+        PictureError: a folder without pictures.
+    """
+    weighted = [_weighted(style) for style in styles]
+    if not each_style and not any(Path(path).is_dir() for path, _ in weighted):
+        if len(weighted) > MANY and not quiet and all(weight == 1 for _, weight in weighted):
+            typer.echo(
+                f"one photo in a mixture of {len(weighted)} styles. For many photos, name their folder or quote the "
+                "pattern; for a picture in each style, add --each-style",
+                err=True,
+            )
+        return [weighted]
+    if word := next((word for word, (_, weight) in zip(styles, weighted, strict=True) if weight != 1), None):
+        raise SettingsError(f"{word}: a weight has no effect on a style that is not mixed", "leave the weight out")
+    found = dict.fromkeys(style.path for path, _ in weighted for style in expand([path], quiet=quiet))
+    return [[(path, 1.0)] for path in found]
 
 
 def _weighted(word: str) -> tuple[str, float]:
     """``style.jpg:0.7`` as path and weight; a colon that belongs to the name stays there."""
     path, colon, weight = word.rpartition(":")
-    if not colon or Path(word).exists():
-        return word, 1.0
     try:
+        if not colon or Path(word).exists():
+            return word, 1.0
         return path, float(weight)
-    except ValueError:
+    except (ValueError, OSError):  # no number, or a name that is too long
         return word, 1.0

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vggapps.cli.drain import drain
-from vggapps.cli.options import Force, Json, Output, PreviewEvery, Quiet, Verbose, with_settings
-from vggapps.cli.outputs import STREAM, plan_outputs
+from vggapps.cli.drain import Watching, drain
+from vggapps.cli.inputs import Input
+from vggapps.cli.options import Force, FramesEvery, Json, Output, PreviewEvery, Quiet, Verbose, with_settings
+from vggapps.cli.outputs import check_stdout, plan_file, plan_outputs
 from vggapps.cli.progress import silence, stoppable
-from vggapps.errors import SettingsError
+from vggapps.cli.saving import Target, deliver
 from vggapps.visualize.settings import VisualizeSettings
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def visualize(  # noqa: D103 - people see HELP
     grid: Grid = False,
     output: Output = None,
     preview_every: PreviewEvery = 0,
+    frames_every: FramesEvery = 0,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -68,9 +70,9 @@ def visualize(  # noqa: D103 - people see HELP
 ) -> None:
     silence(quiet)
     settings = VisualizeSettings(**given)
-    (target,) = plan_outputs([_file_name(objectives)], "", output, force=force)
-    if target == STREAM and as_json:
-        raise SettingsError("the picture and the JSON both want stdout", "give -o a file")
+    check_stdout(output, as_json=as_json)
+    (target,) = plan_outputs([Input(f"{_file_name(objectives)}.png")], "", output, force=force)
+    assert target is not None
 
     from vggapps.visualize.made import judge
     from vggapps.visualize.networks import load_networks
@@ -80,6 +82,9 @@ def visualize(  # noqa: D103 - people see HELP
     networks = load_networks(objectives, settings)
     parsed = [parse(text, networks) for word in objectives for text in expand(word, networks, grid)]
     result: Made | None = None
+    several = max(len(parsed), settings.pictures) > 1
+    if several and target.named and not target.is_stream:
+        plan_file(_list_beside(target.path), force=_is_list(_list_beside(target.path)) and force)
 
     def picture_of(step: Step) -> Picture:
         nonlocal result
@@ -98,16 +103,31 @@ def visualize(  # noqa: D103 - people see HELP
             title=parsed[0].text if len(parsed) == 1 else f"{len(parsed)} pictures",
             picture_of=picture_of,
             recipe=recipe,
-            preview_every=preview_every,
-            quiet=quiet,
+            watching=Watching(preview_every, frames_every, quiet),
         )
         assert result is not None
-        if target != STREAM:
-            if len(result.pictures) > 1:
-                Path(target).with_suffix(".json").write_text(json.dumps(result.manifest() | made, indent=1) + "\n")
-            typer.echo(json.dumps(made) if as_json else target)
+        if not target.is_stream:
+            if several:
+                beside = _list_beside(made["output"])
+                listed = json.dumps(result.manifest() | made, indent=1) + "\n"
+                deliver(Target(beside, target.named, force and _is_list(beside)), listed.encode())
+            typer.echo(json.dumps(made) if as_json else made["output"])
         if stop.code:
             sys.exit(stop.code)
+
+
+def _list_beside(sheet: str) -> str:
+    """The list of what is on a sheet stands beside it."""
+    return str(Path(sheet).with_suffix(".json"))
+
+
+def _is_list(path: str) -> bool:
+    """Whether a file is such a list: --force offers the sheet, and no other file of the user's."""
+    try:
+        held = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(held, dict) and str(held.get("made_by", "")).startswith("vggapps")
 
 
 def _file_name(objectives: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from kornia.color import rgb_to_grayscale
 from torch import Tensor, nn
 
 from vggapps import __version__
-from vggapps.errors import PictureError, SettingsError
+from vggapps.errors import SettingsError
 from vggapps.explain import faithfulness
 from vggapps.explain.methods import METHODS, Explanation, explain, seen_at
 from vggapps.explain.overlay import overlay
@@ -139,13 +140,10 @@ def headline(about: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def save_maps(maps: Mapping[str, Sequence[Explanation]], settings: ExplainSettings, target: str) -> None:
+def save_maps(maps: Mapping[str, Sequence[Explanation]], settings: ExplainSettings, target: str | Path) -> None:
     """Write maps, unscaled, to a .npz file: ``PICTURE/METHOD``, H × W, float32; and ``settings``, as JSON."""
     arrays = {f"{path}/{one.method.name}": one.map[0, 0].cpu().numpy() for path, found in maps.items() for one in found}
-    try:
-        np.savez_compressed(target, allow_pickle=False, settings=np.array(json.dumps(to_dict(settings))), **arrays)
-    except OSError as error:
-        raise PictureError(f"{target}: {error.strerror}", "choose a folder that can be written to") from error
+    np.savez_compressed(target, allow_pickle=False, settings=np.array(json.dumps(to_dict(settings))), **arrays)
 
 
 def _laid(shown: Float[Tensor, "1 3 h w"], one: Explanation, scale: float | None) -> Float[Tensor, "1 3 h w"]:

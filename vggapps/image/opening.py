@@ -162,3 +162,13 @@ def _what(head: bytes) -> str:
     if "\ufffd" not in text and all(letter.isprintable() or letter.isspace() for letter in text):
         return "it is text, not a picture"
     return "it is no picture, or of a kind that can't be read"
+
+
+def size_of(source: Source) -> tuple[int, int]:
+    """(height, width) in pixels of a picture as it lies in its file, which is not decoded.
+
+    Raises:
+        PictureError: the file can't be read.
+    """
+    with stream_of(source) as (stream, name), opened(stream, name) as image:
+        return image.height, image.width

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-import secrets
 import struct
 import zlib
 from collections.abc import Mapping
@@ -18,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 from torch import Tensor
 
-from vggapps.errors import OutputExistsError, PictureError, SettingsError
+from vggapps.errors import PictureError, SettingsError
+from vggapps.files import check_writable, write_file
 from vggapps.image.color import srgb_profile
 from vggapps.image.picture import Picture
 from vggapps.image.settings import KEY, exif_bytes, software, to_json
@@ -65,18 +64,7 @@ def save_picture(
     """
     path = check_target(target, bits=bits, overwrite=overwrite)
     data = encode_picture(image, path.suffix, alpha=alpha, settings=settings, bits=bits, name=path.name)
-    # Through a link, the file it points to is replaced, not the link.
-    place = Path(os.path.realpath(path))
-    beside = place.with_name(f".vggapps-{secrets.token_hex(8)}.part")
-    try:
-        with beside.open("xb") as file:
-            file.write(data)
-        beside.replace(place)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        beside.unlink(missing_ok=True)
-    return path
+    return write_file(path, data, overwrite=overwrite)
 
 
 def check_target(target: str | os.PathLike[str], *, bits: int = 8, overwrite: bool = False) -> Path:
@@ -85,17 +73,8 @@ def check_target(target: str | os.PathLike[str], *, bits: int = 8, overwrite: bo
     Raises:
         As `save_picture`.
     """
-    path = Path(target)
-    _format_of(path.suffix, bits)
-    if path.is_dir():
-        raise PictureError(f"{path} is a folder, and a file was expected", f"for example {path / 'picture.png'}")
-    if not path.parent.is_dir():
-        raise PictureError(f"{path}: there is no folder {path.parent}", "make it first")
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists", "choose another name, or overwrite it with --force")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise _unwritable(path, PermissionError(errno.EACCES, "Permission denied"))
-    return path
+    check_format(Path(target).suffix, bits=bits)
+    return check_writable(target, overwrite=overwrite)
 
 
 def encode_picture(
@@ -111,7 +90,7 @@ def encode_picture(
 
     The other arguments and errors are `save_picture`'s.
     """
-    kind = _format_of(f".{format.lstrip('.')}", bits)
+    kind = check_format(f".{format.lstrip('.')}", bits=bits)
     if isinstance(image, Picture):
         alpha = image.alpha if alpha is None else alpha
         image = image.rgb
@@ -135,7 +114,12 @@ def to_pil(picture: Picture) -> Image.Image:
     return Image.fromarray(_samples(picture.rgb, picture.alpha, 8, picture.name))
 
 
-def _format_of(suffix: str, bits: int) -> str:
+def check_format(suffix: str, *, bits: int = 8) -> str:
+    """Pillow's name of the format that a suffix names, which can hold so many bits a channel.
+
+    Raises:
+        SettingsError: it is no format that can be written, or can't hold them.
+    """
     if suffix.lower() not in FORMATS:
         word = f"'{suffix}' is no format that can be written" if suffix else "the file's name has no suffix"
         raise SettingsError(word, f"the choices are: {', '.join(FORMATS)}")
@@ -220,14 +204,3 @@ def _tiff(samples: Samples, settings: Settings) -> bytes:
     tags.save(file)
     file.write(strip)
     return file.getvalue()
-
-
-def _unwritable(path: Path, error: OSError) -> PictureError:
-    hint = {
-        errno.ENOSPC: "make room on the disk, or write elsewhere",
-        errno.EDQUOT: "your quota on this disk is used up; make room, or write elsewhere",
-        errno.EACCES: "choose a folder that you may write to",
-        errno.EPERM: "choose a folder that you may write to",
-        errno.EROFS: "the disk is read-only; choose another",
-    }.get(error.errno or 0, "choose another name or folder")
-    return PictureError(f"{path}: it can't be written: {error.strerror or error}", hint)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import PictureError, SettingsError
+from vggapps.files import created
 from vggapps.losses.distance import Measured
 from vggapps.losses.moments import Moments
 
@@ -101,10 +102,10 @@ class Target:
                 tensors[name] = value
         notes = json.dumps({"made_by": self.made_by, "positions": positions})
         try:
-            safetensors.torch.save_file(
-                {key: t.detach().cpu().contiguous() for key, t in tensors.items()}, path, metadata={"target": notes}
-            )
-        except (OSError, safetensors.SafetensorError) as error:
+            with created(path, overwrite=True) as part:
+                held = {key: t.detach().cpu().contiguous() for key, t in tensors.items()}
+                safetensors.torch.save_file(held, part, metadata={"target": notes})
+        except safetensors.SafetensorError as error:
             raise PictureError(f"cannot write {path}: {error}", "choose a folder that you may write to") from None
 
     @classmethod

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from vggapps.errors import OutputExistsError, PictureError, SettingsError
-from vggapps.image import check_target
+from vggapps.errors import SettingsError
+from vggapps.files import check_writable, created
 from vggapps.image.settings import KEY, exif_bytes, to_json
 
 RATE = 12  # frames a second
 SUFFIXES = (".webp", ".gif", ".png", ".mp4")
 
 
-def check_film(target: str, *, overwrite: bool = False) -> Path:
+def check_film(target: str | Path, *, overwrite: bool = False) -> Path:
     """Whether :func:`save_film` could write there, asked before the work.
 
     Raises:
@@ -30,16 +30,14 @@ def check_film(target: str, *, overwrite: bool = False) -> Path:
     path = Path(target)
     if path.suffix.lower() not in SUFFIXES:
         raise SettingsError(f"'{path.suffix}' is no film", f"the choices are: {', '.join(SUFFIXES)}")
-    check_target(path.with_suffix(".png"), overwrite=True)
-    if path.exists() and not overwrite:
-        raise OutputExistsError(f"{path} exists", "choose another name, or overwrite it with --force")
+    check_writable(path, overwrite=overwrite)
     if path.suffix.lower() == ".mp4":
         _ffmpeg()
     return path
 
 
 def save_film(
-    frames: Sequence[Image.Image], target: str, *, settings: Mapping[str, object], overwrite: bool = False
+    frames: Sequence[Image.Image], target: str | Path, *, settings: Mapping[str, object], overwrite: bool = False
 ) -> None:
     """Write a film in the format that the suffix names; the file appears whole or not at all.
 
@@ -53,17 +51,11 @@ def save_film(
         As :func:`check_film`; PictureError also where writing fails.
     """
     path = check_film(target, overwrite=overwrite)
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
-    try:
+    with created(path, overwrite=overwrite) as part:
         if path.suffix.lower() == ".mp4":
             _save_mp4(frames, part, settings)
         else:
             _save_by_pillow(frames, part, settings)
-        part.replace(path)
-    except OSError as error:
-        raise PictureError(f"{path}: it can't be written: {error}", "choose another place or format") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _save_by_pillow(frames: Sequence[Image.Image], path: Path, settings: Mapping[str, object]) -> None:

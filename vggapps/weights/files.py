@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import pickle
 import re
 import zipfile
@@ -22,7 +21,8 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from vggapps.errors import WeightsError
+from vggapps.errors import PictureError, WeightsError
+from vggapps.files import created
 from vggapps.vgg import normalize
 from vggapps.vgg.network import VGG
 from vggapps.vgg.normalize import Convention
@@ -125,13 +125,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     Raises:
         WeightsError: a folder that can't be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         # To another name first: a network may still be reading from a mapping of the old file.
-        safetensors.torch.save_file(dict(tensors), part, metadata={"format": "pt", **(notes or {})})
-        part.replace(path)
-    except (OSError, safetensors.SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with created(path, overwrite=True) as part:
+            safetensors.torch.save_file(dict(tensors), part, metadata={"format": "pt", **(notes or {})})
+    except PictureError as error:
+        raise WeightsError(error.message, error.hint) from None
+    except safetensors.SafetensorError as error:
         raise WeightsError(f"cannot write {path}: {error}", "choose a folder that you may write to") from None
 
 

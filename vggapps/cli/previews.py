@@ -1,0 +1,110 @@
+"""Pictures of a run on its way: a preview that is renewed and goes at the end, and frames that stay.
+
+They are there for looking at, so nothing that goes wrong with them ends a run.
+"""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from vggapps.cli.saving import Target, numbered
+from vggapps.errors import OutputExistsError, VggappsError
+
+if TYPE_CHECKING:
+    from vggapps.image import Picture
+
+
+class Preview:
+    """``OUTPUT.preview.png``: one file, renewed, and removed at the end. Other files of that name are left alone."""
+
+    def __init__(self, target: Target) -> None:
+        self.wanted = Path(target.path).with_suffix(".preview.png")
+        self.path: Path | None = None  # once it has been written
+        self.identity: tuple[int, int] | None = None
+        self.broken = False
+
+    def show(self, picture: Picture) -> None:
+        """Write it, or renew it."""
+        from vggapps.files import write_file
+        from vggapps.image import encode_picture
+
+        if self.broken:
+            return
+        try:
+            data = encode_picture(picture, "png")
+            if self.path is not None and self._is_ours():
+                write_file(self.path, data, overwrite=True)
+            else:
+                self.path = _created(self.wanted, data)
+                if self.path != self.wanted:
+                    typer.echo(f"{self.wanted} is somebody else's file; the preview is {self.path}", err=True)
+            self.identity = _identity(self.path)
+        except (VggappsError, OSError) as error:
+            self.broken = True
+            typer.echo(f"no more previews: {error}", err=True)
+
+    def remove(self) -> None:
+        """Take it away, if it still is the file that was written."""
+        if self.path is not None and self._is_ours():
+            self.path.unlink(missing_ok=True)
+
+    def _is_ours(self) -> bool:
+        return self.path is not None and self.identity is not None and _identity(self.path) == self.identity
+
+
+class Frames:
+    """``OUTPUT_frames/00001.png``, ``00002.png`` and so on, in a folder that did not exist before."""
+
+    def __init__(self, target: Target) -> None:
+        self.wanted = Path(target.path).with_name(f"{Path(target.path).stem}_frames")
+        self.folder: Path | None = None
+        self.count = 0
+        self.broken = False
+
+    def add(self, picture: Picture) -> None:
+        """Write the next frame."""
+        from vggapps.image import save_picture
+
+        if self.broken:
+            return
+        try:
+            if self.folder is None:
+                self.folder = _made(self.wanted)
+            save_picture(picture, self.folder / f"{self.count + 1:05d}.png")
+            self.count += 1
+        except (VggappsError, OSError) as error:
+            self.broken = True
+            typer.echo(f"no more frames: {error}", err=True)
+
+
+def _created(wanted: Path, data: bytes) -> Path:
+    from vggapps.files import write_file
+
+    for path in itertools.chain([wanted], numbered(wanted)):
+        try:
+            return write_file(path, data)
+        except OutputExistsError:
+            continue
+    raise AssertionError("there is always a next number")
+
+
+def _made(wanted: Path) -> Path:
+    for path in itertools.chain([wanted], numbered(wanted)):
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError("there is always a next number")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino

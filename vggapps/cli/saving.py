@@ -1,0 +1,166 @@
+"""Results on their way to files: a picture is never lost for a formality."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from vggapps.cli.inputs import STREAM
+from vggapps.cli.outcome import trouble
+from vggapps.errors import OutputExistsError, PictureError, SettingsError
+from vggapps.files import created, unwritable, write_file
+from vggapps.settings import check, setting
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vggapps.image import Picture
+
+Content = bytes | Callable[[Path], object]
+
+
+@dataclass(frozen=True)
+class Saving:
+    """How pictures are written."""
+
+    format: Literal["png", "jpg", "webp", "tiff"] | None = setting(
+        None, help="Format of results that get a default name.", panel="The file"
+    )
+    bits: int = setting(8, minimum=8, maximum=16, help="Bits a channel: 8, or 16 (PNG, TIFF).", panel="The file")
+    quality: int | None = setting(
+        None, minimum=1, maximum=100, help="Quality of JPEG and WebP; 95 if not given.", panel="The file"
+    )
+    strip: bool = setting(
+        False, help="Leave out the photo's author, copyright, date, camera and resolution.", panel="The file"
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+DEFAULT = Saving()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a result goes.
+
+    Attributes:
+        path: the file, or ``-`` for stdout.
+        named: whether the user named this very file; other names may be numbered: ``-2``, ``-3``.
+        force: whether an existing file is replaced.
+        saving: how a picture is written there.
+    """
+
+    path: str
+    named: bool = True
+    force: bool = False
+    saving: Saving = DEFAULT
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the result goes to stdout."""
+        return self.path == STREAM
+
+    @property
+    def suffix(self) -> str:
+        """The suffix that names the format."""
+        return f".{self.saving.format or 'png'}" if self.is_stream else Path(self.path).suffix
+
+
+def deliver(target: Target, content: Content) -> str:
+    """Write a result; returns where it is.
+
+    A default name takes the next free number at this moment. What can't be written where it was wanted, because a
+    file has appeared there or the folder is gone or full, is kept beside it, in the current folder, or among the
+    temporary files, and that is said.
+
+    Args:
+        target: the plan.
+        content: the bytes, or a function that writes to the path it is given, which has the target's suffix.
+
+    Raises:
+        PictureError: it can't be written anywhere.
+    """
+    if target.is_stream:
+        assert isinstance(content, bytes)
+        _to_stdout(content)
+        return STREAM
+    wanted, reason = Path(target.path), None
+    for folder in (wanted.parent, Path(), Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            place = _create(folder / wanted.name, content, force=target.force and folder == wanted.parent)
+        except OSError as error:
+            reason = reason or (error if isinstance(error, PictureError) else unwritable(wanted, error))
+            continue
+        if reason:
+            trouble(PictureError(f"{reason.message}; the result is kept as {place}", reason.hint))
+        elif place != wanted and target.named:
+            trouble(OutputExistsError(f"{wanted} exists; the result is kept as {place}", "rename one of them"))
+        return str(place)
+    assert reason is not None
+    raise reason
+
+
+def _create(path: Path, content: Content, *, force: bool) -> Path:
+    for place in itertools.chain([path], numbered(path)):
+        try:
+            if isinstance(content, bytes):
+                return write_file(place, content, overwrite=force)
+            with created(place, overwrite=force) as beside:
+                content(beside)
+        except OutputExistsError:
+            continue
+        return place
+    raise AssertionError("there is always a next number")
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """``name-2.png``, ``name-3.png`` and so on."""
+    return (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+
+
+def deliver_picture(target: Target, picture: Picture | Tensor, recipe: Mapping[str, Any] | None = None) -> str:
+    """Write a picture, with the settings that made it; returns where it is.
+
+    What its format can't hold is left out, and that is said: the settings, or else the format itself.
+
+    Raises:
+        PictureError: it can't be written anywhere, or has NaN.
+    """
+    from vggapps.image import Picture, encode_picture
+
+    if target.saving.strip and isinstance(picture, Picture):
+        pass
+    how: dict[str, Any] = {"bits": target.saving.bits, "name": Path(target.path).name}
+    try:
+        data = encode_picture(picture, target.suffix, settings=recipe, **how)
+    except SettingsError as error:
+        data = encode_picture(picture, target.suffix, **how)
+        trouble(SettingsError(f"the settings are left out of the picture: {error.message}", error.hint))
+    except PictureError as error:
+        if target.suffix.lower() == ".png":
+            raise
+        data = encode_picture(picture, "png", settings=recipe)
+        target = dataclasses.replace(target, path=str(Path(target.path).with_suffix(".png")), named=False, force=False)
+        trouble(PictureError(f"{error.message}; it is written as PNG", error.hint))
+    return deliver(target, data)
+
+
+def _to_stdout(data: bytes) -> None:
+    try:
+        if sys.stdout is None:
+            raise PictureError("stdout is closed", "redirect it to a file: > picture.png")
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise error if isinstance(error, PictureError) else unwritable("stdout", error) from None
