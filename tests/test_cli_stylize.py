@@ -197,7 +197,7 @@ def test_very_verbose_shows_the_traceback(here: Path, cli: Cli) -> None:
     assert "Traceback" in cli("stylize", "no.png", "waves.png", "-vv").err
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_keeps_the_picture_so_far(here: Path, number: signal.Signals, code: int) -> None:
     command = [sys.executable, "-m", "vggapps", "stylize", "town.png", "waves.png", "--size", "96", "--steps", "5000"]
     child = subprocess.Popen(

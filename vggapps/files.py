@@ -61,9 +61,8 @@ def write_file(target: str | os.PathLike[str], data: bytes, *, overwrite: bool =
     Raises:
         As :func:`created`.
     """
-    with created(target, overwrite=overwrite) as beside:
-        with beside.open("xb") as file:
-            file.write(data)
+    with created(target, overwrite=overwrite) as beside, beside.open("xb") as file:
+        file.write(data)
     return Path(target)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -80,7 +79,7 @@ def _inside(word: str, *, quiet: bool) -> list[Input]:
 
 def _matching(pattern: str) -> list[Input]:
     """Files that match, for shells that don't expand patterns; ``**`` means any number of folders."""
-    from vggapps.image import is_picture_file
+    from vggapps.image import is_passed_over, is_picture_file
 
     if not glob.has_magic(pattern):
         return []
@@ -88,8 +87,12 @@ def _matching(pattern: str) -> list[Input]:
     fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     root = Path(*parts[:fixed]) if fixed else Path()
     # Path.glob can't take a pattern with folders or a drive in front.
-    found = sorted(p for p in glob.glob(pattern, recursive=True) if is_picture_file(p) and Path(p).is_file())  # noqa: PTH207
-    return [Input(path, _below(Path(path), root), named=False) for path in found]
+    found = sorted(Path(p) for p in glob.glob(pattern, recursive=True))  # noqa: PTH207
+    return [
+        Input(str(path), _below(path, root), named=False)
+        for path in found
+        if is_picture_file(path) and path.is_file() and not any(map(is_passed_over, path.relative_to(root).parts))
+    ]
 
 
 def _below(path: Path, root: Path) -> str:
@@ -117,8 +120,3 @@ def read(word: str) -> str | bytes:
     if sys.stdin is None:
         raise PictureError("stdin is closed", "pipe a picture into the command: < photo.jpg")
     return sys.stdin.buffer.read()
-
-
-def is_address(word: str) -> bool:
-    """Whether a word is an address on the internet, which no command reads."""
-    return re.match(r"[a-z][a-z0-9+.]+:/", word) is not None

@@ -7,7 +7,7 @@ with the settings that made it; ``read_settings`` gets those back.
 
 from __future__ import annotations
 
-from vggapps.image.folders import Folder, look_into
+from vggapps.image.folders import Folder, is_passed_over, look_into
 from vggapps.image.opening import MAX_PIXELS, size_of
 from vggapps.image.pair import comparable
 from vggapps.image.picture import Picture, is_picture_file
@@ -26,6 +26,7 @@ __all__ = [
     "encode_picture",
     "fit",
     "from_pil",
+    "is_passed_over",
     "is_picture_file",
     "look_into",
     "open_picture",

@@ -49,15 +49,16 @@ def look_into(folder: str | os.PathLike[str], *, deep: bool = True) -> Folder:
             folders.clear()
             continue
         seen.add((about.st_dev, about.st_ino))
-        folders[:] = sorted(name for name in folders if deep and not _passed_over(name))
+        folders[:] = sorted(name for name in folders if deep and not is_passed_over(name))
         for name in sorted(names):
             path = Path(place) / name
             # What can't be looked at (a dangling link, a closed folder) fails by name when it is opened.
-            if _passed_over(name) or not (os.path.isfile(path) or not os.path.exists(path)):  # noqa: PTH110, PTH113
+            if is_passed_over(name) or not (os.path.isfile(path) or not os.path.exists(path)):  # noqa: PTH110, PTH113
                 continue
             (pictures if is_picture_file(path) else others).append(path)
     return Folder(tuple(pictures), tuple(others), tuple(closed))
 
 
-def _passed_over(name: str) -> bool:
+def is_passed_over(name: str) -> bool:
+    """Whether a file's or folder's name says that it is hidden, or a system's own."""
     return name.startswith(".") or name.lower() in _HOUSEKEEPING

@@ -11,7 +11,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vggapps.errors import PictureError
-from vggapps.image import is_picture_file, open_picture, resize
+from vggapps.image import look_into, open_picture, resize
 from vggapps.optimize.parameterize import spectrum_of
 
 SIDE = 128  # pixels of a picture's middle square; its shorter side is scaled to twice that
@@ -26,7 +26,7 @@ def load_spectrum(folder: str | Path | None = None) -> Float[Tensor, "3 h w"]:
     if folder is None:
         data = (resources.files("vggapps") / "data" / "spectrum.safetensors").read_bytes()
         return load(data)["spectrum"].float()
-    paths = sorted(filter(is_picture_file, Path(folder).iterdir())) if Path(folder).is_dir() else []
+    paths = look_into(folder).pictures
     if not paths:
         raise PictureError(f"{folder}: there is no picture in this folder", "give a folder of photographs")
     return torch.stack([spectrum_of(middle(open_picture(path, at_least=2 * SIDE).rgb)) for path in paths]).mean(0)
