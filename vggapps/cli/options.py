@@ -79,7 +79,7 @@ def with_settings(
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         groups = {"given": settings, **more}
-        options = [_option(f, hints(kind)[f.name]) for kind in reversed(groups.values()) for f in _in_order(kind)]
+        options = [_option(f, hints(kind)[f.name]) for kind in groups.values() for f in _in_order(kind)]
 
         @functools.wraps(command)
         def run(ctx: typer.Context, **arguments: Any) -> Any:

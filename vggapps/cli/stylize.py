@@ -32,20 +32,21 @@ from vggapps.stylize.settings import StylizeSettings
 HELP = """
 Paint a photo in the style of a painting.
 
-The result is [bold]CONTENT_by_STYLE.png[/bold] in the current folder; its settings are inside it. CONTENT may be a
-folder or a pattern: each picture gets its own result, and subfolders are kept. Several styles are mixed,
-[bold]a.jpg:0.7 b.jpg:0.3[/bold]; with --each-style, or where STYLE is a folder, each makes a picture of its own.
-Ctrl-C keeps the picture as it is.
+The result is [bold]CONTENT_by_STYLE.png[/bold] in the current folder; its settings are
+inside it. CONTENT may be a folder or a pattern: each picture gets its own
+result, and subfolders are kept. Several styles are mixed, [bold]a.jpg:0.7 b.jpg:0.3[/bold];
+with --each-style, or where STYLE is a folder, each style makes a picture of
+its own. Ctrl-C keeps the picture as it is.
 
 [bold]Examples[/bold]
 
   vggapps stylize town.jpg starry-night.jpg
 
-  vggapps stylize town.jpg starry-night.jpg:0.7 waves.jpg:0.3 --strength 0.7 --size 1024 -o painted.png
+  vggapps stylize town.jpg starry-night.jpg:0.7 waves.jpg:0.3 --strength 0.7
 
-  vggapps stylize photos/ waves.jpg --colors content -o painted/ --skip-existing
+  vggapps stylize photos/ waves.jpg -o painted/ --skip-existing
 
-  vggapps stylize town.jpg styles/ --format jpg
+  vggapps stylize town.jpg styles/ --size original --format jpg
 """
 
 MANY = 4  # styles: more than people mix by hand
