@@ -63,7 +63,7 @@ def opened(face: Face, size: int, layout: ImageFont.Layout | None = None) -> tup
 def has(face: Face, letter: str) -> bool:
     """Whether a font has a letter: whether it draws something, and not what it draws for letters it has not."""
     try:
-        return _probe(face, letter) not in (_probe(face, _ABSENT), _probe(face, ""))
+        return _probe(face, letter) not in _nothing(face)
     except OSError:
         return False
 
@@ -81,6 +81,11 @@ def _probe(face: Face, letter: str) -> bytes:
     image = Image.new("RGBA", (side, side), "white")
     ImageDraw.Draw(image).text((side // 3, 2 * side // 3), letter, "black", font, anchor="ls", embedded_color=True)
     return image.tobytes()
+
+
+@cache
+def _nothing(face: Face) -> tuple[bytes, bytes]:
+    return _probe(face, _ABSENT), _probe(face, "")
 
 
 def _faces() -> Iterator[Face]:

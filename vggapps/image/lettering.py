@@ -211,14 +211,15 @@ def _note_missing(letters: Iterable[str]) -> None:
     for script, ones in new.items():
         _told.add(script)
         listed = ", ".join(f"{one} (U+{ord(one):04X})" for one in ones[:5]) + ", ..." * (len(ones) > 5)
-        log.warning("no font was found for %s (%s): boxes are drawn instead (%s)", listed, script, _INSTALL)
+        log.warning("no font was found for the %s %s: boxes are drawn instead (%s)", script, listed, _INSTALL)
 
 
 def _script(letter: str) -> str:
-    """As its name says: CJK, HIRAGANA, DEVANAGARI; what is no letter is a sign."""
-    if unicodedata.category(letter)[0] in "LMN":
-        return unicodedata.name(letter, "an unnamed script").partition(" ")[0]
-    return "signs and emoji"
+    """Letters of one kind, as Unicode's names begin: CJK letters, Devanagari letters; what is no letter is a sign."""
+    word = unicodedata.name(letter, "").partition(" ")[0]
+    if not word or unicodedata.category(letter)[0] not in "LM":
+        return "signs"
+    return f"{word if word == 'CJK' else word.capitalize()} letters"
 
 
 def _note_shaping(text: str) -> None:
