@@ -6,7 +6,17 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
+from vggapps.image import lettering
+from vggapps.image.fonts import face_of, system_faces
+
 NOTO = Path(__file__).parents[1] / "vggapps" / "data" / "noto-sans.ttf"
+
+
+def forget() -> None:
+    """What was found out about this machine's fonts, and told."""
+    for known in (face_of, system_faces, lettering._runs):
+        known.cache_clear()
+    lettering._told.clear()
 
 
 def tables(data: bytes) -> dict[bytes, bytes]:

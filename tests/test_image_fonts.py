@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lettering import NOTO, font_of, glyphs
+from tests.lettering import NOTO, font_of, forget, glyphs
 from vggapps.image import fonts
 from vggapps.image.fonts import INSIDE, Face, face_of, has, opened, system_faces
 
@@ -27,9 +28,10 @@ BLOCKS = {
 
 
 @pytest.fixture(autouse=True)
-def _fresh() -> None:
-    face_of.cache_clear()
-    system_faces.cache_clear()
+def _fresh() -> Iterator[None]:
+    forget()
+    yield
+    forget()
 
 
 @pytest.mark.parametrize("block", BLOCKS)
