@@ -110,6 +110,7 @@ def test_without_fontconfig_the_usual_folders_are_looked_into_regular_fonts_firs
 @pytest.mark.parametrize(("platform", "folder"), [("darwin", "/System/Library/Fonts"), ("win32", "Fonts")])
 def test_other_systems_have_other_folders(platform: str, folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setenv("WINDIR", "C:/Windows")
     assert any(str(path).endswith(folder) for path in fonts._folders())
 
 

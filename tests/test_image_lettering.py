@@ -93,6 +93,7 @@ def test_mixed_text_stands_on_one_baseline_side_by_side() -> None:
         ("אב אא", "aa ba"),  # a space between letters of one script belongs to it
         ("אב 12.x", "12 ba.x"),  # digits after right-to-left letters are read as part of them
         ("אב x אב", "ba x ba"),
+        ("אבג x.jpg", "ba鳥 x.jpg"),  # a box for what is missing turns nothing round
         (f"אב{LEFT_TO_RIGHT} 12", "ba 12"),
     ],
 )
@@ -112,6 +113,11 @@ def test_what_no_font_has_is_a_box_and_told_once_for_each_script(caplog: pytest.
     assert "CJK" in caplog.text
     assert "install" in caplog.text
     assert all(record.levelno == logging.WARNING for record in caplog.records)
+
+
+@needs_raqm
+def test_boxes_for_right_to_left_letters_stand_where_the_letters_are() -> None:
+    assert alike("שלם xj", "鳥鳥鳥 xj")
 
 
 def test_nothing_is_told_where_nothing_is_missing(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,7 @@
-"""Which font has a letter: the one inside vggapps, else one of the system's.
+"""Which font has a letter: the one inside vggapps, or else one of the system's.
 
-The inside font, Noto Sans, has the Latin, Greek and Cyrillic scripts. The system is asked when another letter is wanted
-for the first time, through fontconfig where that is installed, else by looking into the usual folders.
+The inside font, Noto Sans, covers Latin, Greek and Cyrillic. The system's fonts are looked up when some other letter is
+wanted for the first time: with fontconfig where it is installed, otherwise in the usual folders.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-# Fonts of coloured bitmaps open at their own sizes alone: Noto's at 109 or 136 pixels, Apple's at 160 and less.
+# Emoji fonts made of bitmaps open only at the sizes of these: Noto's at 109 or 136 pixels, Apple's at up to 160.
 _STRIKES = (109, 136, 160, 96, 64)
 _PROBE = 32  # pixels: large enough to tell letters apart
 _ABSENT = "\U0010ffff"  # a noncharacter, which no font has
 _SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
-# In the name of a file: other styles of a font that is there in the regular one, and Apple's that has only boxes.
+# Words in names of files that are tried last: other styles than the regular, and Apple's font of nothing but boxes.
 _LATER = ("bold", "black", "heavy", "light", "thin", "italic", "oblique", "condensed", "mono", "serif", "lastresort")
 
 
@@ -38,22 +38,20 @@ class Face:
 INSIDE = Face(str(resources.files("vggapps") / "data" / "noto-sans.ttf"))
 
 
-@cache
+@lru_cache(128)
 def opened(face: Face, size: int, layout: ImageFont.Layout | None = None) -> tuple[ImageFont.FreeTypeFont, float]:
-    """A font at a size in pixels, and the factor by which what it draws is to be scaled.
-
-    The factor is 1 but for fonts of bitmaps, which have sizes of their own.
+    """A font at a size in pixels per em, and the factor to scale by what it draws: 1 except for fonts of bitmaps.
 
     Raises:
-        OSError: the file is no font that FreeType reads.
+        OSError: FreeType can't read the file.
     """
     for real in (size, *_STRIKES):
         with contextlib.suppress(OSError):
             font = ImageFont.truetype(face.path, real, face.index, layout_engine=layout)
             break
     else:
-        raise OSError(f"{face.path}: not a font, or one of bitmaps of unusual sizes")
-    # A variable font may begin with its thinnest weight.
+        raise OSError(f"{face.path}: not a font, or one of bitmaps of other sizes")
+    # The default of a variable font may be its thinnest weight.
     with contextlib.suppress(OSError, ValueError, NotImplementedError):
         font.set_variation_by_name("Regular")
     return font, size / real
@@ -61,7 +59,7 @@ def opened(face: Face, size: int, layout: ImageFont.Layout | None = None) -> tup
 
 @cache
 def has(face: Face, letter: str) -> bool:
-    """Whether a font has a letter: whether it draws something, and not what it draws for letters it has not."""
+    """Whether a font has a letter: it draws something for it, and not what it draws for missing ones."""
     try:
         return _probe(face, letter) not in _nothing(face)
     except OSError:
@@ -75,7 +73,7 @@ def face_of(letter: str) -> Face | None:
 
 
 def _probe(face: Face, letter: str) -> bytes:
-    # Without shaping, which would set a dotted circle under an accent that stands alone.
+    # Without shaping, which draws a dotted circle under an accent that stands alone.
     font, _ = opened(face, _PROBE, ImageFont.Layout.BASIC)
     side = round(3 * font.size)
     image = Image.new("RGBA", (side, side), "white")
@@ -95,12 +93,12 @@ def _faces() -> Iterator[Face]:
 
 @cache
 def system_faces() -> tuple[Face, ...]:
-    """The system's fonts, in the order in which they are to be tried."""
+    """The system's fonts in the order to try them."""
     return _from_fontconfig() or _from_folders()
 
 
 def _from_fontconfig() -> tuple[Face, ...]:
-    """In fontconfig's order for the user's language: sans-serif, regular and upright first."""
+    """Fontconfig's own order: for the user's language, and sans-serif, regular and upright fonts first."""
     command = ["fc-match", "--sort", "--format=%{file}\t%{index}\n", "sans-serif"]
     try:
         ran = subprocess.run(command, capture_output=True, check=True, timeout=30)
@@ -118,11 +116,14 @@ def _from_folders() -> tuple[Face, ...]:
 
 
 def _folders() -> tuple[Path, ...]:
-    home = Path.home()
     if sys.platform == "win32":
-        local = Path(os.environ.get("LOCALAPPDATA", home / "AppData" / "Local"))
-        return Path(os.environ.get("WINDIR", "C:/Windows"), "Fonts"), local / "Microsoft" / "Windows" / "Fonts"
+        return tuple(
+            Path(os.environ[name], *inside)
+            for name, inside in (("WINDIR", ("Fonts",)), ("LOCALAPPDATA", ("Microsoft", "Windows", "Fonts")))
+            if name in os.environ
+        )
+    home = Path(os.environ.get("HOME", "/"))
     if sys.platform == "darwin":
         return Path("/System/Library/Fonts"), Path("/Library/Fonts"), home / "Library" / "Fonts"
-    data = Path(os.environ.get("XDG_DATA_HOME", home / ".local" / "share"))
+    data = Path(os.environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     return Path("/usr/share/fonts"), Path("/usr/local/share/fonts"), data / "fonts", home / ".fonts"

@@ -1,12 +1,12 @@
-"""Text on pictures, in the letters of any language that this machine has a font for.
+"""Text on pictures, in any script that the machine has a font for.
 
-A line is split into runs of letters that one font has (:mod:`vggapps.image.fonts`), drawn side by side on one baseline.
-A letter that no font has is drawn as a box, and what is missing is logged, once for each script.
+A line of text is split into runs, each drawn with the first font that has its letters (:mod:`vggapps.image.fonts`); the
+runs share one baseline. A letter that no font has is drawn as a box, and a warning is logged, once for each script.
 
-Each run is shaped and, where its script runs from right to left, ordered by Raqm. The line itself always runs from left
-to right, as file names do: of the Unicode bidirectional algorithm only what happens within a run is done, and digits
-that follow right-to-left letters belong to them. Lines are not broken, and nothing is set vertically. Where Pillow has
-no Raqm, letters are neither joined nor reordered, which is logged once when it matters.
+Within a run, Raqm does the shaping and puts right-to-left letters in order. The line as a whole runs from left to
+right, as paths do. So the Unicode bidirectional algorithm is applied in part: right-to-left letters keep the spaces
+between them and the digits after them, and everything else stays where it is in the text. Text is not wrapped, and not
+set vertically. Without Raqm, letters are neither joined nor reordered; a warning says so when it matters.
 """
 
 from __future__ import annotations
@@ -27,16 +27,18 @@ from vggapps.image.fonts import INSIDE, Face, face_of, has, opened
 log = logging.getLogger(__name__)
 
 Ink = str | tuple[int, int, int]
-INK = (34, 34, 34)  # of text that is to be nothing but read
+INK = (34, 34, 34)  # the default colour: dark grey
 
-_JOINERS = "\u200c\u200d"  # zero width: they join what is beside them or keep it apart
-LEFT_TO_RIGHT = "\u200e"  # Unicode's mark, not seen: digits after it do not belong to right-to-left letters before it
-_STRONG = {"L", "R", "AL"}  # Unicode's bidirectional classes of letters that have a direction
+LEFT_TO_RIGHT = "\u200e"  # an invisible mark that keeps digits after it apart from right-to-left letters before it
+_JOINERS = "\u200c\u200d"  # of zero width: ask that neighbours be joined, or not be
+_STRONG = {"L", "R", "AL"}  # the bidirectional classes of letters that have a direction of their own
 _RIGHT_TO_LEFT = {"R", "AL"}
 _INSTALL = (
     "install one, such as Noto; Debian, Ubuntu: apt install fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"
 )
-_told: set[str] = set()
+# Otherwise a run would take its direction from its first letter, and boxes in place of Hebrew would turn it round.
+_DIRECTION = "ltr" if features.check("raqm") else None
+_told: set[str] = set()  # what has been warned of
 
 
 def draw_text(
@@ -54,12 +56,12 @@ def draw_text(
     Args:
         image: RGB; changed in place.
         at: the point of the picture, in pixels, where the anchor comes to lie.
-        text: line breaks, tabs and other spaces are drawn as spaces, characters that can't be drawn as �.
-        size: of the letters, in pixels from baseline to baseline, nearly.
-        anchor: Pillow's: l, m or r for left, middle or right, and a, m or s for the top of the line (ascender), its
-            middle or the baseline. Tops and baselines do not depend on the letters.
-        ink: the colour. Emoji have their own.
-        upwards: turned by a quarter, to be read from below. The anchor is turned with it.
+        text: shown as :func:`one_line` makes it.
+        size: of the font, in pixels per em.
+        anchor: as in Pillow: l, m or r for left, middle or right, then a, m or s for ascender, middle or baseline.
+            These heights are the inside font's, whatever letters the text has.
+        ink: the colour; emoji may have their own.
+        upwards: rotate text and anchor by 90 degrees counterclockwise.
     """
     layer, (left, base) = _line(text, size, ink)
     ascent, descent = opened(INSIDE, size)[0].getmetrics()
@@ -73,21 +75,22 @@ def draw_text(
 
 
 def text_width(text: str, size: int) -> float:
-    """How far a line of text reaches, in pixels."""
+    """The advance width of a line of text in pixels."""
     return sum(width for _, _, width in _set(text, size))
 
 
 def text_box(text: str, size: int) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what a line of text inks, in pixels from the beginning of its baseline."""
+    """The bounding box of what is drawn: left, top, right, bottom in pixels, from where the baseline starts."""
     layer, (left, base) = _line(text, size, INK)
     box = layer.getchannel("A").getbbox() or (left, base, left, base)
     return box[0] - left, box[1] - base, box[2] - left, box[3] - base
 
 
 def shorten(text: str, size: int, width: float) -> str:
-    """The text, or what of its beginning and end is no wider than that, in pixels, with … for its middle.
+    """Replace the middle of a text by … where the text is wider than ``width`` pixels; the end often tells files apart.
 
-    The end is kept because it tells files apart.
+    Returns:
+        The longest such text that fits, or … alone if none does.
     """
     if text_width(text, size) <= width:
         return one_line(text)
@@ -101,7 +104,10 @@ def shorten(text: str, size: int, width: float) -> str:
 
 
 def one_line(text: str) -> str:
-    """The text as it is drawn: composed (Unicode's NFC), on one line, without characters that can't be seen.
+    """The text as it is drawn: in Unicode's composed form (NFC), and on one line.
+
+    White space becomes spaces. Control characters, and bytes of a file name that are not UTF-8, become �. Invisible
+    format characters, which can make one name look like another, are left out.
 
     >>> one_line("o\\u0308l\\tam\\n\\udce4")
     'öl am �'
@@ -111,7 +117,7 @@ def one_line(text: str) -> str:
         category = unicodedata.category(letter)
         if letter.isspace():
             shown.append(" ")
-        elif category in ("Cc", "Cs"):  # control characters, and bytes of a file name that are not UTF-8
+        elif category in ("Cc", "Cs"):  # Python reads bytes that are not UTF-8 as surrogates
             shown.append("�")
         elif letter in (*_JOINERS, LEFT_TO_RIGHT) or not (
             category == "Cf" or unicodedata.name(letter, "").startswith("VARIATION SEL")
@@ -121,27 +127,30 @@ def one_line(text: str) -> str:
 
 
 def _line(text: str, size: int, ink: Ink) -> tuple[Image.Image, tuple[int, int]]:
-    """The line on a transparent ground, RGBA, and the pixel there at which its baseline begins."""
+    """The line on a transparent background, RGBA, and the pixel where its baseline starts."""
     color = ImageColor.getrgb(ink)[:3] if isinstance(ink, str) else ink
     runs = list(_set(text, size))
-    around = 2 * size  # letters reach beyond their line
+    around = 2 * size  # pixels on each side, since letters and accents can reach beyond the line
     width = math.ceil(sum(width for _, _, width in runs))
     line = Image.new("RGBA", (width + 2 * around, 2 * around), (*color, 0))
     x = float(around)
     for face, letters, width_of_run in runs:
         layer, left, top = _run(face, letters, size, color)
-        line.alpha_composite(layer, (max(0, round(x + left)), max(0, round(around + top))))
+        column, row = round(x + left), around + top
+        line.alpha_composite(layer, (max(0, column), max(0, row)), (max(0, -column), max(0, -row)))
         x += width_of_run
     return line, (around, around)
 
 
 def _run(face: Face, letters: str, size: int, color: tuple[int, ...]) -> tuple[Image.Image, int, int]:
-    """Letters of one font on a transparent ground, RGBA, and where its corner lies from where their baseline begins."""
+    """A run on a transparent background, RGBA, and its left and top, in pixels from where the baseline starts."""
     font, scale = opened(face, size)
-    left, top, right, bottom = font.getbbox(letters, anchor="ls")
+    left, top, right, bottom = font.getbbox(letters, direction=_DIRECTION, anchor="ls")
     left, top = math.floor(left), math.floor(top)
     layer = Image.new("RGBA", (max(1, math.ceil(right) - left), max(1, math.ceil(bottom) - top)), (*color, 0))
-    ImageDraw.Draw(layer).text((-left, -top), letters, color, font, anchor="ls", embedded_color=True)
+    ImageDraw.Draw(layer).text(
+        (-left, -top), letters, color, font, anchor="ls", direction=_DIRECTION, embedded_color=True
+    )
     if scale != 1:
         layer = layer.resize((max(1, round(layer.width * scale)), max(1, round(layer.height * scale))))
     return layer, round(left * scale), round(top * scale)
@@ -151,12 +160,12 @@ def _set(text: str, size: int) -> Iterator[tuple[Face, str, float]]:
     """The runs of a line and their widths in pixels."""
     for face, letters in _runs(one_line(text)):
         font, scale = opened(face, size)
-        yield face, letters, scale * font.getlength(letters)
+        yield face, letters, scale * font.getlength(letters, direction=_DIRECTION)
 
 
 @lru_cache(1024)
 def _runs(text: str) -> tuple[tuple[Face, str], ...]:
-    """Neighbours that are drawn with one font; a letter that none has is the inside font's, which draws a box."""
+    """Split where the font changes. A letter that no font has goes to the inside font, which draws a box for it."""
     faces: list[Face] = []
     missing = []
     for letter in text:
@@ -176,7 +185,7 @@ def _runs(text: str) -> tuple[tuple[Face, str], ...]:
 
 
 def _join(text: str, faces: list[Face]) -> None:
-    """Give what is between letters of one font to it, and to right-to-left letters the digits that follow them."""
+    """Extend runs over what stands between letters of one font, and from right-to-left letters to the digits after."""
     directions = [unicodedata.bidirectional(letter) for letter in text]
     strong = [i for i, direction in enumerate(directions) if direction in _STRONG]
     for here, after in pairwise([*strong, len(text)]):
@@ -191,7 +200,7 @@ def _join(text: str, faces: list[Face]) -> None:
 
 
 def _whole_letters(text: str) -> list[str]:
-    """Split without parting accents, or joined emoji, from what they belong to."""
+    """Split into letters with their accents, and emoji with those they are joined to."""
     letters: list[str] = []
     for letter in text:
         joined = letter in _JOINERS or unicodedata.category(letter).startswith("M")
@@ -215,7 +224,7 @@ def _note_missing(letters: Iterable[str]) -> None:
 
 
 def _script(letter: str) -> str:
-    """Letters of one kind, as Unicode's names begin: CJK letters, Devanagari letters; what is no letter is a sign."""
+    """The kind of a letter, from the first word of its Unicode name, such as Thai letters; signs where it is none."""
     word = unicodedata.name(letter, "").partition(" ")[0]
     if not word or unicodedata.category(letter)[0] not in "LM":
         return "signs"
@@ -230,4 +239,6 @@ def _note_shaping(text: str) -> None:
         for letter in text
     ):
         _told.add("shaping")
-        log.warning("letters of %r are neither joined nor put from right to left (install FriBiDi, for Raqm)", text)
+        log.warning(
+            "%r: letters are not joined or ordered from right to left, Pillow found no Raqm (install FriBiDi)", text
+        )
