@@ -136,6 +136,18 @@ def test_letters_that_must_be_joined_are_told_where_that_is_not_done(
     assert caplog.text.count("right to left") == 1
 
 
+def test_an_accent_or_a_skin_tone_is_drawn_with_the_font_of_its_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = Face(str(font_of({"👍": "A", "д": "д"}, tmp_path / "one.ttf")))
+    both = Face(str(font_of({"👍": "B", "🏽": "C", "д": "д", "\u0360": "\u0302"}, tmp_path / "both.ttf")))
+    monkeypatch.setattr(fonts, "system_faces", lambda: (one, both))
+    assert lettering._runs("👍") == ((one, "👍"),)
+    assert lettering._runs("👍🏽x") == ((both, "👍🏽"), (fonts.INSIDE, "x"))
+    assert lettering._runs("д\u0360") == ((both, "д\u0360"),)
+    assert lettering._runs("猫\u0302 x") == ((fonts.INSIDE, "猫\u0302 x"),)
+
+
 @pytest.mark.parametrize("word", ["größe", "ёж", "Việt", "řeřicha", "ώ"])
 def test_names_as_macos_keeps_them_look_the_same(word: str) -> None:
     apart = unicodedata.normalize("NFD", word)

@@ -24,7 +24,20 @@ _PROBE = 32  # pixels: large enough to tell letters apart
 _ABSENT = "\U0010ffff"  # a noncharacter, which no font has
 _SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
 # Words in names of files that are tried last: other styles than the regular, and Apple's font of nothing but boxes.
-_LATER = ("bold", "black", "heavy", "light", "thin", "italic", "oblique", "condensed", "mono", "serif", "lastresort")
+_LATER = (
+    "bold",
+    "black",
+    "heavy",
+    "light",
+    "thin",
+    "italic",
+    "oblique",
+    "condensed",
+    "mono",
+    "serif",
+    "math",
+    "lastresort",
+)
 
 
 @dataclass(frozen=True)
@@ -66,10 +79,10 @@ def has(face: Face, letter: str) -> bool:
         return False
 
 
-@cache
-def face_of(letter: str) -> Face | None:
-    """The first font that has a letter; None if there is none."""
-    return next((face for face in _faces() if has(face, letter)), None)
+@lru_cache(4096)
+def face_of(letters: str) -> Face | None:
+    """The first font that has all of these letters; None if there is none."""
+    return next((face for face in _faces() if all(has(face, letter) for letter in letters)), None)
 
 
 def _probe(face: Face, letter: str) -> bytes:

@@ -31,6 +31,8 @@ INK = (34, 34, 34)  # the default colour: dark grey
 
 LEFT_TO_RIGHT = "\u200e"  # an invisible mark that keeps digits after it apart from right-to-left letters before it
 _JOINERS = "\u200c\u200d"  # of zero width: ask that neighbours be joined, or not be
+_SKIN_TONES = "🏻🏼🏽🏾🏿"
+_BLANK = f"{_JOINERS}{LEFT_TO_RIGHT} "  # need no font
 _STRONG = {"L", "R", "AL"}  # the bidirectional classes of letters that have a direction of their own
 _RIGHT_TO_LEFT = {"R", "AL"}
 _INSTALL = (
@@ -168,15 +170,13 @@ def _runs(text: str) -> tuple[tuple[Face, str], ...]:
     """Split where the font changes. A letter that no font has goes to the inside font, which draws a box for it."""
     faces: list[Face] = []
     missing = []
-    for letter in text:
-        attached = letter in _JOINERS or unicodedata.category(letter).startswith("M")
-        if attached and faces and (letter in _JOINERS or has(faces[-1], letter)):
-            faces.append(faces[-1])
-            continue
-        face = INSIDE if letter in (" ", LEFT_TO_RIGHT) else face_of(letter)
-        if face is None:
-            missing.append(letter)
-        faces.append(face or INSIDE)
+    for whole in _whole_letters(text):
+        drawn = "".join(letter for letter in whole if letter not in _BLANK)
+        found = [face_of(drawn)] * len(whole)
+        if found[0] is None:
+            found = [INSIDE if letter in _BLANK else face_of(letter) for letter in whole]
+        missing += [letter for letter, face in zip(whole, found, strict=True) if face is None]
+        faces += [face or INSIDE for face in found]
     _note_missing(missing)
     _note_shaping(text)
     _join(text, faces)
@@ -195,15 +195,15 @@ def _join(text: str, faces: list[Face]) -> None:
         elif directions[here] in _RIGHT_TO_LEFT:
             end = max((i + 1 for i in range(here + 1, after) if text[i].isdigit()), default=end)
         between = text[here + 1 : end]
-        if all(letter == " " or has(faces[here], letter) for letter in between):
+        if all(letter in _BLANK or has(faces[here], letter) for letter in between):
             faces[here + 1 : end] = [faces[here]] * len(between)
 
 
 def _whole_letters(text: str) -> list[str]:
-    """Split into letters with their accents, and emoji with those they are joined to."""
+    """Split into letters with their accents, and emoji with their skin tones and those they are joined to."""
     letters: list[str] = []
     for letter in text:
-        joined = letter in _JOINERS or unicodedata.category(letter).startswith("M")
+        joined = letter in _JOINERS or unicodedata.category(letter).startswith("M") or letter in _SKIN_TONES
         if letters and (joined or letters[-1][-1] in _JOINERS):
             letters[-1] += letter
         else:
