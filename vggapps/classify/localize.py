@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 from torch import Tensor
 
 from vggapps.classify.box_regression import BoxRegressor, describe_windows
@@ -18,6 +18,7 @@ from vggapps.explain.cam import grad_cam, heat
 from vggapps.explain.methods import seen_at
 from vggapps.explain.overlay import overlay
 from vggapps.image import Picture, from_pil, open_picture, resize, to_pil
+from vggapps.image.lettering import LEFT_TO_RIGHT, draw_text, shorten, text_box, text_width
 from vggapps.image.opening import Source
 from vggapps.vgg.network import VGG
 from vggapps.weights.labels import Label
@@ -166,7 +167,7 @@ def draw(picture: Picture, found: Sequence[Found]) -> Float[Tensor, "1 3 h w"]:
     image = to_pil(Picture(picture.rgb))
     pen = ImageDraw.Draw(image)
     line = max(2, round(max(image.size) / 300))
-    font = ImageFont.load_default(max(12, round(max(image.size) / 45)))
+    size = max(12, round(max(image.size) / 45))
     taken: list[Box] = []
     for number, one in reversed(list(enumerate(found))):
         left, top = round(one.box.left), round(one.box.top)
@@ -175,8 +176,9 @@ def draw(picture: Picture, found: Sequence[Found]) -> Float[Tensor, "1 3 h w"]:
         pen.rectangle((left - 1, top - 1, frame[2] + 1, frame[3] + 1), outline="white", width=line + 2)
         pen.rectangle(frame, outline=_COLOURS[number % len(_COLOURS)], width=line)
     for number, one in enumerate(found):
-        text = f"{one.label.name} {100 * one.probability:.0f} %"
-        first_x, first_y, last_x, last_y = pen.textbbox((0, 0), text, font=font)
+        percent = f"{LEFT_TO_RIGHT} {100 * one.probability:.0f} %"
+        text = shorten(one.label.name, size, image.width - 4 * line - text_width(percent, size)) + percent
+        first_x, first_y, last_x, last_y = text_box(text, size)
         width, height = last_x - first_x + 4 * line, last_y - first_y + 4 * line
         # On the frame's upper edge where there is room above it, else below that edge; and below others' names.
         x = max(0, min(round(one.box.left), image.width - width))
@@ -185,5 +187,5 @@ def draw(picture: Picture, found: Sequence[Found]) -> Float[Tensor, "1 3 h w"]:
             y += 1
         taken.append(Box(x, y, x + width, y + height))
         pen.rectangle((x, y, x + width - 1, y + height - 1), fill=_COLOURS[number % len(_COLOURS)])
-        pen.text((x + 2 * line - first_x, y + 2 * line - first_y), text, fill="white", font=font)
+        draw_text(image, (x + 2 * line - first_x, y + 2 * line - first_y), text, size, "ls", "white")
     return from_pil(image).rgb

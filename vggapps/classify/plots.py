@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from vggapps.classify.evaluation import Bin
+from vggapps.image.lettering import INK, draw_text, shorten, text_width
 
 NAMED = 40  # the most classes that get a row with a name and numbers each
 BLOCKS = 100  # rows of the map of more classes
 PAIRS = 26  # confusions listed beside it
+LONGEST = 11  # of a class's name, in sizes of its letters: about 22 of them
 
 Color = tuple[int, int, int]
-INK, FAINT, GRID, PAPER = (45, 48, 56), (120, 126, 138), (226, 229, 235), (255, 255, 255)
+FAINT, GRID, PAPER = (120, 126, 138), (226, 229, 235), (255, 255, 255)
 # Blue and vermilion are told apart by colour-blind people, too (M. Okabe, K. Ito, 2008).
 RIGHT, WRONG = (0, 114, 178), (213, 94, 0)
 PALE_RIGHT, PALE_WRONG = (176, 212, 233), (247, 205, 172)
@@ -41,11 +43,11 @@ def reliability_plot(bins: Sequence[Bin], ece: float) -> Image.Image:
     image = Image.new("RGB", (900, 1080), PAPER)
     draw = ImageDraw.Draw(image)
     total = sum(b.count for b in bins)
-    _text(draw, (110, 34), "How sure, and how often right", 32, "lm")
+    draw_text(image, (110, 34), "How sure, and how often right", 32, "lm")
     said = f"expected calibration error {ece:.1f} %, {total} picture{'s' * (total != 1)}, {len(bins)} bins"
-    _text(draw, (110, 72), said, 21, "lm", FAINT)
+    draw_text(image, (110, 72), said, 21, "lm", FAINT)
 
-    main = _Axes(draw, (110, 150, 860, 770), 1.0)
+    main = _Axes(image, (110, 150, 860, 770), 1.0)
     main.grid([0, 0.2, 0.4, 0.6, 0.8, 1], [0, 0.2, 0.4, 0.6, 0.8, 1])
     for b in bins:
         if b.count:
@@ -56,7 +58,7 @@ def reliability_plot(bins: Sequence[Bin], ece: float) -> Image.Image:
                 main.bar(b.low, b.high, b.confidence, b.accuracy, PALE_RIGHT, RIGHT)
     for i in range(0, 100, 2):
         draw.line([main.at(i / 100, i / 100), main.at((i + 1) / 100, (i + 1) / 100)], INK, 3)
-    _sideways(image, (34, 460), "accuracy", 23)
+    draw_text(image, (34, 460), "accuracy", 23, "mm", upwards=True)
     key = (
         (110, RIGHT, RIGHT, "accuracy"),
         (262, PALE_WRONG, WRONG, "too sure"),
@@ -64,28 +66,28 @@ def reliability_plot(bins: Sequence[Bin], ece: float) -> Image.Image:
     )
     for left, fill, edge, word in key:
         draw.rectangle((left, 106, left + 22, 128), fill, edge, 2)
-        _text(draw, (left + 32, 117), word, 20, "lm")
+        draw_text(image, (left + 32, 117), word, 20, "lm")
     for left in (546, 566):
         draw.line((left, 117, left + 14, 117), INK, 3)
-    _text(draw, (590, 117), "calibrated", 20, "lm")
+    draw_text(image, (590, 117), "calibrated", 20, "lm")
 
     shares = [b.count / (total or 1) for b in bins]
     step = next(s for s in (0.02, 0.05, 0.1, 0.2, 0.25) if max(shares) <= 4 * s or s == 0.25)
     ticks = [step * i for i in range(math.ceil(max(shares) / step - 1e-9) + 1)]
-    below = _Axes(draw, (110, 820, 860, 1000), max(ticks[-1], step))
+    below = _Axes(image, (110, 820, 860, 1000), max(ticks[-1], step))
     below.grid([0, 0.2, 0.4, 0.6, 0.8, 1], ticks, percent=True)
     for b, share in zip(bins, shares, strict=True):
         below.bar(b.low, b.high, 0, share, FAINT)
-    _sideways(image, (34, 910), "pictures", 23)
-    _text(draw, (485, 1052), "confidence of the first guess", 23, "mm")
+    draw_text(image, (34, 910), "pictures", 23, "mm", upwards=True)
+    draw_text(image, (485, 1052), "confidence of the first guess", 23, "mm")
     return image
 
 
 class _Axes:
     """A box in which [0, 1] goes to the right and [0, top] up."""
 
-    def __init__(self, draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], top: float) -> None:
-        self.draw, self.box, self.top = draw, box, top
+    def __init__(self, image: Image.Image, box: tuple[int, int, int, int], top: float) -> None:
+        self.image, self.draw, self.box, self.top = image, ImageDraw.Draw(image), box, top
 
     def at(self, x: float, y: float) -> tuple[int, int]:
         left, upper, right, lower = self.box
@@ -94,11 +96,11 @@ class _Axes:
     def grid(self, xs: Sequence[float], ys: Sequence[float], *, percent: bool = False) -> None:
         for x in xs:
             self.draw.line([self.at(x, 0), self.at(x, self.top)], GRID, 1)
-            _text(self.draw, (self.at(x, 0)[0], self.box[3] + 18), f"{x:g}", 20, "mm")
+            draw_text(self.image, (self.at(x, 0)[0], self.box[3] + 18), f"{x:g}", 20, "mm")
         for y in ys:
             self.draw.line([self.at(0, y), self.at(1, y)], GRID, 1)
             word = f"{100 * y:.0f} %" if percent else f"{y:g}"
-            _text(self.draw, (self.box[0] - 10, self.at(0, y)[1]), word, 20, "rm")
+            draw_text(self.image, (self.box[0] - 10, self.at(0, y)[1]), word, 20, "rm")
 
     def bar(
         self, left: float, right: float, low: float, high: float, fill: Color, outline: Color | None = None
@@ -139,20 +141,20 @@ def _named(matrix: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
     rows, columns = matrix.shape
     cell = min(72, max(30, 840 // rows))
     size = min(22, round(cell * 0.52))
-    titles = [_cut(name) for name in names] + ["any other"] * (columns - rows)
-    margin = math.ceil(max(_font(size).getlength(title) for title in titles)) + 24
+    titles = [shorten(name, size, LONGEST * size) for name in names] + ["any other"] * (columns - rows)
+    margin = math.ceil(max(text_width(title, size) for title in titles)) + 24
     left, top = 48 + margin, 96 + margin
     # Few classes leave no room for the title above them.
     image = Image.new("RGB", (max(left + columns * cell + 30, 420), top + rows * cell + 30), PAPER)
     draw = ImageDraw.Draw(image)
-    _text(draw, (30, 36), "What was taken for what", 28, "lm")
-    _text(draw, (left, 76), "taken for", 20, "lm", FAINT)
-    _sideways(image, (30, top + rows * cell // 2), "true class", 20, FAINT)
+    draw_text(image, (30, 36), "What was taken for what", 28, "lm")
+    draw_text(image, (left, 76), "taken for", 20, "lm", FAINT)
+    draw_text(image, (30, top + rows * cell // 2), "true class", 20, "mm", FAINT, upwards=True)
     for column, title in enumerate(titles):
-        _sideways(image, (left + column * cell + cell // 2, top - 10), title, size, under=True)
+        draw_text(image, (left + column * cell + cell // 2, top - 10), title, size, "lm", upwards=True)
     share = matrix / matrix.sum(1, keepdims=True)
     for row in range(rows):
-        _text(draw, (left - 10, top + row * cell + cell // 2), titles[row], size, "rm")
+        draw_text(image, (left - 10, top + row * cell + cell // 2), titles[row], size, "rm")
         for column in range(columns):
             x, y = left + column * cell, top + row * cell
             fill = _mix(RIGHT if row == column else WRONG, share[row, column])
@@ -160,8 +162,8 @@ def _named(matrix: NDArray[np.int64], names: Sequence[str]) -> Image.Image:
             if matrix[row, column]:
                 ink = PAPER if share[row, column] > 0.5 else INK
                 number = str(matrix[row, column])
-                fits = min(size, int(size * (cell - 6) / max(_font(size).getlength(number), 1)))
-                _text(draw, (x + cell // 2, y + cell // 2), number, fits, "mm", ink)
+                fits = max(8, min(size, int(size * (cell - 6) / text_width(number, size))))
+                draw_text(image, (x + cell // 2, y + cell // 2), number, fits, "mm", ink)
     return image
 
 
@@ -177,13 +179,15 @@ def _blocks(matrix: NDArray[np.int64], names: Sequence[str], pairs: Sequence[tup
     beside = left + side + cell * 2 * others + 60
     image = Image.new("RGB", (beside + 620, top + side + 60), PAPER)
     draw = ImageDraw.Draw(image)
-    _text(draw, (30, 38), "What was taken for what", 30, "lm")
+    draw_text(image, (30, 38), "What was taken for what", 30, "lm")
     said = (
         f"{count} classes, {together} in a row; blue: right or within the row's own classes, orange: taken for others"
     )
-    _text(draw, (30, 78), said if together > 1 else f"{count} classes; blue: right, orange: wrong", 20, "lm", FAINT)
-    _text(draw, (left, 112), "taken for", 18, "lm", FAINT)
-    _text(draw, (left - 12, 112), "true class", 18, "rm", FAINT)
+    draw_text(
+        image, (30, 78), said if together > 1 else f"{count} classes; blue: right, orange: wrong", 20, "lm", FAINT
+    )
+    draw_text(image, (left, 112), "taken for", 18, "lm", FAINT)
+    draw_text(image, (left - 12, 112), "true class", 18, "rm", FAINT)
     for row in range(len(starts)):
         for column in range(sums.shape[1]):
             other = column == len(starts)
@@ -194,41 +198,18 @@ def _blocks(matrix: NDArray[np.int64], names: Sequence[str], pairs: Sequence[tup
     draw.rectangle((left - 1, top - 1, left + side, top + side), outline=FAINT)
     if others:
         draw.rectangle((left + side + cell - 1, top - 1, left + side + 2 * cell, top + side), outline=FAINT)
-        _text(draw, (left + side + 2 * cell, top + side + 20), "any other", 18, "rm", FAINT)
+        draw_text(image, (left + side + 2 * cell, top + side + 20), "any other", 18, "rm", FAINT)
     for row in range(0, len(starts), math.ceil(28 / cell)):
-        _text(draw, (left - 12, top + row * cell + cell // 2), _cut(names[starts[row]]), 18, "rm")
-    _text(draw, (beside, 112), "most frequent confusions" if pairs else "no confusions", 20, "lm", FAINT)
+        draw_text(
+            image, (left - 12, top + row * cell + cell // 2), shorten(names[starts[row]], 18, LONGEST * 18), 18, "rm"
+        )
+    draw_text(image, (beside, 112), "most frequent confusions" if pairs else "no confusions", 20, "lm", FAINT)
     for i, (n, true, guess) in enumerate(pairs):
         y = top + 18 + i * 34
-        _text(draw, (beside + 44, y), str(n), 20, "rm", WRONG)
-        _text(draw, (beside + 60, y), f"{_cut(true)} taken for {_cut(guess)}", 20, "lm")
+        draw_text(image, (beside + 44, y), str(n), 20, "rm", WRONG)
+        taken = " taken for ".join(shorten(name, 20, LONGEST * 20) for name in (true, guess))
+        draw_text(image, (beside + 60, y), taken, 20, "lm")
     return image
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(max(size, 8))
-    assert isinstance(font, ImageFont.FreeTypeFont)  # with a size it is
-    return font
-
-
-def _text(draw: ImageDraw.ImageDraw, at: tuple[int, int], words: str, size: int, anchor: str, ink: Color = INK) -> None:
-    draw.text(at, words, ink, _font(size), anchor)
-
-
-def _sideways(
-    image: Image.Image, at: tuple[int, int], words: str, size: int, ink: Color = INK, *, under: bool = False
-) -> None:
-    """Text read from below, its middle at a point, or its beginning there if ``under``."""
-    width, height = math.ceil(_font(size).getlength(words)) + 4, math.ceil(size * 1.5)
-    mask = Image.new("L", (width, height))
-    ImageDraw.Draw(mask).text((2, height // 2), words, 255, _font(size), "lm")
-    mask = mask.rotate(90, expand=True)
-    x, y = at
-    image.paste(ink, (x - height // 2, y - (width if under else width // 2)), mask)
-
-
-def _cut(name: str, longest: int = 24) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 3].rstrip()}..."
 
 
 def _mix(color: Color, share: float) -> Color:

@@ -11,16 +11,17 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from vggapps.classify.feature_files import FeatureTable
 from vggapps.errors import SettingsError, VggappsError
 from vggapps.image import open_picture, to_pil
+from vggapps.image.lettering import draw_text, shorten
 from vggapps.image.opening import Source
 
 _ROWS = 4096  # that are in memory at once
 _CELL, _GAP, _TEXT = 192, 16, 13  # pixels of a sheet: a picture's side, between pictures, of letters
-_PAPER, _INK, _FAINT, _FRAME = "#ffffff", "#222222", "#777777", "#d9480f"
+_PAPER, _FAINT, _FRAME = "#ffffff", "#777777", "#d9480f"
 
 
 @dataclass(frozen=True)
@@ -100,22 +101,11 @@ def _thumbnail(source: Source) -> Image.Image:
 def _place(
     image: Image.Image, at: tuple[int, int], picture: Image.Image, name: str, below: str, *, framed: bool = False
 ) -> None:
-    draw = ImageDraw.Draw(image)
     left, top = at
     if framed:
-        draw.rectangle((left - 6, top - 6, left + _CELL + 5, top + _CELL + 5), outline=_FRAME, width=4)
+        frame = (left - 6, top - 6, left + _CELL + 5, top + _CELL + 5)
+        ImageDraw.Draw(image).rectangle(frame, outline=_FRAME, width=4)
     image.paste(picture, at)
-    font = ImageFont.load_default(_TEXT)
     line = top + _CELL + 8
-    draw.text((left, line), _shortened(name, font), _INK, font)
-    draw.text((left, line + _TEXT + 4), below, _FRAME if framed else _FAINT, font)
-
-
-def _shortened(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
-    """So that it is no wider than a picture; the end, which tells files apart, is kept."""
-    if font.getlength(name) <= _CELL:
-        return name
-    kept = len(name) - 1
-    while font.getlength(short := f"{name[: kept // 2]}…{name[len(name) - kept + kept // 2 :]}") > _CELL:
-        kept -= 1
-    return short
+    draw_text(image, (left, line), shorten(name, _TEXT, _CELL), _TEXT)
+    draw_text(image, (left, line + _TEXT + 4), below, _TEXT, ink=_FRAME if framed else _FAINT)

@@ -22,6 +22,7 @@ from vggapps.explain.overlay import overlay
 from vggapps.explain.question import Watch
 from vggapps.explain.settings import ExplainSettings
 from vggapps.image import Picture, resize, scaled
+from vggapps.image.lettering import one_line
 from vggapps.settings import nameless, to_dict
 from vggapps.visualize.sheet import contact_sheet
 
@@ -83,7 +84,7 @@ def figure(
     if len(found) > 1:
         labels = [f"{one.method.name}, {one.layer}" if one.layer else one.method.name for one in found]
         title = _said(found[0].target, float(found[0].confidence[0]))
-        return contact_sheet([shown, *laid], [picture.name, *labels], columns=4, title=title).rgb
+        return contact_sheet([shown, *laid], [one_line(picture.name), *labels], columns=4, title=title).rgb
     wide = size[1] > _WIDE * size[0]
     gap = torch.ones(1, 3, *((_GAP, size[1]) if wide else (size[0], _GAP)))
     return torch.cat([shown, gap, *laid], 2 if wide else 3)

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from jaxtyping import Float
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
 from vggapps.errors import SettingsError
 from vggapps.image import Picture, from_pil, resize, to_pil
+from vggapps.image.lettering import INK, draw_text, shorten, text_width
 
 Tile = Float[Tensor, "3 h w"] | Float[Tensor, "1 3 h w"] | None
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are the first beyond
@@ -22,8 +23,7 @@ _LEAST, _LARGEST = 96, 320  # pixels of a cell's side
 _WIDE = 640  # pixels that a title may make a narrow sheet wider
 _MARGIN, _GAP, _TEXT, _TITLE = 16, 8, 13, 20
 _LINE = _TEXT + 4
-_PAPER, _INK, _FAINT = "#ffffff", "#222222", "#777777"
-_Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+_PAPER, _FAINT = "#ffffff", "#777777"
 
 
 def contact_sheet(
@@ -45,17 +45,14 @@ def contact_sheet(
     """
     layout = _lay_out(pictures, labels, columns, title)
     image = Image.new("RGB", layout.size, _PAPER)
-    draw = ImageDraw.Draw(image)
     if title:
-        font = ImageFont.load_default(_TITLE)
-        draw.text((_MARGIN, _MARGIN), _shortened(title, font, layout.size[0] - 2 * _MARGIN), _INK, font)
-    font = ImageFont.load_default(_TEXT)
+        draw_text(image, (_MARGIN, _MARGIN), shorten(title, _TITLE, layout.size[0] - 2 * _MARGIN), _TITLE)
     for tile, label, box, (left, top) in zip(layout.tiles, labels, layout.boxes, layout.captions, strict=True):
         if tile is not None:
             image.paste(to_pil(Picture(tile)), box[:2])
-        for number, line in enumerate(label.splitlines()):
-            text = _shortened(line, font, layout.cell)
-            draw.text((left, top + number * _LINE), text, _FAINT if number else _INK, font)
+        for number, line in enumerate(_lines(label)):
+            text = shorten(line, _TEXT, layout.cell)
+            draw_text(image, (left, top + number * _LINE), text, _TEXT, ink=_FAINT if number else INK)
     return from_pil(image, name=title or "sheet")
 
 
@@ -104,12 +101,11 @@ def _lay_out(pictures: Sequence[Tile], labels: Sequence[str], columns: int | Non
         raise SettingsError(f"{len(pictures)} pictures and {len(labels)} labels", "give a label for each picture")
     tiles = _fitted([None if picture is None else _batched(picture) for picture in pictures])
     heights, widths = zip(*(tile.shape[2:] for tile in tiles if tile is not None), strict=True)
-    font = ImageFont.load_default(_TEXT)
-    longest = max((font.getlength(line) for label in labels for line in label.splitlines()), default=0)
+    longest = max((text_width(line, _TEXT) for label in labels for line in _lines(label)), default=0)
     height, width = max(heights), max(*widths, min(_LEAST, math.ceil(longest)))
     columns = columns or _columns(len(tiles))
     rows = math.ceil(len(tiles) / columns)
-    lines = max(len(label.splitlines()) for label in labels)
+    lines = max(len(_lines(label)) for label in labels)
     step = height + lines * _LINE + _GAP + (_GAP if lines else 0)
     first = _MARGIN + (_TITLE + _MARGIN if title else 0)
     boxes, captions = [], []
@@ -119,11 +115,13 @@ def _lay_out(pictures: Sequence[Tile], labels: Sequence[str], columns: int | Non
         h, w = (0, 0) if tile is None else tile.shape[2:]
         boxes.append((left, top + height - h, left + w, top + height))  # near its label
         captions.append((left, top + height + _GAP // 2))
-    across = max(
-        columns * (width + _GAP) - _GAP, min(_WIDE, math.ceil(ImageFont.load_default(_TITLE).getlength(title)))
-    )
+    across = max(columns * (width + _GAP) - _GAP, min(_WIDE, math.ceil(text_width(title, _TITLE))))
     size = (2 * _MARGIN + across, first + rows * step - _GAP + _MARGIN)
     return _Layout(size, width, tiles, boxes, captions)
+
+
+def _lines(label: str) -> list[str]:
+    return label.split("\n") if label else []
 
 
 def _columns(tiles: int) -> int:
@@ -150,12 +148,3 @@ def _fitted(pictures: Sequence[Tensor | None]) -> list[Tensor | None]:
         return resize(picture, (max(1, round(height * shrunk)), max(1, round(width * shrunk))))
 
     return [None if picture is None else fit(picture) for picture in pictures]
-
-
-def _shortened(text: str, font: _Font, width: int) -> str:
-    """So that it is no wider; the end, which tells files apart, is kept."""
-    kept, short = len(text), text
-    while font.getlength(short) > width and kept > 1:
-        kept -= 1
-        short = f"{text[: kept // 2]}…{text[len(text) - kept + kept // 2 :]}"
-    return short
