@@ -6,12 +6,10 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.conftest import Ran
 from vggapps.cli import saving
@@ -52,17 +50,13 @@ COMMANDS = {
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a photo, a style, photos in folders and a data set, which is the current one."""
-    monkeypatch.chdir(tmp_path)
-    for name, seed in (("town.png", 1), ("waves.png", 2), ("town.jpg", 1)):
-        pixels = np.random.default_rng(seed).integers(0, 256, (36, 48, 3), np.uint8)
-        Image.fromarray(pixels).save(name)
+def here(town: Path) -> Path:
+    """A folder of photos and a data set, too."""
     for folder in ("photos", "data/0"):
         Path(folder).mkdir(parents=True)
         for name in "abcd":
             shutil.copy("town.png", f"{folder}/{name}.png")
-    return tmp_path
+    return town
 
 
 @pytest.fixture
@@ -80,17 +74,6 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(saving, "_create", late)
 
     return arrange
-
-
-def while_painting(monkeypatch: pytest.MonkeyPatch, look: Callable[[], object]) -> None:
-    import vggapps.cli.drain as room
-
-    def looking(steps: Iterator[object], *_: object, **__: object) -> Iterator[object]:
-        for step in steps:
-            yield step
-            look()
-
-    monkeypatch.setattr(room, "watched", looking)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -173,10 +156,10 @@ def test_creating_never_replaces_on_any_file_system(here: Path, monkeypatch: pyt
 
 
 def test_a_folder_that_is_removed_during_the_run_is_made_again(
-    here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+    here: Path, cli: Cli, while_painting: Callable[..., None]
 ) -> None:
     Path("out").mkdir()
-    while_painting(monkeypatch, Path("out").rmdir)
+    while_painting(Path("out").rmdir)
     ran = cli(*PAINT, "-o", "out/x.png")
     assert (ran.code, ran.out) == (0, "out/x.png\n")
     assert Path("out/x.png").exists()
@@ -266,62 +249,6 @@ def test_names_that_are_not_utf8_are_painted_and_printed_as_they_are(here: Path,
         ran = cli("stylize", *words, "--size", 32, "--steps", 1, "--json")
         assert ran.code == 0, ran.err
         assert Path(json.loads(ran.out)["output"]).exists()
-
-
-# Previews and frames
-
-
-@pytest.mark.parametrize("role", ["photo", "style", "another file"])
-def test_a_preview_never_touches_a_file_of_the_users(here: Path, cli: Cli, role: str) -> None:
-    mine = Path("holiday.preview.png")
-    shutil.copy("town.png", mine)
-    before = mine.read_bytes()
-    words = {"photo": [mine, "waves.png"], "style": ["town.png", mine], "another file": ["town.png", "waves.png"]}[role]
-    ran = cli("stylize", *words, "--size", 32, "--steps", 3, "--preview-every", 1, "-o", "holiday.png")
-    assert ran.code == 0, ran.err
-    assert "the preview is holiday.preview-2.png" in ran.err
-    assert mine.read_bytes() == before
-    assert not Path("holiday.preview-2.png").exists()
-
-
-def test_a_file_put_in_the_previews_place_is_left_alone(here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    preview = Path("out.preview.png")
-
-    def swap() -> None:
-        if preview.exists() and preview.read_bytes() != b"mine":
-            preview.unlink()
-            preview.write_bytes(b"mine")
-
-    while_painting(monkeypatch, swap)
-    assert cli(*PAINT[:-1], 4, "--preview-every", 1, "-o", "out.png").code == 0
-    assert preview.read_bytes() == b"mine"
-    assert sorted(path.name for path in here.glob("out*")) == ["out.png", "out.preview.png"]
-
-
-def test_a_preview_that_cannot_be_written_does_not_end_the_run(
-    here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("vggapps.files.write_file", full)
-    ran = cli(*PAINT[:-1], 3, "--preview-every", 1, "-o", "out.png")
-    assert ran.code == 0, ran.err
-    assert ran.err.count("no more previews") == 1
-    assert Path("out.png").exists()
-
-
-def test_frames_are_numbered_in_a_folder_of_their_own_and_of_one_size(here: Path, cli: Cli) -> None:
-    Path("out_frames").mkdir()
-    Path("out_frames/00001.png").write_bytes(b"mine")
-    ran = cli("stylize", "town.png", "waves.png", "--size", 128, "--steps", 6, "--frames-every", 2, "-o", "out.png",
-              "--json")  # fmt: skip
-    assert json.loads(ran.out)["frames"] == "out_frames-2"
-    frames = sorted(Path("out_frames-2").iterdir())
-    assert [frame.name for frame in frames] == ["00001.png", "00002.png", "00003.png"]
-    assert {Image.open(frame).size for frame in frames} == {(128, 96)}
-    assert Path("out_frames/00001.png").read_bytes() == b"mine"
-    assert cli(*PAINT, "--frames-every", 1, "-o", "-").code == 2
 
 
 # Lists beside sheets

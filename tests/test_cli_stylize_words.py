@@ -1,0 +1,108 @@
+"""What the words of ``vggapps stylize`` mean: several styles, formats, folders to write into, streams, addresses."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Ran
+from vggapps.image import read_settings
+
+Cli = Callable[..., Ran]
+QUICK = ("--size", 32, "--steps", 1)
+
+
+# Styles
+
+
+def test_many_styles_without_weights_are_perhaps_not_meant_as_a_mixture(town: Path, cli: Cli) -> None:
+    for name in "cdefg":
+        shutil.copy("waves.png", f"{name}.png")
+    ran = cli("stylize", "town.png", *(f"{name}.png" for name in "cdefg"), *QUICK)
+    assert ran.code == 0
+    assert "one photo in a mixture of 5 styles" in ran.err
+    assert "mixture" not in cli("stylize", "town.png", "c.png", "d.png", *QUICK).err
+
+
+@pytest.mark.parametrize("words", [["styles"], ["styles/c.png", "styles/d.png", "--each-style"]])
+def test_one_photo_in_each_of_many_styles(town: Path, cli: Cli, words: list[str]) -> None:
+    Path("styles").mkdir()
+    for name in "cd":
+        shutil.copy("waves.png", f"styles/{name}.png")
+    ran = cli("stylize", "town.png", *words, *QUICK, "-o", "made/")
+    assert ran.out.split() == ["made/town_by_c.png", "made/town_by_d.png"]
+    recipe = read_settings("made/town_by_c.png")
+    assert recipe is not None
+    assert [style["name"] for style in recipe["styles"]] == ["c.png"]  # type: ignore[index]
+
+
+def test_weights_of_styles_that_are_not_mixed_are_refused(town: Path, cli: Cli) -> None:
+    ran = cli("stylize", "town.png", "waves.png:0.7", "--each-style", *QUICK)
+    assert ran.code == 2
+    assert "a weight has no effect" in ran.err
+
+
+# How it is written
+
+
+def test_the_format_of_default_names(town: Path, cli: Cli) -> None:
+    ran = cli("stylize", "town.*", "waves.png", *QUICK, "--format", "jpg", "-o", "made/")
+    assert ran.out.split() == ["made/town_by_waves.jpg", "made/town_by_waves-2.jpg"]
+    assert {Path(name).read_bytes()[:3] for name in ran.out.split()} == {b"\xff\xd8\xff"}
+    ran = cli("stylize", "town.png", "waves.png", *QUICK, "--format", "jpg", "-o", "x.png")
+    assert ran.code == 2
+    assert "contradict" in ran.err
+
+
+def test_sixteen_bits_from_the_command_line(town: Path, cli: Cli) -> None:
+    assert cli("stylize", "town.png", "waves.png", *QUICK, "--bits", 16, "-o", "deep.png").code == 0
+    assert Path("deep.png").read_bytes()[24] == 16  # the depth in PNG's header
+    ran = cli("stylize", "town.png", "waves.png", *QUICK, "--bits", 16, "-o", "deep.jpg")
+    assert (ran.code, "16 in PNG and TIFF" in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("name", ["result", "result.v2"])
+def test_a_folder_that_is_not_there_yet_needs_its_slash(town: Path, cli: Cli, name: str) -> None:
+    ran = cli("stylize", "town.png", "waves.png", *QUICK, "-o", name)
+    assert ran.code == 2
+    assert f"{name}/" in ran.err
+
+
+# Streams
+
+
+def test_a_picture_is_not_written_to_a_terminal(town: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    ran = cli("stylize", "town.png", "waves.png", *QUICK, "-o", "-")
+    assert ran.code == 2
+    assert "redirect it" in ran.err
+
+
+@pytest.mark.parametrize("command", ["stylize - waves.png", "stylize town.png -", "dream -", "invert -", "explain -"])
+def test_pictures_come_from_stdin_too(town: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    class Stdin:
+        buffer = io.BytesIO(Path("town.png").read_bytes())
+
+    monkeypatch.setattr("sys.stdin", Stdin)
+    more = {"stylize": [*QUICK], "dream": [*QUICK, "--octaves", 1], "invert": [*QUICK, "--layer", "conv1_1"]}
+    name, *words = command.split()
+    ran = cli(name, *words, *more.get(name, ["--method", "gradient", "--class", 0]))
+    assert ran.code == 0, ran.err
+    monkeypatch.setattr("sys.stdin", None)
+    ran = cli(name, *words, *more.get(name, []))
+    assert ran.code == 3
+    assert "stdin is closed" in ran.err
+
+
+@pytest.mark.parametrize(
+    "words", [["https://example.org/a.jpg", "waves.png"], ["town.png", "http://example.org/b.jpg"]]
+)
+def test_addresses_are_not_read(town: Path, cli: Cli, words: list[str]) -> None:
+    ran = cli("stylize", *words, *QUICK)
+    assert ran.code == 3
+    assert "://example.org" in ran.err
+    assert "download" in ran.err
