@@ -7,17 +7,21 @@ with the settings that made it; ``read_settings`` gets those back.
 
 from __future__ import annotations
 
-from vggapps.image.opening import MAX_PIXELS
+from vggapps.image.encode import encode_picture, to_pil
+from vggapps.image.metadata import Metadata
+from vggapps.image.opening import MAX_PIXELS, Source
 from vggapps.image.pair import comparable
 from vggapps.image.picture import Picture, is_picture_file
 from vggapps.image.read import from_pil, open_picture, rgb_of
 from vggapps.image.resize import fit, resize, scaled
 from vggapps.image.settings import read_settings
-from vggapps.image.write import check_target, encode_picture, save_picture, to_pil
+from vggapps.image.write import check_target, save_picture
 
 __all__ = [
     "MAX_PIXELS",
+    "Metadata",
     "Picture",
+    "Source",
     "check_target",
     "comparable",
     "encode_picture",
