@@ -77,9 +77,8 @@ class DivergedError(VggappsError, ArithmeticError):
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether that is what somebody else's error says: Python's, CUDA's, torch's allocator's, or the system's."""
-    words = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate memory")
-    named = type(error).__name__ == "OutOfMemoryError" or any(word in str(error) for word in words)
+    """Whether that is what somebody else's error says: Python's, CUDA's, or the allocator's of torch."""
+    named = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
     return isinstance(error, MemoryError) or named
 
 

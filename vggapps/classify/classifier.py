@@ -18,7 +18,7 @@ from vggapps.classify.settings import ClassifySettings as ClassifySettings
 from vggapps.classify.settings import Views
 from vggapps.classify.views import check_views, crops, probabilities, scales_of, softened
 from vggapps.errors import SettingsError, VggappsError, WeightsError, unknown
-from vggapps.image import Picture, from_pil, open_picture
+from vggapps.image import Picture, from_pil, open_picture, rgb_of
 from vggapps.image.opening import Source
 from vggapps.vgg.fast import Device, Dtype, accelerate, pick_device
 from vggapps.vgg.network import VGG
@@ -207,7 +207,7 @@ def _opened(image: Input, scales: Sequence[int]) -> Picture:
     if isinstance(image, Image.Image):
         return from_pil(image)
     if isinstance(image, Tensor):
-        return Picture(image.detach().float().cpu().clamp(0, 1).reshape(1, *image.shape[-3:]))
+        return Picture(rgb_of(image.detach().cpu().reshape(1, *image.shape[-3:])))
     return open_picture(image, at_least=2 * max(scales))
 
 

@@ -7,9 +7,9 @@ with the settings that made it; ``read_settings`` gets those back.
 
 from __future__ import annotations
 
-from vggapps.image.encode import encode_picture, to_pil
+from vggapps.image.encode import check_format, encode_picture, to_pil
 from vggapps.image.metadata import Metadata
-from vggapps.image.opening import MAX_PIXELS, Source
+from vggapps.image.opening import MAX_PIXELS, Source, size_of
 from vggapps.image.pair import comparable
 from vggapps.image.picture import Picture, is_picture_file
 from vggapps.image.read import from_pil, open_picture, rgb_of
@@ -22,6 +22,7 @@ __all__ = [
     "Metadata",
     "Picture",
     "Source",
+    "check_format",
     "check_target",
     "comparable",
     "encode_picture",
@@ -34,5 +35,6 @@ __all__ = [
     "rgb_of",
     "save_picture",
     "scaled",
+    "size_of",
     "to_pil",
 ]

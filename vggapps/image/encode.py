@@ -47,16 +47,23 @@ def encode_picture(
     if isinstance(image, Picture):
         metadata, alpha = image.metadata, image.alpha if alpha is None else alpha
         image = image.rgb
-    size = (image.shape[-2], image.shape[-1])
-    kind = check_format(f".{format.lstrip('.')}", bits, quality, size, settings, metadata, name=name)
+    kind = check_format(
+        f".{format.lstrip('.')}",
+        bits=bits,
+        quality=quality,
+        size=(image.shape[-2], image.shape[-1]),
+        settings=settings,
+        metadata=metadata,
+        name=name,
+    )
     if kind == "JPEG" and alpha is not None:
         image, alpha = image.to(alpha) * alpha + (1 - alpha), None
     samples = _samples(image, alpha, bits, name)
     if kind == "TIFF":
         return _tiff(samples, exif_of(settings, metadata))
     if kind == "PNG":
-        info = _png_info(settings, metadata)
-        return _deep_png(samples, info) if bits == 16 else _pillow(samples, kind, pnginfo=info)
+        write = _deep_png if bits == 16 else _png
+        return write(samples, _png_info(settings), metadata)
     options: dict[str, Any] = {"quality": _QUALITY if quality is None else quality}
     if kind == "JPEG":
         options["subsampling"] = "4:4:4"
@@ -72,18 +79,27 @@ def to_pil(picture: Picture) -> Image.Image:
 
 def check_format(
     suffix: str,
-    bits: int,
-    quality: int | None,
-    size: tuple[int, int] | None,
-    settings: Settings,
-    metadata: Metadata | None,
     *,
-    name: str,
+    bits: int = 8,
+    quality: int | None = None,
+    size: tuple[int, int] | None = None,
+    settings: Settings = None,
+    metadata: Metadata | None = None,
+    name: str = "picture",
 ) -> str:
-    """The format that a suffix names, if it can hold a picture like that: for arguments see `save_picture`.
+    """Pillow's name of the format that a suffix names, if it can hold a picture like that.
+
+    Args:
+        suffix: ".png", ".jpg" and so on.
+        bits: a channel.
+        quality: 1 to 100, of JPEG and WebP.
+        size: (height, width) in pixels, if it is known.
+        settings: what will be written into the picture, as far as it is known.
+        metadata: of the photo.
+        name: what to call the picture in errors.
 
     Raises:
-        SettingsError: it can't, or there is no such format.
+        SettingsError: it can't hold it, or there is no such format.
     """
     if suffix.lower() not in FORMATS:
         word = f"'{suffix}' is no format that can be written" if suffix else "the file's name has no suffix"
@@ -133,20 +149,22 @@ def _pillow(samples: Samples, kind: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def _png_info(settings: Settings, metadata: Metadata | None) -> PngImagePlugin.PngInfo:
+def _png_info(settings: Settings) -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
     if maker := software():
         info.add_text("Software", maker)
-    if metadata is not None:
-        info.add(b"eXIf", exif_bytes(None, metadata).removeprefix(b"Exif\0\0"))
-        if metadata.dpi is not None:
-            info.add(b"pHYs", struct.pack(">IIB", *(round(dpi / 0.0254) for dpi in metadata.dpi), 1))
     if settings is not None:
         info.add_itxt(KEY, to_json(settings))
     return info
 
 
-def _deep_png(samples: Samples, info: PngImagePlugin.PngInfo) -> bytes:
+def _png(samples: Samples, info: PngImagePlugin.PngInfo, metadata: Metadata | None) -> bytes:
+    if metadata is None:
+        return _pillow(samples, "PNG", pnginfo=info)
+    return _pillow(samples, "PNG", pnginfo=info, exif=exif_bytes(None, metadata), dpi=metadata.dpi)
+
+
+def _deep_png(samples: Samples, info: PngImagePlugin.PngInfo, metadata: Metadata | None) -> bytes:
     """PNG of 16 bits a channel, which Pillow does not write."""
     height, width, channels = samples.shape
     rows = np.frombuffer(samples.astype(">u2").tobytes(), np.uint8).reshape(height, -1)
@@ -159,8 +177,12 @@ def _deep_png(samples: Samples, info: PngImagePlugin.PngInfo) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
     profile = b"sRGB\0\0" + zlib.compress(srgb_profile())
     packed = zlib.compress(filtered.tobytes())
-    texts = [(chunk[0], chunk[1]) for chunk in info.chunks]
-    for kind, data in [(b"IHDR", header), (b"iCCP", profile), *texts, (b"IDAT", packed), (b"IEND", b"")]:
+    told = [(chunk[0], chunk[1]) for chunk in info.chunks]
+    if metadata is not None:
+        told.append((b"eXIf", exif_bytes(None, metadata).removeprefix(b"Exif\0\0")))
+        if metadata.dpi is not None:
+            told.append((b"pHYs", struct.pack(">IIB", *(round(dpi / 0.0254) for dpi in metadata.dpi), 1)))
+    for kind, data in [(b"IHDR", header), (b"iCCP", profile), *told, (b"IDAT", packed), (b"IEND", b"")]:
         PngImagePlugin.putchunk(file, kind, data)
     return file.getvalue()
 

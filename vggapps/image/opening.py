@@ -263,3 +263,13 @@ def _what(head: bytes) -> str:
     if any(accepts is not None and accepts(head[:16]) for _, accepts in map(Image.OPEN.__getitem__, _kinds())):
         return "it is damaged or cut short: its header can't be read"
     return "it is no picture, or of a kind that can't be read"
+
+
+def size_of(source: File) -> tuple[int, int]:
+    """(height, width) in pixels of a picture as it lies in its file, which is not decoded.
+
+    Raises:
+        PictureError: the file can't be read.
+    """
+    with stream_of(source) as (stream, name), opened(stream, name) as found:
+        return found.image.height, found.image.width

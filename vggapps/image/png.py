@@ -139,8 +139,9 @@ def _parse(parser: PngImagePlugin.PngStream, stream: BinaryIO, kind: bytes, star
     elif kind == b"iCCP":  # by hand: Pillow's parser reads no profile of more than a megabyte
         name, _, packed = data.partition(b"\0")
         unpacking = zlib.decompressobj()
-        parser.im_info["icc_profile"] = unpacking.decompress(packed[1:], _LONGEST)
+        profile = unpacking.decompress(packed[1:], _LONGEST)
         if not unpacking.eof:
             raise ValueError(f"the profile {name!r} is cut short or too long")
+        parser.im_info["icc_profile"] = profile
     else:
         parser.call(kind, position, length)

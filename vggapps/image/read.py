@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -73,31 +73,32 @@ def open_picture(
         check_size((width, height), known_as, max_pixels or MAX_PIXELS)
         divisor = wanted.spare(width, height)
         rgb, alpha = _split(gathered(lambda top, bottom: divided(rows(top, bottom), divisor), height, width, divisor))
-        return _scaled(Picture(rgb, alpha, known_as), wanted, (width, height))
+        return _scaled(Picture(rgb, alpha, known_as), wanted, (width, height), divisor)
     if isinstance(source, Image.Image):
         check_size(source.size, known_as, max_pixels or MAX_PIXELS)
         with quiet(), telling(known_as):
             how, frames = stored(source), _frames(source)
             source.load()
-            rows, notes = srgb_rows(source, how, wanted.spare(*source.size), None)
-            return _picture(source, rows, wanted.spare(*source.size), wanted, source.size, known_as, [frames, *notes])
+            divisor = wanted.spare(*source.size)
+            rows, notes = srgb_rows(source, how, divisor, None)
+            found = _Found(source, rows, divisor, divisor, source.size)
+            return _picture(found, wanted, known_as, [frames, *notes])
     with (
         stream_of(source, name) as (stream, known_as),
-        opened(stream, known_as, max_pixels) as found,
+        opened(stream, known_as, max_pixels) as file,
         telling(known_as),
     ):
-        how, frames = stored(found.image), _frames(found.image)
-        size = found.image.size
+        how, frames = stored(file.image), _frames(file.image)
+        size = file.image.size
         spare, needed = wanted.spare(*size), _needed(size, max_pixels or limit())
-        image, fraction, note = decoded(found, max(spare, needed))
-        notes = [frames, *found.notes, note]
-        if needed > spare:
-            notes.append(f"its {size[0]}x{size[1]} pixels are too many: it is read at 1/{fraction} of its size")
+        image, fraction, note = decoded(file, max(spare, needed))
         if fraction == 1:
             size = image.size  # which Pillow has turned by now, if it is a TIFF
         divisor = max(1, spare // fraction)
-        rows, told = srgb_rows(image, how, divisor, found.again)
-        return _picture(image, rows, divisor, wanted, size, known_as, [*notes, *told])
+        rows, told = srgb_rows(image, how, divisor, file.again)
+        large = f"its {size[0]}x{size[1]} pixels are too many: it is read at 1/{fraction} of its size"
+        notes = [frames, *file.notes, note, large if needed > spare else "", *told]
+        return _picture(_Found(image, rows, divisor, divisor * fraction, size), wanted, known_as, notes)
 
 
 def from_pil(image: Image.Image, *, longer_side: int | None = None, name: str = "picture") -> Picture:
@@ -130,17 +131,34 @@ def rgb_of(source: Source) -> Float[Tensor, "1 3 h w"]:
     return picture.rgb
 
 
-def _picture(
-    image: Image.Image, rows: Rows, divisor: int, wanted: Wanted, size: tuple[int, int], name: str, notes: list[str]
-) -> Picture:
-    """A decoded picture of Pillow's, from its rows; `size` is the (width, height) it has in its file."""
-    rgb, alpha = _split(gathered(rows, image.height, image.width, divisor))
-    orientation = _orientation(image)
-    if (turn := _TURNS.get(orientation)) is not None:
-        rgb, alpha = turn(rgb).contiguous(), None if alpha is None else turn(alpha).contiguous()
-        size = size[::-1] if orientation >= 5 else size
-    told = tuple(note for note in notes if note)
-    return _scaled(Picture(rgb, alpha, name, told, metadata_of(image)), wanted, size)
+@dataclass(frozen=True)
+class _Found:
+    """A picture of Pillow's in memory.
+
+    Attributes:
+        image: as it was decoded.
+        rows: of the same, in sRGB, the sides divided.
+        divisor: by which `rows` divides the sides.
+        total: by which they have been divided since the file.
+        size: (width, height) in the file.
+    """
+
+    image: Image.Image
+    rows: Rows
+    divisor: int
+    total: int
+    size: tuple[int, int]
+
+
+def _picture(found: _Found, wanted: Wanted, name: str, notes: list[str]) -> Picture:
+    image = found.image
+    rgb, alpha = _split(gathered(found.rows, image.height, image.width, found.divisor))
+    picture = Picture(rgb, alpha, name, tuple(note for note in notes if note), metadata_of(image))
+    picture = _scaled(picture, wanted, found.size, found.total)  # while its partial row and column are the last ones
+    if (turn := _TURNS.get(_orientation(image))) is None:
+        return picture
+    alpha = None if picture.alpha is None else turn(picture.alpha).contiguous()
+    return replace(picture, rgb=turn(picture.rgb).contiguous(), alpha=alpha)
 
 
 def _split(samples: Float[Tensor, "1 c h w"]) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"] | None]:
@@ -159,8 +177,8 @@ def _split(samples: Float[Tensor, "1 c h w"]) -> tuple[Float[Tensor, "1 3 h w"],
     return rgb.expand(-1, 3, -1, -1).contiguous(), alpha.contiguous()
 
 
-def _scaled(picture: Picture, wanted: Wanted, size: tuple[int, int] | None = None) -> Picture:
-    """The picture at the wanted size. `size` is (width, height) of what it was before it was divided."""
+def _scaled(picture: Picture, wanted: Wanted, size: tuple[int, int] | None = None, divisor: int = 1) -> Picture:
+    """The picture at the wanted size. `size` is (width, height) of what it was before its sides were divided."""
     width, height = size or picture.size[::-1]
     final = wanted.size(width, height)
     notes = picture.notes
@@ -168,8 +186,9 @@ def _scaled(picture: Picture, wanted: Wanted, size: tuple[int, int] | None = Non
         notes += (f"its {width}x{height} pixels are kept, as {wanted.longer_side} would only enlarge them",)
     if final is None:
         return replace(picture, notes=notes)
-    rgb, alpha = resize(picture.rgb, final[::-1]), picture.alpha
-    return replace(picture, rgb=rgb, alpha=None if alpha is None else resize(alpha, final[::-1]), notes=notes)
+    extent = height / divisor, width / divisor
+    rgb, alpha = resize(picture.rgb, final[::-1], extent), picture.alpha
+    return replace(picture, rgb=rgb, alpha=None if alpha is None else resize(alpha, final[::-1], extent), notes=notes)
 
 
 def _needed(size: tuple[int, int], most: int) -> int:

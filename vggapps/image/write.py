@@ -92,7 +92,9 @@ def check_target(
         As `save_picture`.
     """
     path = Path(target)
-    check_format(path.suffix, bits, quality, size, settings, metadata, name=path.name)
+    check_format(
+        path.suffix, bits=bits, quality=quality, size=size, settings=settings, metadata=metadata, name=path.name
+    )
     if path.is_dir():
         raise PictureError(f"{path} is a folder, and a file was expected", f"for example {path / 'picture.png'}")
     if not path.parent.is_dir():
