@@ -192,3 +192,20 @@ def test_what_is_unknown_or_senseless_is_said(chunks):
     picture = open_picture(png(np.stack([RAMP] * 2), *chunks))
     assert len(picture.notes) == 1
     assert np.allclose(picture.rgb[0, 0, 0].numpy() * 255, RAMP, atol=1e-3)
+
+
+@pytest.mark.skipif(".avif" not in Image.registered_extensions(), reason="this Pillow has no AVIF")
+def test_avif_in_hdr_and_in_other_primaries_is_read_as_png_is():
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16), (150, 120, 100)).save(file, "AVIF")
+    plain = file.getvalue()
+    at = plain.index(b"colrnclx") + 8
+    assert open_picture(plain).notes == ()
+    for primaries, transfer in [(9, 16), (9, 18), (12, 13)]:
+        data = plain[:at] + bytes([0, primaries, 0, transfer]) + plain[at + 4 :]
+        with Image.open(io.BytesIO(data)) as image:
+            levels = np.asarray(image)
+        picture, same = open_picture(data), open_picture(png(levels, cicp(primaries, transfer)))
+        assert np.allclose(picture.rgb, same.rgb)
+        assert picture.notes == same.notes
+        assert not np.allclose(picture.rgb, open_picture(plain).rgb, atol=0.01)

@@ -1,4 +1,4 @@
-"""Colours that a file describes by numbers instead of a profile: PNG's cICP, gAMA and cHRM, to sRGB.
+"""Colours that a file describes by numbers instead of a profile: PNG's cICP, gAMA and cHRM, AVIF's nclx, to sRGB.
 
 Which one holds is ruled by the PNG specification, third edition (W3C 2025, 4.3 and 11.3.2): cICP before iCCP before
 sRGB before gAMA and cHRM. The numbers of cICP are those of ITU-T H.273 (2023), tables 2 and 3.
@@ -6,8 +6,9 @@ sRGB before gAMA and cHRM. The numbers of cICP are those of ITU-T H.273 (2023), 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ _PRIMARIES = {
     12: (*_D65, 0.680, 0.320, 0.265, 0.690, 0.150, 0.060),  # SMPTE EG 432-1, Display P3
 }
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
+
+_HEADER = 1 << 16  # bytes in which AVIF and HEIC say what their colours are
 
 _WHITE = 203.0  # cd/m² of a white sheet in HDR: ITU-R BT.2408
 _PEAK = 1000.0  # cd/m² of the brightest that is told apart: HLG's own (BT.2100), and what most PQ is mastered for
@@ -62,6 +65,19 @@ def coding_of(info: Mapping[Any, Any]) -> tuple[Curve | None, bool, str]:
     if usual and np.allclose(primaries, _SRGB, atol=_NEAR):
         return None, True, ""
     return _to_srgb(srgb_to_linear if usual else _power(1 / gamma), primaries), True, ""
+
+
+def cicp_of_heif(stream: BinaryIO) -> tuple[int, int, int, int] | None:
+    """The same four numbers as cICP from an AVIF or HEIC file (ISO/IEC 14496-12, 12.1.5), if they are not those of SDR.
+
+    Their matrix and range have been undone by the decoder. The curve of SDR is taken for sRGB's, as browsers do.
+    """
+    stream.seek(0)
+    found = re.search(rb"colrnclx\0(.)\0(.)", stream.read(_HEADER), re.DOTALL)
+    if found is None:
+        return None
+    primaries, transfer = found[1][0], found[2][0] if found[2][0] in (16, 18) else 13
+    return None if (primaries in (1, 2) and transfer == 13) else (primaries, transfer, 0, 1)
 
 
 def srgb_to_linear(coded: Samples) -> Samples:

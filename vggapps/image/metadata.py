@@ -121,7 +121,7 @@ def _text(value: object) -> str | None:
 
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
-    """In dots an inch. 72 is what files say, and Pillow, where nobody knows."""
+    """In dots an inch. 72 and 96 are what programs write where nobody knows."""
     try:
         exif = image.getexif()
         scale = 2.54 if exif.get(ExifTags.Base.ResolutionUnit) == 3 else 1.0
@@ -131,7 +131,7 @@ def _resolution(image: Image.Image) -> tuple[float, float] | None:
     except Exception:  # damage raises anything
         return None
     sound = all(math.isfinite(each) and 1 < each <= 100_000 for each in dpi)
-    return dpi if sound and dpi != (72, 72) else None
+    return dpi if sound and {round(each) for each in dpi} not in ({72}, {96}) else None
 
 
 def exif_tags(metadata: Metadata) -> dict[int, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, PictureError, SettingsError, VggappsError, out_of_memory
 from vggapps.image.fractions import fractions_of
+from vggapps.image.light import cicp_of_heif
 from vggapps.image.picture import Picture
 from vggapps.image.png import MAGIC, sift
 
@@ -169,6 +171,8 @@ def _opened(stream: BinaryIO, head: bytes, name: str) -> Opened:
             raise
         image = large
     if sifted is None:
+        if image.format in ("AVIF", "HEIF") and (coding := cicp_of_heif(stream)):
+            image.info["cicp"] = coding
         return Opened(image, source)
     image.info.update(sifted.info)
     image.n_frames = sifted.frames  # type: ignore[attr-defined]
@@ -214,7 +218,8 @@ def telling(name: str) -> Iterator[None]:
     except VggappsError:
         raise
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{name}: too large: {error}", _LARGE) from None
+        pixels = "".join(re.findall(r"\d+ pixels", str(error))[:1]) or "too many pixels"
+        raise PictureError(f"{name}: too large: {pixels}, and at most {limit()} are read", _LARGE) from None
     except Exception as error:
         if out_of_memory(error):
             raise OutOfMemoryError(f"{name}: there is not enough memory to read it", "scale it down before") from error

@@ -91,7 +91,7 @@ def open_picture(
         how, frames = stored(file.image), _frames(file.image)
         size = file.image.size
         spare, needed = wanted.spare(*size), _needed(size, max_pixels or limit())
-        image, fraction, note = decoded(file, max(spare, needed))
+        image, fraction, note = decoded(file, spare, needed)
         if fraction == 1:
             size = image.size  # which Pillow has turned by now, if it is a TIFF
         divisor = max(1, spare // fraction)

@@ -54,18 +54,21 @@ class Wanted:
         return max(1, min(divisors, default=1))
 
 
-def decoded(found: Opened, factor: int) -> tuple[Image.Image, int, str]:
+def decoded(found: Opened, spare: int, needed: int) -> tuple[Image.Image, int, str]:
     """The picture in memory.
 
     Args:
         found: of which the image may be used up.
-        factor: by which its sides may be divided.
+        spare: by which its sides may be divided.
+        needed: by which they must be divided.
 
     Returns:
         The picture, by how much its sides are divided already, and a note (empty if there is nothing to say).
     """
     image = found.image
-    fraction = max(each for each in fractions_of(image, found.stream) if each <= min(factor, *image.size))
+    # The smaller pictures in JPEG 2000 lie nearly half a pixel aside; further division makes that little.
+    most = max(needed, spare // 4 if image.format == "JPEG2000" else spare)
+    fraction = max(each for each in fractions_of(image, found.stream) if each <= min(most, *image.size))
     divide(image, fraction)
     try:
         image.load()
