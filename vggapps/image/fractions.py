@@ -18,11 +18,17 @@ _HEADER = 1 << 20  # bytes in which the header of JPEG 2000 is looked for, past 
 def fractions_of(image: Image.Image, stream: BinaryIO) -> tuple[int, ...]:
     """1, 2, 4 ...: what a picture's sides may be divided by while it is decoded, as far as its file allows."""
     if image.format in JPEG:
-        # Of a progressive one all coefficients are held in memory, at any size.
-        return (1, 2) if image.info.get("progressive") else (1, 2, 4, 8)
+        return (1, 2, 4, 8)
     if image.format == "JPEG2000":
         return tuple(2**level for level in range(_levels(stream) + 1))
     return (1,)
+
+
+def relief(image: Image.Image, stream: BinaryIO) -> int:
+    """How many times more pixels a picture may have than are decoded at most."""
+    # Of a progressive JPEG all coefficients are held in memory, at any size.
+    greatest = 2 if image.info.get("progressive") else fractions_of(image, stream)[-1]
+    return greatest**2
 
 
 def _levels(stream: BinaryIO) -> int:

@@ -18,7 +18,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, PictureError, SettingsError, VggappsError, out_of_memory
-from vggapps.image.fractions import fractions_of
+from vggapps.image.fractions import relief
 from vggapps.image.light import cicp_of_heif
 from vggapps.image.picture import Picture
 from vggapps.image.png import MAGIC, sift
@@ -154,7 +154,7 @@ def opened(stream: BinaryIO, name: str, max_pixels: int | None = None) -> Iterat
             Image.init()
             found = _opened(stream, head, name)
         with found.image as image:
-            check_size(image.size, name, max_pixels or limit() * fractions_of(image, found.stream)[-1] ** 2)
+            check_size(image.size, name, max_pixels or limit() * relief(image, found.stream))
             yield found
 
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from numpy.typing import NDArray
 from PIL import ExifTags, Image
 from torch import Tensor
 
 from vggapps.image.arrays import array_rows, checked
 from vggapps.image.depth import stored
 from vggapps.image.metadata import metadata_of
-from vggapps.image.opening import MAX_PIXELS, Source, check_size, limit, opened, quiet, stream_of, telling
+from vggapps.image.opening import MAX_PIXELS, Opened, Source, check_size, limit, opened, quiet, stream_of, telling
 from vggapps.image.picture import Picture
 from vggapps.image.resize import resize
 from vggapps.image.samples import srgb_rows
@@ -39,8 +41,8 @@ def open_picture(
     Depth is kept where it can be (see ``vggapps.image.depth``). ICC profiles are applied at 8 bits; cICP, gAMA and
     cHRM of PNG files in floating point (see ``vggapps.image.light``).
 
-    Say how much of it will be seen, and no more is decoded, where the format allows that, or kept in memory: a scan of
-    100 megapixels takes what Pillow needs to decode it (a JPEG far less), not its sixteen bytes a pixel.
+    Say how much of it will be seen, and no more is decoded (where the format allows that) or becomes a tensor, which
+    takes twelve bytes a pixel: a scan of 100 megapixels then takes what Pillow needs to decode it, a JPEG far less.
 
     Args:
         source: a path, the file's bytes, a binary stream; a Pillow picture; a NumPy array of shape (h, w), (h, w, 3)
@@ -48,7 +50,7 @@ def open_picture(
             are BGR: ``array[..., ::-1]``); a `Picture`; or a tensor, see `rgb_of`.
         longer_side: scale down, once and antialiased, until the longer side has this many pixels. A smaller
             picture stays as it is, and a note says so.
-        pixels: scale down until at most so many pixels remain, height times width.
+        pixels: scale down until about so many pixels remain, height times width.
         at_least: where the caller will scale the picture down, to a shorter side of no more than this: it may have any
             size whose shorter side is not less.
         max_pixels: refuse pictures of more pixels, before decoding. By default 178 million, beyond which a JPEG or
@@ -62,43 +64,20 @@ def open_picture(
         OutOfMemoryError: there is not enough memory to read it.
     """
     wanted = Wanted(longer_side, at_least, pixels)
-    known_as = name or "picture"
     if isinstance(source, Tensor):
-        return _scaled(Picture(checked(source), name=known_as), wanted)
+        return _scaled(Picture(checked(source), name=name or "picture"), wanted)
     if isinstance(source, Picture):
         return _scaled(source, wanted)
     if isinstance(source, np.ndarray):
-        rows = array_rows(source)
-        height, width = source.shape[:2]
-        check_size((width, height), known_as, max_pixels or MAX_PIXELS)
-        divisor = wanted.spare(width, height)
-        rgb, alpha = _split(gathered(lambda top, bottom: divided(rows(top, bottom), divisor), height, width, divisor))
-        return _scaled(Picture(rgb, alpha, known_as), wanted, (width, height), divisor)
+        return _from_array(source, wanted, max_pixels or MAX_PIXELS, name or "picture")
     if isinstance(source, Image.Image):
-        check_size(source.size, known_as, max_pixels or MAX_PIXELS)
-        with quiet(), telling(known_as):
-            how, frames = stored(source), _frames(source)
-            source.load()
-            divisor = wanted.spare(*source.size)
-            rows, notes = srgb_rows(source, how, divisor, None)
-            found = _Found(source, rows, divisor, divisor, source.size)
-            return _picture(found, wanted, known_as, [frames, *notes])
+        return _from_pillow(source, wanted, max_pixels or MAX_PIXELS, name or "picture")
     with (
         stream_of(source, name) as (stream, known_as),
         opened(stream, known_as, max_pixels) as file,
         telling(known_as),
     ):
-        how, frames = stored(file.image), _frames(file.image)
-        size = file.image.size
-        spare, needed = wanted.spare(*size), _needed(size, max_pixels or limit())
-        image, fraction, note = decoded(file, spare, needed)
-        if fraction == 1:
-            size = image.size  # which Pillow has turned by now, if it is a TIFF
-        divisor = max(1, spare // fraction)
-        rows, told = srgb_rows(image, how, divisor, file.again)
-        large = f"its {size[0]}x{size[1]} pixels are too many: it is read at 1/{fraction} of its size"
-        notes = [frames, *file.notes, note, large if needed > spare else "", *told]
-        return _picture(_Found(image, rows, divisor, divisor * fraction, size), wanted, known_as, notes)
+        return _from_file(file, wanted, max_pixels or limit(), known_as)
 
 
 def from_pil(image: Image.Image, *, longer_side: int | None = None, name: str = "picture") -> Picture:
@@ -129,6 +108,38 @@ def rgb_of(source: Source) -> Float[Tensor, "1 3 h w"]:
     for note in picture.notes:
         log.warning("%s: %s", picture.name, note)
     return picture.rgb
+
+
+def _from_array(array: NDArray[Any], wanted: Wanted, max_pixels: int, name: str) -> Picture:
+    rows = array_rows(array)
+    height, width = array.shape[:2]
+    check_size((width, height), name, max_pixels)
+    divisor = wanted.spare(width, height)
+    rgb, alpha = _split(gathered(lambda top, bottom: divided(rows(top, bottom), divisor), height, width, divisor))
+    return _scaled(Picture(rgb, alpha, name), wanted, (width, height), divisor)
+
+
+def _from_pillow(image: Image.Image, wanted: Wanted, max_pixels: int, name: str) -> Picture:
+    check_size(image.size, name, max_pixels)
+    with quiet(), telling(name):
+        how, frames = stored(image), _frames(image)
+        image.load()
+        divisor = wanted.spare(*image.size)
+        rows, notes = srgb_rows(image, how, divisor, None)
+        return _picture(_Found(image, rows, divisor, divisor, image.size), wanted, name, [frames, *notes])
+
+
+def _from_file(file: Opened, wanted: Wanted, most: int, name: str) -> Picture:
+    how, frames, size = stored(file.image), _frames(file.image), file.image.size
+    spare, needed = wanted.spare(*size), _needed(size, most)
+    image, fraction, note = decoded(file, spare, needed)
+    large = f"its {size[0]}x{size[1]} pixels are too many: it is read at 1/{fraction} of its size"
+    if fraction == 1:
+        size = image.size  # which Pillow has turned by now, if it is a TIFF
+    divisor = max(1, spare // fraction)
+    rows, told = srgb_rows(image, how, divisor, file.again)
+    notes = [frames, *file.notes, note, large if needed > spare else "", *told]
+    return _picture(_Found(image, rows, divisor, divisor * fraction, size), wanted, name, notes)
 
 
 @dataclass(frozen=True)
