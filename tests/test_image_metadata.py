@@ -208,8 +208,8 @@ def test_quality_elsewhere_and_beyond_is_refused(tmp_path):
     for suffix in ("png", "tiff"):
         with pytest.raises(SettingsError, match="has no quality"):
             save_picture(FLAT, tmp_path / f"a.{suffix}", quality=90)
-    for quality in (0, 101, -5):
-        with pytest.raises(SettingsError, match="from 1 to 100"):
+    for quality in (0, 101, -5, 90.5):
+        with pytest.raises(SettingsError, match="whole number from 1 to 100"):
             encode_picture(FLAT, "jpg", quality=quality)
 
 
@@ -251,9 +251,10 @@ def test_names_that_are_no_unicode_never_cost_the_picture(suffix, bits):
 
 
 def test_texts_of_any_kind_can_be_written():
-    odd = Metadata(artist="caf\udce9", description="line\nbreak\0zero", lens="ƒ/2.8 – 日本")
+    odd = Metadata(artist="caf\udce9", description="line\nbreak", lens="ƒ/2.8 – 日本")
     for suffix, bits in KINDS:
-        assert open_picture(encode_picture(Picture(FLAT, metadata=odd), suffix, bits=bits)).size == (16, 24)
+        found = open_picture(encode_picture(Picture(FLAT, metadata=odd), suffix, bits=bits)).metadata
+        assert found == replace(odd, artist="caf?")
 
 
 def test_png_chunks_are_whole():

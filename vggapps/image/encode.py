@@ -110,8 +110,8 @@ def check_format(
     if quality is not None:
         if kind not in ("JPEG", "WEBP"):
             raise SettingsError(f"{kind} has no quality to choose: it loses nothing", "leave it out, or write a JPEG")
-        if not 1 <= quality <= 100:
-            raise SettingsError(f"a quality of {quality} can't be written", "give a number from 1 to 100")
+        if quality not in range(1, 101):
+            raise SettingsError(f"a quality of {quality} can't be written", "give a whole number from 1 to 100")
     if size is not None and max(size) > (longest := _LONGEST_SIDE.get(kind, 2**31 - 1)):
         raise SettingsError(f"{name}: {size[1]}x{size[0]} pixels, and {kind} holds {longest} a side", "write a PNG")
     if settings is not None:

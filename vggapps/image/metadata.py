@@ -136,12 +136,16 @@ def _resolution(image: Image.Image) -> tuple[float, float] | None:
 
 def exif_tags(metadata: Metadata) -> dict[int, Any]:
     """The same as tags of EXIF and TIFF, with a dictionary for EXIF's own part."""
-    # As bytes: Pillow would write question marks for what is not ASCII.
+    # As bytes: Pillow would write question marks for what is not ASCII. In EXIF's own part it would not know that bytes
+    # are a text, which does no harm.
     tags: dict[int, Any] = {
         tag: value.encode("utf-8", "replace") for name, tag in _MAIN.items() if (value := getattr(metadata, name))
     }
-    if detail := {tag: value for name, tag in _DETAIL.items() if (value := getattr(metadata, name))}:
-        tags[ExifTags.IFD.Exif] = detail
+    detail = {tag: value for name, tag in _DETAIL.items() if (value := getattr(metadata, name))}
+    if detail:
+        tags[ExifTags.IFD.Exif] = {
+            tag: text if text.isascii() else text.encode("utf-8", "replace") for tag, text in detail.items()
+        }
     if metadata.dpi is not None:
         tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = metadata.dpi
         tags[ExifTags.Base.ResolutionUnit] = 2  # inches
