@@ -131,8 +131,14 @@ def test_other_tensors_are_refused_with_the_reason(image, word):
 def test_levels_can_be_written(tmp_path):
     levels = torch.from_numpy(LEVELS).permute(2, 0, 1)[None]
     assert torch.equal(open_picture(save_picture(levels, tmp_path / "a.png")).rgb, EXPECTED)
+    half = torch.full((1, 1, 6, 8), 51, dtype=torch.uint8)
+    assert open_picture(save_picture(levels, tmp_path / "b.png", alpha=half)).alpha.max() == torch.tensor(0.2)
+    over_white = open_picture(save_picture(levels, tmp_path / "a.jpg", alpha=half, quality=100)).rgb
+    assert torch.allclose(over_white, EXPECTED * 0.2 + 0.8, atol=0.03)
     with pytest.raises(SettingsError, match="int64"):
-        save_picture(levels.long(), tmp_path / "b.png")
+        save_picture(levels.long(), tmp_path / "c.png")
+    with pytest.raises(SettingsError, match="does not fit"):
+        save_picture(levels, tmp_path / "b.jpg", alpha=half[..., :4])
 
 
 def test_a_classifier_takes_them_all():

@@ -133,12 +133,14 @@ class Classifier:
         """The likeliest classes of a picture, or of each of several, best first.
 
         Args:
-            image: a path, a file's bytes, a :class:`~vggapps.image.Picture`, Pillow's, or an RGB tensor in [0, 1],
-                3 × H × W; or a list of these, or a tensor with a batch dimension.
+            image: a path, a file's bytes, a :class:`~vggapps.image.Picture`, Pillow's, a NumPy array H × W × 3 (RGB, as
+                :func:`~vggapps.image.open_picture` takes it), or an RGB tensor 3 × H × W, in [0, 1] or uint8; or a list
+                of these, or a tensor with a batch dimension.
             top: how many classes.
 
         Raises:
             PictureError: one can't be read.
+            SettingsError: an array or tensor is none, or goes beyond [0, 1].
         """
         if isinstance(image, Tensor) and image.ndim == 4:
             return [self.best(self.probabilities(one), top) for one in image]

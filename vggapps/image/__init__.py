@@ -1,8 +1,9 @@
 """Picture files and tensors: one way in, one way out.
 
-A picture inside vggapps is sRGB, float32, [0, 1], N C H W. ``open_picture`` makes one from any file, upright,
-its colour profile applied and its transparency split off; ``save_picture`` writes one, whole or not at all,
-with the settings that made it; ``read_settings`` gets those back.
+A picture inside vggapps is sRGB, float32, [0, 1], N C H W. ``open_picture`` makes one from a file, a Pillow picture or
+a NumPy array, upright, its colour profile applied and its transparency split off, and no larger than it will be seen.
+``save_picture`` writes one, whole or not at all, with the settings that made it and what the photo told of its making;
+``read_settings`` gets the settings back.
 """
 
 from __future__ import annotations

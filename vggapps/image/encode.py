@@ -47,6 +47,7 @@ def encode_picture(
     if isinstance(image, Picture):
         metadata, alpha = image.metadata, image.alpha if alpha is None else alpha
         image = image.rgb
+    image = _floats(image, name)
     kind = check_format(
         f".{format.lstrip('.')}",
         bits=bits,
@@ -57,6 +58,7 @@ def encode_picture(
         name=name,
     )
     if kind == "JPEG" and alpha is not None:
+        alpha = _fitting(alpha, image, name)
         image, alpha = image.to(alpha) * alpha + (1 - alpha), None
     samples = _samples(image, alpha, bits, name)
     if kind == "TIFF":
@@ -124,17 +126,28 @@ def check_format(
     return kind
 
 
-def _samples(image: Tensor, alpha: Tensor | None, bits: int, name: str) -> Samples:
+def _fitting(alpha: Tensor, image: Tensor, name: str) -> Tensor:
+    if alpha.shape != (1, 1, *image.shape[2:]):
+        raise SettingsError(f"{name}: alpha of shape {tuple(alpha.shape)} does not fit", "give (1, 1, h, w)")
+    return _unit(alpha, name)
+
+
+def _floats(image: Tensor, name: str) -> Tensor:
     if image.ndim != 4 or image.shape[:2] != (1, 3):
         raise SettingsError(f"{name}: a tensor of shape {tuple(image.shape)} is no picture", "give (1, 3, h, w)")
-    if not image.is_floating_point():
-        if image.dtype != torch.uint8:
-            raise SettingsError(f"{name}: a tensor of {image.dtype} is no picture", "give floats in [0, 1], or uint8")
-        image = image.float() / 255
+    return _unit(image, name)
+
+
+def _unit(image: Tensor, name: str) -> Tensor:
+    if not image.is_floating_point() and image.dtype != torch.uint8:
+        raise SettingsError(f"{name}: a tensor of {image.dtype} is no picture", "give floats in [0, 1], or uint8")
+    return image.float() / 255 if image.dtype == torch.uint8 else image
+
+
+def _samples(image: Tensor, alpha: Tensor | None, bits: int, name: str) -> Samples:
+    image = _floats(image, name)
     if alpha is not None:
-        if alpha.shape != (1, 1, *image.shape[2:]):
-            raise SettingsError(f"{name}: alpha of shape {tuple(alpha.shape)} does not fit", "give (1, 1, h, w)")
-        image = torch.cat([image, alpha.to(image)], 1)
+        image = torch.cat([image, _fitting(alpha, image, name).to(image)], 1)
     pixels = image.detach()[0].permute(1, 2, 0).float().cpu().numpy()
     if np.isnan(pixels).any():
         raise PictureError(f"{name}: the picture has values that are not numbers (NaN)", "nothing was written")

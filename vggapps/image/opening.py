@@ -140,7 +140,7 @@ def opened(stream: BinaryIO, name: str, max_pixels: int | None = None) -> Iterat
         stream: seekable.
         name: what to call it in errors.
         max_pixels: refuse pictures of more. By default `MAX_PIXELS`, but a JPEG or JPEG 2000 file may have more if
-            it can be decoded at a fraction of its size that has fewer: see ``vggapps.image.smaller``.
+            it can be decoded at a fraction of its size that has fewer: see ``vggapps.image.fractions``.
 
     Raises:
         PictureError: it is no picture, or too large, or too small.
@@ -208,7 +208,7 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def telling(name: str) -> Iterator[None]:
-    """Turns whatever goes wrong inside into a `PictureError` that names the picture."""
+    """Turns whatever goes wrong inside into a `PictureError` that names the picture, or an `OutOfMemoryError`."""
     # Pillow's decoders raise whatever breaks first (OSError, SyntaxError, struct.error, IndexError, ...).
     try:
         yield
