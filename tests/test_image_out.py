@@ -113,7 +113,7 @@ def test_jpeg_keeps_the_colour_of_every_pixel():
 
 
 def test_a_picture_too_long_for_its_format_is_told_so():
-    with pytest.raises(PictureError, match="WEBP holds 16383 a side"):
+    with pytest.raises(SettingsError, match="WEBP holds 16383 a side"):
         encode_picture(torch.zeros(1, 3, 2, 16384), "webp")
 
 
@@ -231,7 +231,8 @@ def test_settings_lie_where_other_programs_find_them():
         assert comment.startswith(b"ASCII\0\0\0vggapps {")
         assert exif[ExifTags.Base.Software].startswith("vggapps ")
     with tifffile.TiffFile(io.BytesIO(encode_picture(FLAT, "tif", settings=made_by))) as file:
-        assert json.loads(file.pages[0].description.removeprefix("vggapps ")) == made_by
+        comment = file.pages[0].tags["ExifTag"].value["UserComment"]
+        assert json.loads(comment.removeprefix("vggapps ")) == made_by
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
@@ -259,7 +260,7 @@ def test_damaged_settings_are_told(tmp_path, text):
         read_settings(tmp_path / "old.png")
 
 
-@pytest.mark.parametrize("value", [float("nan"), Path("x"), "\ud800"])
+@pytest.mark.parametrize("value", [float("nan"), Path("x")])
 def test_settings_that_json_can_not_hold_are_refused(value):
     with pytest.raises(SettingsError, match="can't be written into a picture"):
         encode_picture(FLAT, "png", settings={"value": value})

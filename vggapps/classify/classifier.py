@@ -18,7 +18,7 @@ from vggapps.classify.settings import ClassifySettings as ClassifySettings
 from vggapps.classify.settings import Views
 from vggapps.classify.views import check_views, crops, probabilities, scales_of, softened
 from vggapps.errors import SettingsError, VggappsError, WeightsError, unknown
-from vggapps.image import Picture, from_pil, open_picture
+from vggapps.image import Picture, from_pil, open_picture, rgb_of
 from vggapps.image.opening import Source
 from vggapps.vgg.fast import Device, Dtype, accelerate, pick_device
 from vggapps.vgg.network import VGG
@@ -133,12 +133,14 @@ class Classifier:
         """The likeliest classes of a picture, or of each of several, best first.
 
         Args:
-            image: a path, a file's bytes, a :class:`~vggapps.image.Picture`, Pillow's, or an RGB tensor in [0, 1],
-                3 × H × W; or a list of these, or a tensor with a batch dimension.
+            image: a path, a file's bytes, a :class:`~vggapps.image.Picture`, Pillow's, a NumPy array H × W × 3 (RGB, as
+                :func:`~vggapps.image.open_picture` takes it), or an RGB tensor 3 × H × W, in [0, 1] or uint8; or a list
+                of these, or a tensor with a batch dimension.
             top: how many classes.
 
         Raises:
             PictureError: one can't be read.
+            SettingsError: an array or tensor is none, or goes beyond [0, 1].
         """
         if isinstance(image, Tensor) and image.ndim == 4:
             return [self.best(self.probabilities(one), top) for one in image]
@@ -207,7 +209,7 @@ def _opened(image: Input, scales: Sequence[int]) -> Picture:
     if isinstance(image, Image.Image):
         return from_pil(image)
     if isinstance(image, Tensor):
-        return Picture(image.detach().float().cpu().clamp(0, 1).reshape(1, *image.shape[-3:]))
+        return Picture(rgb_of(image.detach().cpu().reshape(1, *image.shape[-3:])))
     return open_picture(image, at_least=2 * max(scales))
 
 

@@ -169,7 +169,7 @@ def _check_format(path: Path, saving: Saving) -> None:
     from vggapps.image import check_format
 
     try:
-        check_format(path.suffix, bits=saving.bits)
+        check_format(path.suffix, bits=saving.bits, quality=saving.quality)
     except SettingsError as error:
         hint = error.hint if path.exists() else f"{error.hint}; to write into a folder, {path}/"
         raise SettingsError(f"{path}: {error.message}", hint) from None

@@ -137,21 +137,31 @@ def deliver_picture(target: Target, picture: Picture | Tensor, recipe: Mapping[s
     """
     from vggapps.image import Picture, encode_picture
 
-    if target.saving.strip and isinstance(picture, Picture):
-        pass
-    how: dict[str, Any] = {"bits": target.saving.bits, "name": Path(target.path).name}
-    try:
-        data = encode_picture(picture, target.suffix, settings=recipe, **how)
-    except SettingsError as error:
-        data = encode_picture(picture, target.suffix, **how)
-        trouble(SettingsError(f"the settings are left out of the picture: {error.message}", error.hint))
-    except PictureError as error:
-        if target.suffix.lower() == ".png":
-            raise
-        data = encode_picture(picture, "png", settings=recipe)
-        target = dataclasses.replace(target, path=str(Path(target.path).with_suffix(".png")), named=False, force=False)
-        trouble(PictureError(f"{error.message}; it is written as PNG", error.hint))
-    return deliver(target, data)
+    saving, path = target.saving, Path(target.path)
+    if saving.strip and isinstance(picture, Picture):
+        picture = dataclasses.replace(picture, metadata=None)
+    as_asked = {"bits": saving.bits, "quality": saving.quality}
+    # What can be known is refused before the work; for the rest something is given up, rather than the picture.
+    attempts: list[tuple[str, str, dict[str, Any]]] = [
+        ("", target.suffix, {**as_asked, "settings": recipe}),
+        ("its settings are left out", target.suffix, as_asked),
+        ("it is written as PNG", ".png", {"settings": recipe}),
+        ("it is written as PNG without its settings", ".png", {}),
+    ]
+    problem = None
+    for loss, suffix, how in attempts:
+        try:
+            data = encode_picture(picture, suffix, name=path.name, **how)
+        except SettingsError as error:
+            problem = problem or error
+            continue
+        if problem:
+            trouble(SettingsError(f"{problem.message}; {loss}", problem.hint))
+        if suffix != target.suffix and not target.is_stream:
+            target = dataclasses.replace(target, path=str(path.with_suffix(suffix)), named=False, force=False)
+        return deliver(target, data)
+    assert problem is not None
+    raise problem
 
 
 def _to_stdout(data: bytes) -> None:

@@ -1,25 +1,30 @@
 """Picture files and tensors: one way in, one way out.
 
-A picture inside vggapps is sRGB, float32, [0, 1], N C H W. ``open_picture`` makes one from any file, upright,
-its colour profile applied and its transparency split off; ``save_picture`` writes one, whole or not at all,
-with the settings that made it; ``read_settings`` gets those back.
+A picture inside vggapps is sRGB, float32, [0, 1], N C H W. ``open_picture`` makes one from a file, a Pillow picture or
+a NumPy array, upright, its colour profile applied and its transparency split off, and no larger than it will be seen.
+``save_picture`` writes one, whole or not at all, with the settings that made it and what the photo told of its making;
+``read_settings`` gets the settings back.
 """
 
 from __future__ import annotations
 
+from vggapps.image.encode import check_format, encode_picture, to_pil
 from vggapps.image.folders import Folder, is_passed_over, look_into
-from vggapps.image.opening import MAX_PIXELS, size_of
+from vggapps.image.metadata import Metadata
+from vggapps.image.opening import MAX_PIXELS, Source, size_of
 from vggapps.image.pair import comparable
 from vggapps.image.picture import Picture, is_picture_file
 from vggapps.image.read import from_pil, open_picture, rgb_of
 from vggapps.image.resize import fit, resize, scaled
 from vggapps.image.settings import read_settings
-from vggapps.image.write import check_format, check_target, encode_picture, save_picture, to_pil
+from vggapps.image.write import check_target, save_picture
 
 __all__ = [
     "MAX_PIXELS",
     "Folder",
+    "Metadata",
     "Picture",
+    "Source",
     "check_format",
     "check_target",
     "comparable",

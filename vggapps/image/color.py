@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -11,8 +12,8 @@ from PIL import Image, ImageCms
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 
 
-def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str]:
-    """An 8-bit picture without alpha, converted to sRGB, and a note (empty if there is nothing to say).
+def to_srgb(mode: str, icc: bytes | None) -> tuple[Callable[[Image.Image], Image.Image], str]:
+    """How 8-bit pictures of a mode (L, RGB, CMYK or LAB) become sRGB, and a note (empty if there is nothing to say).
 
     Relative colorimetric with black point compensation, as photo editors do: white stays white and black
     stays black. A profile that is broken or meant for other colours is ignored, saying so.
@@ -20,38 +21,44 @@ def to_srgb(image: Image.Image, icc: bytes | None) -> tuple[Image.Image, str]:
     note = ""
     if icc:
         try:
-            return _converted(image, icc), ""
+            return _by_profile(mode, icc), ""
         except (ImageCms.PyCMSError, OSError, ValueError):
             note = "its colour profile is broken or belongs to another kind of picture and is ignored"
-    if image.mode == "LAB":
-        return _apply(image, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))), note
-    if image.mode == "CMYK":
+    if mode == "LAB":
+        return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), mode), note
+    if mode == "CMYK":
         note = note or "CMYK without a colour profile: the colours are a guess"
-    return image.convert("RGB"), note
+    return lambda image: image.convert("RGB"), note
 
 
-def _converted(image: Image.Image, icc: bytes) -> Image.Image:
+def _by_profile(mode: str, icc: bytes) -> Callable[[Image.Image], Image.Image]:
     profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    mode = _MODE_OF_SPACE.get(profile.profile.xcolor_space.strip(), "")
-    if image.mode != mode:
-        # A grey picture tagged sRGB is common and well meant; a CMYK profile on an RGB picture is a mistake.
-        if mode != "RGB" or image.mode in ("CMYK", "LAB"):
-            raise ValueError(f"a profile for {mode} in a picture of {image.mode}")
-        image = image.convert("RGB")
-    return _apply(image, profile)
+    meant = _MODE_OF_SPACE.get(profile.profile.xcolor_space.strip(), "")
+    if mode == meant:
+        return _transform(profile, mode)
+    # A grey picture tagged sRGB is common and well meant; a CMYK profile on an RGB picture is a mistake.
+    if meant != "RGB" or mode in ("CMYK", "LAB"):
+        raise ValueError(f"a profile for {meant} in a picture of {mode}")
+    transform = _transform(profile, meant)
+    return lambda image: transform(image.convert(meant))
 
 
-def _apply(image: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        image,
+def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> Callable[[Image.Image], Image.Image]:
+    transform = ImageCms.buildTransform(
         profile,
         ImageCms.createProfile("sRGB"),
-        renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
-        flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        mode,
+        "RGB",
+        ImageCms.Intent.RELATIVE_COLORIMETRIC,
+        ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
-    assert converted is not None  # None is for in-place conversion only
-    return converted
+
+    def convert(image: Image.Image) -> Image.Image:
+        converted = ImageCms.applyTransform(image, transform)
+        assert converted is not None  # None is for in-place conversion only
+        return converted
+
+    return convert
 
 
 @lru_cache(maxsize=16)
@@ -66,7 +73,7 @@ def changes_nothing(icc: bytes | None, mode: str) -> bool:
     levels = np.linspace(0, 255, 16).round().astype(np.uint8)
     grid = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(64, 64, 3)
     probe = Image.fromarray(grid if mode == "RGB" else grid[..., 0])
-    before, after = np.asarray(probe.convert("RGB"), int), np.asarray(to_srgb(probe, icc)[0], int)
+    before, after = np.asarray(probe.convert("RGB"), int), np.asarray(to_srgb(mode, icc)[0](probe), int)
     return bool(abs(before - after).max() <= 1)
 
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 
 from vggapps.errors import PictureError
+from vggapps.image.strips import Rows
 
 _BITS, _COLOURS, _PLANES = 258, 262, 284  # TIFF: bits a sample, photometric, planar configuration
 
@@ -53,60 +55,57 @@ def stored(image: Image.Image) -> Stored:
     return Stored(raw, bits, tags.get(_PLANES) == 2, tags.get(_COLOURS) == 0)
 
 
-def deep_samples(
-    image: Image.Image, how: Stored, again: Callable[[], Image.Image] | None
-) -> NDArray[np.float32] | None:
-    """A picture's samples in [0, 1], of shape (h, w, 1 grey | 2 grey, alpha | 3 | 4), if it has over 8 bits.
-
-    None for a picture of 8 bits, or one whose further bits can't be had.
+def deep_rows(image: Image.Image, how: Stored, again: Callable[[], ImageFile.ImageFile] | None) -> Rows | None:
+    """A picture's samples, if it has over 8 bits and they can be had.
 
     Args:
-        image: the picture, loaded and upright.
+        image: the picture, loaded.
         how: what `stored` said of it.
         again: opens the same file once more.
+
+    Raises:
+        PictureError: it is a TIFF with a plane a channel. The rows raise it for values beyond the expected range.
     """
     if how.planes and how.bits > 8:  # Pillow mixes these up, without an error
         raise PictureError("16 bits a channel in separate planes can't be read", "save it interleaved")
     if image.mode.startswith("I;16"):
-        peak = 2**how.bits - 1  # 4095 in TIFF of 12 bits
-        grey = np.asarray(image).astype(np.float32) / peak
-        return _with_key((1 - grey if how.white_is_zero else grey)[..., None], image, peak)
-    if image.mode == "I":
-        return _within(np.asarray(image), 65535)[..., None]
-    if image.mode == "F":
-        return _within(np.asarray(image), 1)[..., None]
+        return lambda top, bottom: _grey(_cut(image, top, bottom), how, image)
+    if image.mode in ("I", "F"):
+        peak = 65535 if image.mode == "I" else 1
+        return lambda top, bottom: _within(_cut(image, top, bottom), peak, image)[..., None]
     kind, _, depth = how.raw.partition(";")
     if again is None or not depth.startswith("16") or len(depth) != 3:
         return None
     if kind == "LA" and image.mode == "RGBA":  # four bytes a pixel, which the plain unpacker keeps all
-        four = np.asarray(_reloaded(again(), "RGBA")).astype(np.uint16)
-        return _unit(four[..., 0::2] * 256 + four[..., 1::2])
+        four = _reloaded(again(), "RGBA")
+        return lambda top, bottom: _unit(*np.moveaxis(_cut(four, top, bottom).reshape(bottom - top, -1, 2, 2), -1, 0))
     if kind in ("RGB", "RGBX", "RGBA") and depth[2] in _OTHER_ORDER:
-        high = np.asarray(image).astype(np.uint16)
-        low = np.asarray(_reloaded(again(), f"{kind};16{_OTHER_ORDER[depth[2]]}"))
-        return _with_key(_unit(high * 256 + low), image, 65535)
+        low = _reloaded(again(), f"{kind};16{_OTHER_ORDER[depth[2]]}")
+        return lambda top, bottom: _with_key(_unit(_cut(image, top, bottom), _cut(low, top, bottom)), image, 65535)
     return None
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """The picture turned as its EXIF says; as it is if that can't be read."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF raises anything, and must not cost the pixels
-        return image
+def _cut(image: Image.Image, top: int, bottom: int) -> NDArray[Any]:
+    return np.asarray(image.crop((0, top, image.width, bottom)))
 
 
-def _reloaded(image: Image.Image, raw: str) -> Image.Image:
-    assert isinstance(image, ImageFile.ImageFile)
+def _reloaded(image: ImageFile.ImageFile, raw: str) -> Image.Image:
     image.tile = [
         tile._replace(args=(raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw) for tile in image.tile
     ]
     image.load()
-    return upright(image)
+    return image
 
 
-def _unit(samples: NDArray[np.uint16]) -> NDArray[np.float32]:
-    return samples.astype(np.float32) / np.float32(65535)
+def _unit(high: NDArray[np.uint8], low: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Bytes of 16-bit samples, in [0, 1]."""
+    return (high.astype(np.float32) * 256 + low) / np.float32(65535)
+
+
+def _grey(levels: NDArray[np.uint16], how: Stored, image: Image.Image) -> NDArray[np.float32]:
+    peak = 2**how.bits - 1  # 4095 in TIFF of 12 bits
+    grey = levels.astype(np.float32) / peak
+    return _with_key((1 - grey if how.white_is_zero else grey)[..., None], image, peak)
 
 
 def _with_key(samples: NDArray[np.float32], image: Image.Image, peak: int) -> NDArray[np.float32]:
@@ -118,12 +117,11 @@ def _with_key(samples: NDArray[np.float32], image: Image.Image, peak: int) -> ND
     return np.concatenate([samples, visible.astype(np.float32)], axis=-1)
 
 
-def _within(values: NDArray[np.generic], peak: int) -> NDArray[np.float32]:
-    numbers = values.astype(np.float64)
-    least, greatest = numbers.min(), numbers.max()
-    if not (least >= 0 and greatest <= peak):  # also true of NaN
+def _within(values: NDArray[Any], peak: int, image: Image.Image) -> NDArray[np.float32]:
+    if not (values.min() >= 0 and values.max() <= peak):  # also true of NaN
+        everything = np.asarray(image)
         raise PictureError(
-            f"its values run from {least:g} to {greatest:g}, and 0 to {peak} was expected",
+            f"its values run from {everything.min():g} to {everything.max():g}, and 0 to {peak} was expected",
             f"scale them to 0 (black) to {peak} (white)",
         )
-    return (numbers / peak).astype(np.float32)
+    return (values / np.float64(peak)).astype(np.float32)

@@ -5,17 +5,29 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, UnidentifiedImageError
+from torch import Tensor
 
-from vggapps.errors import PictureError, VggappsError
+from vggapps.errors import OutOfMemoryError, PictureError, SettingsError, VggappsError, out_of_memory
+from vggapps.image.fractions import relief
+from vggapps.image.light import cicp_of_heif
+from vggapps.image.picture import Picture
+from vggapps.image.png import MAGIC, sift
 
-Source = str | os.PathLike[str] | bytes | BinaryIO
+File = str | os.PathLike[str] | bytes | BinaryIO
+"""A path, a file's bytes, or a binary stream."""
+
+Source = File | Image.Image | NDArray[Any] | Picture | Tensor
+"""Whatever holds a picture: see `vggapps.image.open_picture`."""
 
 MAX_PIXELS = 178_000_000
 """The most pixels that are decoded: just under Pillow's own refusal at twice ``Image.MAX_IMAGE_PIXELS``."""
@@ -23,78 +35,170 @@ MAX_PIXELS = 178_000_000
 MIN_SIDE = 2
 """The shortest side of a picture in pixels: less is a dot or a line, often a web page's tracking pixel."""
 
+_LONGEST_NAME = 100  # characters of a path that are shown where it can't be opened for its length
 _HEAD = 512  # bytes that tell what a file is that Pillow can't open
 
 # Named one by one because Pillow's others are rare, and some run programs (EPS starts Ghostscript).
 _FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA"]
+_LARGE = "scale it down before, or save it as JPEG, which can be decoded at a fraction of its size"
 _READABLE = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG 2000, PPM and TGA can be read"
 
 
 @contextmanager
-def stream_of(source: Source, name: str | None = None) -> Iterator[tuple[BinaryIO, str]]:
-    """A source as a seekable binary stream, and what to call it.
+def stream_of(source: File, name: str | None = None) -> Iterator[tuple[BinaryIO, str]]:
+    """A source as a seekable binary stream, and what to call it. What comes through a pipe is read into memory.
 
     Raises:
         PictureError: there is no such file, or it can't be read.
+        SettingsError: it is no file, and nothing that can be read as one.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         yield io.BytesIO(source), name or "picture"
     elif isinstance(source, str | os.PathLike):
         path = Path(source)
         with _open_file(path) as stream:
-            yield stream, name or path.name
-    else:
+            yield _seekable(stream, path.name), name or path.name
+    elif hasattr(source, "read"):
         own = getattr(source, "name", None)
         known_as = name or (Path(own).name if isinstance(own, str) else "picture")
-        yield (source if source.seekable() else io.BytesIO(source.read())), known_as
+        yield _seekable(source, known_as), known_as
+    else:
+        raise SettingsError(
+            f"{type(source).__name__} can't be read as a picture",
+            "give a path, bytes, a binary stream, a Pillow picture, or a NumPy array",
+        )
+
+
+def _seekable(stream: BinaryIO, name: str) -> BinaryIO:
+    try:
+        if isinstance(stream, io.TextIOBase):
+            raise SettingsError(f"{name} is open as text", "open it as binary: open(path, 'rb')")
+        # Of a foreign object nothing is sure but that it can be read.
+        seekable = getattr(stream, "seekable", None)
+        return stream if seekable is not None and seekable() else io.BytesIO(stream.read())
+    except VggappsError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: it is closed
+        raise PictureError(f"{name}: it can't be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _open_file(path: Path) -> BinaryIO:
     try:
         if path.is_dir():
             raise PictureError(f"{path} is a folder, and a picture file was expected")
+        if path.is_char_device() or path.is_block_device():
+            raise PictureError(f"{path} is a device, and a picture file was expected", "give a file or a pipe")
         return path.open("rb")
     except FileNotFoundError:
+        if address := re.match(r"([a-z][a-z0-9+.-]+):/(.*)", str(path)):  # pathlib leaves one of two slashes
+            place = f"{address[1]}://{address[2]}"
+            raise PictureError(f"{place}: addresses are not read", "download the picture and name the file") from None
         raise PictureError(f"{path}: there is no such file", _near(path)) from None
     except PermissionError:
         raise PictureError(f"{path}: no permission to read it", "allow reading, or copy it elsewhere") from None
     except (PictureError, MemoryError):
         raise
     except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-        raise PictureError(f"{str(path)!r}: it can't be read: {getattr(error, 'strerror', None) or error}") from None
+        word = str(path) if len(str(path)) <= _LONGEST_NAME else f"{str(path)[:_LONGEST_NAME]}..."
+        raise PictureError(f"{word!r}: it can't be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _near(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"there is no folder {path.parent} either"
     try:
+        if not path.parent.is_dir():
+            return f"there is no folder {path.parent} either"
         near = difflib.get_close_matches(path.name, [other.name for other in path.parent.iterdir()], n=1)
     except OSError:
         near = []
     return f"did you mean {path.with_name(near[0])}?" if near else "check its name and folder"
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A picture file that is open and not yet decoded.
+
+    Attributes:
+        image: Pillow's; what PNG files say beside their pixels has been added to its ``info``.
+        stream: the file, or the part of it that holds the picture.
+        notes: what a user should know of the file.
+    """
+
+    image: Image.Image
+    stream: BinaryIO
+    notes: tuple[str, ...] = ()
+
+    def again(self, stream: BinaryIO | None = None) -> ImageFile.ImageFile:
+        """The same picture opened once more, or another stream of the same kind. Its size has been checked."""
+        factory, _ = Image.OPEN["JPEG" if self.image.format == "MPO" else str(self.image.format)]
+        stream = self.stream if stream is None else stream
+        stream.seek(0)
+        return factory(stream, "")
+
+
 @contextmanager
-def opened(stream: BinaryIO, name: str, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
+def opened(stream: BinaryIO, name: str, max_pixels: int | None = None) -> Iterator[Opened]:
     """A stream opened by Pillow, not yet decoded, its size checked, Pillow's warnings kept quiet throughout.
+
+    Args:
+        stream: seekable.
+        name: what to call it in errors.
+        max_pixels: refuse pictures of more. By default `MAX_PIXELS`, but a JPEG or JPEG 2000 file may have more if
+            it can be decoded at a fraction of its size that has fewer: see ``vggapps.image.fractions``.
 
     Raises:
         PictureError: it is no picture, or too large, or too small.
     """
     with quiet():
-        stream.seek(0)  # as Pillow does
-        head = stream.read(_HEAD)
         with telling(name):
+            stream.seek(0)  # as Pillow does
+            head = stream.read(_HEAD)
             if _is_heif(head):
                 _register_heif(name)
             Image.init()
-            try:
-                image = Image.open(stream, formats=[known for known in _FORMATS if known in Image.OPEN])
-            except UnidentifiedImageError:
-                raise PictureError(f"{name}: {_what(head)}", _READABLE) from None
-        with image:
-            check_size(image, name, max_pixels)
-            yield image
+            found = _opened(stream, head, name)
+        with found.image as image:
+            check_size(image.size, name, max_pixels or limit() * relief(image, found.stream))
+            yield found
+
+
+def _opened(stream: BinaryIO, head: bytes, name: str) -> Opened:
+    sifted = sift(stream) if head.startswith(MAGIC) else None
+    source = sifted.pixels if sifted else stream
+    try:
+        image: Image.Image = Image.open(source, formats=_kinds())
+    except UnidentifiedImageError:
+        raise PictureError(f"{name}: {_what(head)}", _READABLE) from None
+    except Image.DecompressionBombError:
+        large = _though_large(source, head)
+        if large is None:
+            raise
+        image = large
+    if sifted is None:
+        if image.format in ("AVIF", "HEIF") and (coding := cicp_of_heif(stream)):
+            image.info["cicp"] = coding
+        return Opened(image, source)
+    image.info.update(sifted.info)
+    image.n_frames = sifted.frames  # type: ignore[attr-defined]
+    return Opened(image, source, sifted.notes)
+
+
+def _kinds() -> list[str]:
+    return [known for known in _FORMATS if known in Image.OPEN]
+
+
+def _though_large(stream: BinaryIO, head: bytes) -> Image.Image | None:
+    """What `Image.open` finds too large, if it is of a kind that can be decoded at a fraction of its size."""
+    for kind in ("JPEG", "JPEG2000"):
+        factory, accepts = Image.OPEN[kind]
+        if accepts is not None and accepts(head):
+            stream.seek(0)
+            return factory(stream, "")
+    return None
+
+
+def limit() -> int:
+    """The most pixels that are decoded; fewer where somebody has lowered Pillow's own limit."""
+    return min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS))
 
 
 @contextmanager
@@ -107,29 +211,32 @@ def quiet() -> Iterator[None]:
 
 @contextmanager
 def telling(name: str) -> Iterator[None]:
-    """Turns whatever goes wrong inside into a `PictureError` that names the picture."""
+    """Turns whatever goes wrong inside into a `PictureError` that names the picture, or an `OutOfMemoryError`."""
     # Pillow's decoders raise whatever breaks first (OSError, SyntaxError, struct.error, IndexError, ...).
     try:
         yield
     except PictureError as error:
         told = error.message if error.message.startswith(name) else f"{name}: {error.message}"
         raise PictureError(told, error.hint) from None
-    except (MemoryError, VggappsError):
+    except VggappsError:
         raise
     except Image.DecompressionBombError as error:
-        raise PictureError(f"{name}: too large: {error}", "scale it down before") from None
+        pixels = "".join(re.findall(r"\d+ pixels", str(error))[:1]) or "too many pixels"
+        raise PictureError(f"{name}: too large: {pixels}, and at most {limit()} are read", _LARGE) from None
     except Exception as error:
+        if out_of_memory(error):
+            raise OutOfMemoryError(f"{name}: there is not enough memory to read it", "scale it down before") from error
         raise PictureError(
             f"{name}: it is damaged or cut short: {error}", "get it again, or save it anew in another program"
         ) from error
 
 
-def check_size(image: Image.Image, name: str, max_pixels: int) -> None:
-    """Raises `PictureError` for too many pixels or too few."""
-    width, height = image.size
+def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    """Raises `PictureError` for a (width, height) of too many pixels or too few."""
+    width, height = size
     if width * height > max_pixels:
-        size = f"{width}x{height} pixels, and at most {max_pixels / 1e6:g} million are read"
-        raise PictureError(f"{name}: too large: {size}", "scale it down before")
+        told = f"{width}x{height} pixels, and at most {max_pixels / 1e6:g} million are read"
+        raise PictureError(f"{name}: too large: {told}", _LARGE)
     if min(width, height) < MIN_SIDE:
         raise PictureError(f"{name}: {width}x{height} pixels are too few", f"each side needs {MIN_SIDE} or more")
 
@@ -161,14 +268,16 @@ def _what(head: bytes) -> str:
     text = head.decode("utf-8", "replace")[: -4 if len(head) == _HEAD else None]
     if "\ufffd" not in text and all(letter.isprintable() or letter.isspace() for letter in text):
         return "it is text, not a picture"
+    if any(accepts is not None and accepts(head[:16]) for _, accepts in map(Image.OPEN.__getitem__, _kinds())):
+        return "it is damaged or cut short: its header can't be read"
     return "it is no picture, or of a kind that can't be read"
 
 
-def size_of(source: Source) -> tuple[int, int]:
+def size_of(source: File) -> tuple[int, int]:
     """(height, width) in pixels of a picture as it lies in its file, which is not decoded.
 
     Raises:
         PictureError: the file can't be read.
     """
-    with stream_of(source) as (stream, name), opened(stream, name) as image:
-        return image.height, image.width
+    with stream_of(source) as (stream, name), opened(stream, name) as found:
+        return found.image.height, found.image.width

@@ -9,8 +9,10 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
+from vggapps.image.metadata import Metadata
+
 SUFFIXES = frozenset(
-    ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "tif", "tiff", "bmp", "gif", "heic", "heif", "avif", "jp2"]
+    "jpg jpeg jpe jfif png webp tif tiff bmp gif heic heif avif jp2 j2k ppm pgm pbm pnm tga".split()  # noqa: SIM905
 )
 
 
@@ -24,12 +26,15 @@ class Picture:
         alpha: opacity in [0, 1], 1 where the picture covers; None if it covers everywhere.
         name: the file's name without its folder, for messages and for naming outputs.
         notes: what a user should know about how the file was read, a line each.
+        metadata: who made the photo, when, with what, and its resolution: what `save_picture` writes into the file
+            of the result. None leaves it out.
     """
 
     rgb: Float[Tensor, "1 3 h w"]
     alpha: Float[Tensor, "1 1 h w"] | None = None
     name: str = "picture"
     notes: tuple[str, ...] = ()
+    metadata: Metadata | None = None
 
     @property
     def size(self) -> tuple[int, int]:

@@ -33,19 +33,33 @@ def fit(height: int, width: int, longer_side: int) -> tuple[int, int]:
     return scaled(height, width, min(longer_side, max(height, width)))
 
 
-def resize(image: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c h2 w2"]:
+def resize(
+    image: Float[Tensor, "n c h w"], size: tuple[int, int], extent: tuple[float, float] | None = None
+) -> Float[Tensor, "n c h2 w2"]:
     """Antialiased bicubic resampling to `size` = (height, width); enlarges if told to (use `fit` if not).
 
     The bicubic kernel's overshoot is cut at each channel's own least and greatest value, so that pictures in
     [0, 1] stay there, and flat ones stay flat. Differentiable. The same size returns the same tensor.
+
+    Args:
+        image: what is resampled.
+        size: in pixels.
+        extent: (height, width) of the part that the result shows, in pixels of `image`, from its upper left corner;
+            all of it if not given. Of a picture that was scaled down before, the last row and column may be partial.
 
     Raises:
         SettingsError: a side is not positive.
     """
     if min(size) < 1:
         raise SettingsError(f"{size[1]}x{size[0]} pixels is no size", "both sides must be at least 1")
-    if tuple(image.shape[-2:]) == tuple(size):
-        return image
-    resized = interpolate(image, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)
+    if extent is None or extent == tuple(image.shape[2:]):
+        if tuple(image.shape[2:]) == tuple(size):
+            return image
+        resized = interpolate(image, size=tuple(size), mode="bicubic", antialias=True, align_corners=False)
+    else:
+        # The product of scale and pixels is rounded down to the size, which a little more does not change.
+        scale = [side / part * (1 + 1e-9) for side, part in zip(size, extent, strict=True)]
+        resized = interpolate(image, scale_factor=scale, mode="bicubic", antialias=True, align_corners=False)
+        resized = resized[..., : size[0], : size[1]]
     seen = image.detach()
     return resized.clamp(seen.amin((2, 3), keepdim=True), seen.amax((2, 3), keepdim=True))

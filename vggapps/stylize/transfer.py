@@ -134,10 +134,10 @@ def _check_size(height: int, width: int, narrowest: int, settings: StylizeSettin
 
 
 def painted(step: Step, content: Picture) -> Picture:
-    """A step's picture with what the photo brings along: its name and its transparency."""
+    """A step's picture with what the photo brings along: its name, its transparency and its metadata."""
     rgb = step.image()
     alpha = None if content.alpha is None else resize(content.alpha, (rgb.shape[2], rgb.shape[3]))
-    return Picture(rgb, alpha, content.name)
+    return Picture(rgb, alpha, content.name, metadata=content.metadata)
 
 
 def split_steps(steps: int, longer_side: int) -> list[int]:
