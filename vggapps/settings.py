@@ -106,7 +106,7 @@ def _fit(name: str, value: Any, hint: Any) -> Any:
     raise SettingsError(f"{name} is {_shown(value)}", f"give it {_wanted(kinds)}")
 
 
-def _number(name: str, value: numbers.Real, *, whole: bool) -> int | float:
+def _number(name: str, value: Any, *, whole: bool) -> int | float:
     try:
         number = float(value)
     except OverflowError:
@@ -115,7 +115,8 @@ def _number(name: str, value: numbers.Real, *, whole: bool) -> int | float:
         raise SettingsError(f"{name} is {_shown(value)}", "give it a number")
     if not whole:
         return value if isinstance(value, int) else number
-    if value != (exact := int(value)):
+    exact = int(value)
+    if value != exact:
         raise SettingsError(f"{name} is {_shown(value)}", "give it a whole number")
     if abs(exact) > _LARGEST:
         raise SettingsError(f"{name} is {_shown(value)}", f"it must be at most {_LARGEST}")
