@@ -13,6 +13,7 @@ from vggapps.cli.exemplars import Backbone, Dtype, Folder, Force, Layer, Seed, S
 from vggapps.cli.extract import find_pictures
 from vggapps.cli.options import Device, Json, Quiet, Verbose
 from vggapps.cli.progress import silence, tracked
+from vggapps.settings import nameless
 
 HELP = """
 Draw a map of what a layer tells apart.
@@ -73,6 +74,7 @@ def atlas(  # noqa: D103 - people see HELP
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
     )  # fmt: skip
+    named = nameless(settings, "weights").weights
     network = load_networks([layer], settings)[""]
     found = room.sample(network, layer, tracked(paths, len(paths), "looking", shown=not quiet), seed)
     side = grid or room.grid_side(len(found.paths))
@@ -82,7 +84,7 @@ def atlas(  # noqa: D103 - people see HELP
     places = {(cell.row, cell.column): made[cell] for cell in cells}
     picture = mosaic([places.get(divmod(n, side)) for n in range(side * side)], side)
     recipe = {"command": "atlas", "layer": layer, "grid": side, "least": least, "layout": layout, "size": size}
-    recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone, "weights": weights}
+    recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone, "weights": named}
     save_picture(picture, output, settings=recipe, overwrite=True)
     if as_json:
         for cell in cells:

@@ -14,7 +14,7 @@ from vggapps.cli.options import Force, Images, Json, Output, PreviewEvery, Quiet
 from vggapps.cli.outputs import expand, plan_outputs, read
 from vggapps.cli.progress import Stop, silence, watched
 from vggapps.errors import SettingsError
-from vggapps.settings import nameless, to_dict
+from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualize.dream_settings import DreamSettings
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def dream(  # noqa: D103 - people see HELP
         picture = open_picture(read(photo), name=Path(photo).name)
         recipe = {
             "made_by": f"vggapps {__version__} dream",
-            "image": picture.name,
+            "image": writable(picture.name),
             "objective": objective,
             "settings": to_dict(nameless(settings, "guide", "weights")),
         }

@@ -14,6 +14,7 @@ from vggapps.cli.extract import find_pictures
 from vggapps.cli.options import Device, Json, Quiet, Verbose
 from vggapps.cli.progress import silence, tracked
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
+from vggapps.settings import nameless
 
 if TYPE_CHECKING:
     from vggapps.visualize.retrieval import Exemplar
@@ -93,6 +94,7 @@ def exemplars(  # noqa: D103 - people see HELP
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
     )  # fmt: skip
+    named = nameless(settings, "weights").weights
     network = load_networks([layer], settings)[""]
     looked_at = tracked(paths, len(paths), "looking", shown=not quiet)
     found = room.exemplars(network, layer, looked_at, chosen, top)
@@ -104,7 +106,7 @@ def exemplars(  # noqa: D103 - people see HELP
             typer.echo("\n".join(f"{layer}:{number}  {e.activation:.5g}  {e.path}" for e in best))
     if output:
         recipe = {"command": "exemplars", "layer": layer, "channels": chosen, "top": top, "pictures": found.pictures}
-        recipe |= {"backbone": backbone, "weights": weights}
+        recipe |= {"backbone": backbone, "weights": named}
         save_picture(room.sheet(found, layer, top), output, settings=recipe, overwrite=True)
     if page:
         made = tracked(

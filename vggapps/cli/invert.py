@@ -12,7 +12,7 @@ from vggapps.cli.each import each
 from vggapps.cli.options import Force, Images, Json, Output, PreviewEvery, Quiet, Verbose, with_settings, words
 from vggapps.cli.outputs import expand, plan_outputs, read
 from vggapps.cli.progress import silence
-from vggapps.settings import nameless, to_dict
+from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualize.invert_settings import InvertSettings
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def invert(  # noqa: D103 - people see HELP
         def recipe(_: Step) -> dict[str, Any]:
             return {
                 "made_by": f"vggapps {__version__} invert",
-                "image": picture.name,
+                "image": writable(picture.name),
                 "errors": found,
                 "settings": to_dict(nameless(settings, "weights")),
             }

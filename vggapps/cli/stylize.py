@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,8 @@ from vggapps.cli.outputs import expand, plan_outputs, read
 from vggapps.cli.progress import Stop, silence
 from vggapps.errors import SettingsError
 from vggapps.stylize.settings import StylizeSettings
+
+log = logging.getLogger(__name__)
 
 HELP = """
 Paint a photo in the style of a painting.
@@ -61,19 +64,23 @@ def stylize(  # noqa: D103 - people see HELP
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    from vggapps.stylize.recipe import inputs_from, read_recipe, recipe, settings_from
+    from vggapps.stylize import recipe as recipes
+    from vggapps.stylize.machine import differences
 
     silence(quiet)
+    weighted = [_weighted(style) for style in styles or ()]
     if recorded is not None:
-        found = read_recipe(recorded)
-        settings = settings_from(found, recorded, given)
-        if not content:
-            content, styles = inputs_from(found, recorded)
+        found = recipes.read_recipe(recorded)
+        files = recipes.files_from(found, recorded, given)
+        settings = recipes.settings_from(found, recorded, files | given)
+        for line in differences(found.machine, settings):
+            log.warning("%s: %s", recorded, line)
+        content = content or recipes.content_from(found, recorded)
+        weighted = weighted or recipes.styles_from(found, recorded)
     else:
         settings = StylizeSettings(**given)
-    if not content or not styles:
+    if not content or not weighted:
         raise SettingsError("a photo and at least one style are needed", "vggapps stylize photo.jpg painting.jpg")
-    weighted = [_weighted(style) for style in styles]
     photos = expand(content)
     suffix = "_by_" + "_".join(Path(path).stem for path, _ in weighted)
     read_too = [*(path for path, _ in weighted), settings.init, *([recorded] if recorded else [])]
@@ -82,18 +89,25 @@ def stylize(  # noqa: D103 - people see HELP
     from vggapps.image import open_picture
     from vggapps.stylize.transfer import load_backbone, painted, stylize
 
-    paintings = [(open_picture(path), weight) for path, weight in weighted]
+    # Which files these are is noted as they are read: in a long run they may be replaced, or go.
+    used = recipes.identify_files(settings)
+    paintings, known = [], []
+    for path, weight in weighted:
+        data, identity = recipes.opened(path)
+        paintings.append((open_picture(data, name=Path(path).name), weight))
+        known.append((identity, weight))
     vgg = load_backbone(settings)
 
     def make(photo: str, target: str, stop: Stop) -> dict[str, Any]:
-        picture = open_picture(read(photo), name=Path(photo).name)
+        data, identity = recipes.opened(read(photo))
+        picture = open_picture(data, name=Path(photo).name)
         return drain(
             stylize(picture, paintings, settings, vgg=vgg),
             target,
             stop,
             title=picture.name,
             picture_of=partial(painted, content=picture),
-            recipe=recipe(settings, photo, weighted),
+            recipe=recipes.recipe(settings, identity, known, used),
             preview_every=preview_every,
             quiet=quiet,
         )

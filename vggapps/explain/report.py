@@ -21,7 +21,7 @@ from vggapps.explain.overlay import overlay
 from vggapps.explain.question import Watch
 from vggapps.explain.settings import ExplainSettings
 from vggapps.image import Picture, resize, scaled
-from vggapps.settings import nameless, to_dict
+from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualize.sheet import contact_sheet
 
 log = logging.getLogger(__name__)
@@ -121,7 +121,7 @@ def record(name: str, settings: ExplainSettings, found: Sequence[Explanation], *
         maps.append(about)
     return {
         "made_by": f"vggapps {__version__} explain",
-        "picture": name,
+        "picture": writable(name),
         "target": first.target,
         "score": float(first.score[0]),
         kind: float(first.confidence[0]),
@@ -141,9 +141,12 @@ def headline(about: Mapping[str, Any]) -> str:
 
 def save_maps(maps: Mapping[str, Sequence[Explanation]], settings: ExplainSettings, target: str) -> None:
     """Write maps, unscaled, to a .npz file: ``PICTURE/METHOD``, H × W, float32; and ``settings``, as JSON."""
-    arrays = {f"{path}/{one.method.name}": one.map[0, 0].cpu().numpy() for path, found in maps.items() for one in found}
+    arrays = {}
+    for path, found in maps.items():
+        arrays |= {f"{writable(path)}/{one.method.name}": one.map[0, 0].cpu().numpy() for one in found}
+    told = json.dumps(to_dict(nameless(settings, "backbone")))
     try:
-        np.savez_compressed(target, allow_pickle=False, settings=np.array(json.dumps(to_dict(settings))), **arrays)
+        np.savez_compressed(target, allow_pickle=False, settings=np.array(told), **arrays)
     except OSError as error:
         raise PictureError(f"{target}: {error.strerror}", "choose a folder that can be written to") from error
 
