@@ -141,7 +141,7 @@ def headline(about: Mapping[str, Any]) -> str:
 
 def save_maps(maps: Mapping[str, Sequence[Explanation]], settings: ExplainSettings, target: str) -> None:
     """Write maps, unscaled, to a .npz file: ``PICTURE/METHOD``, H × W, float32; and ``settings``, as JSON."""
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for path, found in maps.items():
         arrays |= {f"{writable(path)}/{one.method.name}": one.map[0, 0].cpu().numpy() for one in found}
     told = json.dumps(to_dict(nameless(settings, "backbone")))
