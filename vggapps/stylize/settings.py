@@ -64,7 +64,9 @@ class StylizeSettings(NetworkSettings):
             except ValueError:
                 raise SettingsError(f"--style-layers has {word!r}", "write LAYER or LAYER:WEIGHT") from None
         if not weights or min(weights.values()) < 0 or not 0 < sum(weights.values()) < math.inf:
-            raise SettingsError("--style-layers needs at least one layer, and weights that are positive numbers", "relu1_1:2,relu3_1")
+            raise SettingsError(
+                "--style-layers needs a layer, and weights that are positive numbers", "relu1_1:2,relu3_1"
+            )
         return weights
 
     @property
