@@ -13,12 +13,13 @@ from typing import Annotated, TextIO
 
 import typer
 
+from vggapps.cli.foreign import known
 from vggapps.cli.options import Device, Json, Quiet, Verbose, words
 from vggapps.cli.outputs import plan_outputs
 from vggapps.cli.pairs import Pair, find_pairs, opened
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.tables import Values, plain, print_list, print_row, print_summary, text
-from vggapps.errors import OutputExistsError, PictureError, SettingsError, VggappsError
+from vggapps.errors import OutputExistsError, PictureError, SettingsError
 
 HELP = """
 Measure how alike two pictures are.
@@ -115,10 +116,11 @@ def compare(  # noqa: D103 - people see HELP
                     picture, peak = heat_map(losses[drawn.name], x, y)
                     save_picture(picture, target, overwrite=True)
                     note(f"{target}: yellow is the most, {peak:.3g} by {drawn.title}")
-            except VggappsError as error:
-                if not many:
+            except Exception as error:
+                told = known(error, pair.name)
+                if told is None or not many:
                     raise
-                typer.secho(f"error: {error}", fg="red", err=True)
+                typer.secho(f"error: {told}", fg="red", err=True)
                 continue
             found[pair] = values
             csv.writer(file).writerow([pair.a, pair.b, *values.values()])

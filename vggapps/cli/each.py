@@ -9,9 +9,9 @@ from typing import Any
 
 import typer
 
+from vggapps.cli.foreign import known
 from vggapps.cli.outputs import STREAM
 from vggapps.cli.progress import Stop, stoppable
-from vggapps.errors import VggappsError
 
 
 def each(
@@ -28,18 +28,19 @@ def each(
         as_json: print that, not only the output's name.
 
     Raises:
-        VggappsError: what broke the only one.
+        Exception: what broke the only one, and defects.
     """
     failed = 0
     with stoppable() as stop:
         for photo, target in zip(photos, targets, strict=True):
             try:
                 made = make(photo, target, stop)
-            except VggappsError as error:
-                if len(photos) == 1:
+            except Exception as error:
+                told = known(error, photo)
+                if told is None or len(photos) == 1:
                     raise
                 failed += 1
-                typer.secho(f"error: {error}", fg="red", err=True)
+                typer.secho(f"error: {told}", fg="red", err=True)
                 continue
             if target != STREAM:
                 typer.echo(json.dumps(made) if as_json else target)

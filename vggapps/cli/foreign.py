@@ -25,10 +25,20 @@ _REMEDIES = {
 }
 
 
-def known(error: BaseException) -> VggappsError | None:
-    """The nearest of our errors; None for what can only be a defect of ours."""
+def known(error: Exception, about: str = "") -> VggappsError | None:
+    """The nearest of our errors; None for what can only be a defect of ours.
+
+    Args:
+        error: ours, which stays as it is, or somebody else's.
+        about: the picture that was worked on, for an error that does not say it.
+    """
     if isinstance(error, VggappsError):
         return error
+    told = _foreign(error)
+    return type(told)(f"{about}: {told.message}", told.hint) if told and about else told
+
+
+def _foreign(error: Exception) -> VggappsError | None:
     if out_of_memory(error):
         return OutOfMemoryError("there is not enough memory", "use a smaller --size, or close other programs")
     if isinstance(error, RuntimeError) and "Symlink loop" in str(error):  # pathlib before Python 3.13

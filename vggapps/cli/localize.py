@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vggapps.cli.foreign import known
 from vggapps.cli.options import Backbone, BoxesFrom, Device, Force, Images, Json, Quiet, Verbose, words
 from vggapps.cli.outputs import STREAM, expand, plan_outputs, read
 from vggapps.cli.progress import silence
-from vggapps.errors import SettingsError, VggappsError
+from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
     from vggapps.classify.localize import Found
@@ -87,10 +88,11 @@ def localize(  # noqa: D103 - people see HELP
                     sys.stdout.buffer.write(encode_picture(drawn, "png"))
                 else:
                     save_picture(drawn, target, overwrite=True)
-        except VggappsError as error:
-            if len(paths) == 1:
+        except Exception as error:
+            told = known(error, path)
+            if told is None or len(paths) == 1:
                 raise
-            typer.secho(f"error: {error}", fg="red", err=True)
+            typer.secho(f"error: {told}", fg="red", err=True)
             failed += 1
             continue
         if as_json:
