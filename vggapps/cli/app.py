@@ -106,7 +106,8 @@ def _name_account() -> None:
     try:
         getpass.getuser()
     except (ImportError, KeyError, OSError):  # OSError: from Python 3.13 on
-        folder = Path(tempfile.gettempdir()) / f"torchinductor_{os.getuid()}"  # what torch takes, but for the name
+        number = getattr(os, "getuid", os.getpid)()
+        folder = Path(tempfile.gettempdir()) / f"torchinductor_{number}"  # torch's own choice, but for the name
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 

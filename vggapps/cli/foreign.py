@@ -45,7 +45,8 @@ def _foreign(error: Exception) -> VggappsError | None:
         return PictureError(" ".join(str(error).split()), _REMEDIES[errno.ELOOP])
     if isinstance(error, OSError):
         what = " ".join(str(error.strerror or error or type(error).__name__).split())
-        named = f"{error.filename}: " if error.filename is not None else ""
+        stream = "stdin or stdout is closed: " if error.errno == errno.EBADF else ""
+        named = f"{error.filename}: " if error.filename is not None else stream
         return PictureError(
             f"{named}{what}", _REMEDIES.get(error.errno or 0, "check the files, the disk and the network")
         )
