@@ -97,7 +97,7 @@ def test_the_shells_limit_counts(option: str, resource: str) -> None:
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     free, limit = ran.stdout.strip().split("|")
     assert limit == f"ulimit {option}"
-    assert 1.5 * GB < int(free) < 3000000 * 1024
+    assert GB < int(free) < 3000000 * 1024 - 0.4 * GB
 
 
 @LINUX

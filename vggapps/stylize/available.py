@@ -8,6 +8,10 @@ from pathlib import Path
 
 import psutil
 
+# Of the address space more is taken than memory: holes between allocations, and libraries that are loaded on the way.
+# Measured at 2,000 x 1,500 px in tiles: 0.3 GB above the memory taken.
+_HOLES = 400_000_000
+
 
 def available_memory(root: Path = Path("/")) -> tuple[int, str]:
     """Bytes that can be had now, and what it is that leaves no more.
@@ -71,4 +75,4 @@ def _of_limits() -> Iterator[tuple[int, str]]:
     for name, (limit, used) in taken.items():
         soft, _ = resource.getrlimit(limit)
         if soft != resource.RLIM_INFINITY:
-            yield soft - used, name
+            yield soft - used - _HOLES, name

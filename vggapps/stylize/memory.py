@@ -11,6 +11,7 @@ from vggapps.stylize.available import available_memory
 # Bytes for each pixel of a forward and backward pass to relu5_1 of VGG-19 with the statistics in float32: the peak
 # above the loaded network, measured at 512 px (1.34 and 1.92 kB; at 900 px 1.24 and 1.47) and rounded up.
 BYTES_PER_PIXEL = {torch.bfloat16: 1500, torch.float32: 2100}
+GATHERED = 32  # bytes for each pixel of the whole picture that tiles are compared with: relu4_2 in float32
 TILE = 512  # pixels; a tile's core. With its margin of 80 px a side it costs what a 672 px picture costs.
 
 
@@ -56,4 +57,4 @@ def plan_memory(size: tuple[int, int], copies: int, dtype: torch.dtype, device: 
     in_one = features * pixels + held
     if in_one <= free / 2:
         return Plan(None, in_one, free)
-    return Plan(TILE, features * min(pixels, (TILE + 160) ** 2) + held, free)
+    return Plan(TILE, features * min(pixels, (TILE + 160) ** 2) + held + GATHERED * pixels, free)
