@@ -183,10 +183,10 @@ def test_where_a_machine_differs_is_told_and_only_there() -> None:
     assert set(then) == {"torch", "device", "threads", "dtype"}
     assert differences(then, settings) == []
     assert differences(then | {"threads": 64}, settings) == [
-        f"made with threads: 64, now threads: {then['threads']}: expect small differences"
+        f"made with threads: 64, now {then['threads']}: expect small differences"
     ]
     assert differences(then, replace(settings, dtype="bfloat16")) == [
-        "made with float32, now bfloat16: expect small differences"
+        "made in float32, now bfloat16: expect small differences"
     ]
 
 
@@ -198,7 +198,7 @@ def test_the_note_comes_with_settings(
     assert "expect" not in caplog.text
     monkeypatch.setattr("torch.get_num_threads", lambda: 77)
     cli("stylize", "--settings", "project/out.png")
-    assert "now threads: 77: expect small differences" in caplog.text
+    assert "now 77: expect small differences" in caplog.text
     caplog.clear()
     cli("stylize", "--settings", "project/out.png", "--quiet")
     assert caplog.text == ""

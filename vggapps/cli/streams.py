@@ -85,7 +85,8 @@ def standard_streams() -> Iterator[None]:
 
 
 def _lenient(stream: Any) -> Lenient:
-    return Lenient(stream.buffer, stream.encoding, "vggapps", line_buffering=stream.line_buffering)
+    how = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
+    return Lenient(stream.buffer, stream.encoding, "vggapps", **how)
 
 
 def _fill_closed() -> None:

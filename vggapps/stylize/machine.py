@@ -45,10 +45,9 @@ def differences(then: Mapping[str, Any], settings: StylizeSettings) -> list[str]
         then: what :func:`machine` gave; empty for a picture of a version that did not record it.
         settings: with which the picture is to be made again.
     """
-    words = {"torch": "torch {}", "device": "{}", "threads": "threads: {}", "dtype": "{}"}
+    words = {"torch": "with torch {}", "device": "on {}", "threads": "with threads: {}", "dtype": "in {}"}
     return [
-        f"made with {word.format(then[key])}, now {word.format(now)}: expect small differences"
+        f"made {words[key].format(then[key])}, now {now}: expect small differences"
         for key, now in machine(settings).items()
         if key in then and then[key] != now
-        for word in [words[key]]
     ]
