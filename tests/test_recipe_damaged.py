@@ -20,7 +20,7 @@ from vggapps.stylize.settings import StylizeSettings
 DIGEST = "0" * 64
 GONE = object()  # this entry is left out
 SETTINGS = {
-    "backbone": [7, None, []],
+    "backbone": [7, None, [], "vgg91"],
     "weights": [7, None, {}, "/etc/passwd", "../w.pth", ""],
     "init": [7, None, "/etc/passwd", "..", "a/b.jpg"],
     "device": [0, None, ["cpu"]],
@@ -31,7 +31,7 @@ SETTINGS = {
     "strength": ["0.5", None, 2, {}],
     "seed": [-1, 10**30, "0", None, 1.5],
     "style_weight": [None, -1, "1"],
-    "content_layers": [[], "relu4_2", [4], None, {}],
+    "content_layers": [[], "relu4_2", [4], None, {}, ["relu9_9"], ["fc6"]],
     "style_layers": [[], [None], "relu1_1", ["relu1_1:heavy"], ["relu1_1:-1"], ["relu1_1:nan"], ["relu1_1:inf"]],
     "style_loss": ["gramm", 1, None],
     "colors": ["both", None],
