@@ -204,6 +204,15 @@ def test_the_note_comes_with_settings(
     assert caplog.text == ""
 
 
+def test_where_the_photo_is_gone_another_alone_is_enough(here: Path, cli: Cli) -> None:
+    """The hint is true."""
+    cli("stylize", "project/town.png", "project/waves.png", *QUICK, "-o", "project/out.png")
+    Path("project/town.png").unlink()
+    gone = cli("stylize", "--settings", "project/out.png")
+    assert gone.err.splitlines()[1] == "hint: give CONTENT on the command line: the styles are taken from the recipe"
+    assert cli("stylize", "project/start.png", "--settings", "project/out.png").code == 0
+
+
 def test_identify_tells_of_a_file_that_is_not_there(here: Path) -> None:
     with pytest.raises(PictureError, match="there is no such file"):
         identify("no.png")

@@ -2,7 +2,7 @@
 
 VggappsError                 exit code 1
 ├── SettingsError            2   a word, number or option that makes no sense
-├── PictureError             3   a picture that can't be read or written
+├── PictureError             3   a picture, or another file or stream, that can't be read or written
 ├── OutputExistsError        4   a file that would be overwritten
 ├── WeightsError             5   weights that are missing, damaged or not what they should be
 ├── OutOfMemoryError         6   more memory wanted than there is
@@ -48,7 +48,7 @@ class SettingsError(VggappsError, ValueError):
 
 
 class PictureError(VggappsError, OSError):
-    """A picture that can't be read or written."""
+    """A picture, or another file or stream, that can't be read or written."""
 
     exit_code = 3
 

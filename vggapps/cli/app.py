@@ -92,8 +92,8 @@ app.add_typer(weights.app, name="weights")
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line; always ends by SystemExit, with the exit code of ``vggapps.errors``."""
-    _name_account()
     try:
+        _name_account()
         app(arguments)
     except KeyboardInterrupt:
         sys.exit(130)

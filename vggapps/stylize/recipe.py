@@ -215,7 +215,7 @@ def settings_from(found: Recipe, picture: str, given: Mapping[str, Any]) -> Styl
 
 def content_from(found: Recipe, picture: str) -> str:
     """The path of a recipe's photo; for what it raises see :func:`find`."""
-    return find(found.content, picture, "give CONTENT and STYLE on the command line")
+    return find(found.content, picture, "give CONTENT on the command line: the styles are taken from the recipe")
 
 
 def styles_from(found: Recipe, picture: str) -> list[tuple[str, float]]:
