@@ -246,7 +246,7 @@ def test_names_that_are_not_utf8_are_painted_and_printed_as_they_are(here: Path,
     for file in (name, f"style-{name}"):
         shutil.copy("town.png", file)
     for words in ((name, "waves.png"), ("town.png", f"style-{name}")):
-        ran = cli("stylize", *words, "--size", 32, "--steps", 1, "--json")
+        ran = cli("stylize", *words, "--size", 32, "--steps", 1, "--json", "-q")
         assert ran.code == 0, ran.err
         assert Path(json.loads(ran.out)["output"]).exists()
 

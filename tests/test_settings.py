@@ -40,7 +40,7 @@ paintings = st.builds(
     brush=st.sampled_from(["round", "flat"]),
     varnish=st.sampled_from([None, "matt", "gloss"]),
     coats=st.sampled_from([1, 2, 4]),
-    layers=st.lists(st.text()).map(tuple),
+    layers=st.lists(st.text(), min_size=1).map(tuple),
     title=st.text(),
 )
 

@@ -201,8 +201,17 @@ class TestCommand:
         }
         assert rows["fc8"]["shape"] == [1000, 9, 14]
 
+    def test_the_last_line_of_json_has_the_sums(self, cli) -> None:
+        *rows, total = map(json.loads, cli("layers", "vgg16", "--size", "320x240", "--json").out.splitlines())
+        assert total["total"] is True
+        assert not any("total" in row for row in rows)
+        assert (total["network"], total["layers"], total["size"]) == ("vgg16", len(rows), [320, 240])
+        for key in ("parameters", "multiply_adds", "bytes"):
+            assert total[key] == sum(row[key] for row in rows)
+        assert total["parameters"] == 138_357_544  # Simonyan and Zisserman, table 2: 138 million
+
     def test_what_sees_everything_has_no_field(self, cli) -> None:
-        last = json.loads(cli("layers", "--json").out.splitlines()[-1])
+        last = json.loads(cli("layers", "--json").out.splitlines()[-2])
         assert (last["name"], last["receptive_field"], last["stride"]) == ("fc8", None, None)
 
     @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 VggappsError                 exit code 1
 ├── SettingsError            2   a word, number or option that makes no sense
-├── PictureError             3   a picture that can't be read or written
+├── PictureError             3   a picture, or another file or stream, that can't be read or written
 ├── OutputExistsError        4   a file that would be overwritten
 ├── WeightsError             5   weights that are missing, damaged or not what they should be
 ├── OutOfMemoryError         6   more memory wanted than there is
@@ -15,6 +15,7 @@ family in one place (``vggapps.cli.app``) and exits with the class's code.
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -47,7 +48,7 @@ class SettingsError(VggappsError, ValueError):
 
 
 class PictureError(VggappsError, OSError):
-    """A picture that can't be read or written."""
+    """A picture, or another file or stream, that can't be read or written."""
 
     exit_code = 3
 
@@ -76,13 +77,31 @@ class DivergedError(VggappsError, ArithmeticError):
     exit_code = 1
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether that is what somebody else's error says: Python's, CUDA's, or the allocator's of torch."""
-    named = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-    return isinstance(error, MemoryError) or named
+# How those say it who raise no MemoryError: torch's allocators for the processor, CUDA and MPS, C++, the system.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "out of memory",
+    "bad_alloc",
+    "alloc_failed",  # CUBLAS_STATUS_ALLOC_FAILED and its siblings
+    "alloc_cpu.cpp",
+    "unable to mmap",
+)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether that is what somebody else's error says: Python's, the system's, or the allocators' of torch."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno == errno.ENOMEM
+    said = str(error).lower()
+    return not isinstance(error, VggappsError) and any(words in said for words in _OUT_OF_MEMORY)
 
 
 _LISTED = 50  # more are no help
+_WORD = 60  # letters of a wrong word that are told
 
 
 def unknown(kind: str, word: str, choices: Iterable[str]) -> SettingsError:
@@ -92,6 +111,7 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> SettingsError:
     there is no layer 'relu41' (did you mean 'relu4_1'? the choices are: relu3_1, relu4_1)
     """
     choices = list(choices)
+    word = word if len(word) <= _WORD else word[: _WORD - 3] + "..."
     lower = {choice.lower(): choice for choice in choices}
     near = [lower[n] for n in difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)]
     listed = f"the choices are: {', '.join(choices)}"

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+import numbers
+import os
+import reprlib
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vggapps.errors import SettingsError, unknown
@@ -25,6 +28,10 @@ class Settings(Protocol):
 
 
 S = TypeVar("S", bound=Settings)
+_LARGEST = 2**63 - 1  # the largest whole number that torch, NumPy and other programs' JSON take
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 60
+_LONGEST = 80  # letters of a value in an error
 
 
 def setting(
@@ -54,31 +61,83 @@ def option_name(field: str) -> str:
 
 
 def check(settings: Settings) -> None:
-    """Check every field against its type's choices and its bounds; call it from ``__post_init__``.
+    """Check every field against its type, its choices and its bounds; call it from ``__post_init__``.
+
+    What means the same is written the same, also into a frozen dataclass: NumPy's numbers and ``3.0`` for a whole
+    number become Python's, a path becomes text, a list becomes a tuple. So every settings object can be JSON. Where a
+    type allows text besides numbers, what text means is left to the dataclass.
 
     Raises:
-        SettingsError: the first field that is out of bounds, not a finite (or whole) number, or not among its
-            choices.
+        SettingsError: the first field that is not of its type, not a finite (or whole) number, out of bounds, or not
+            among its choices.
     """
     for field in fields(settings):
-        name, value = option_name(field.name), getattr(settings, field.name)
-        if value is None:
-            continue
-        hint = hints(type(settings))[field.name]
-        kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-        choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
-        if choices and value not in choices:
-            raise unknown(name, str(value), map(str, choices))
+        value = _fit(option_name(field.name), getattr(settings, field.name), hints(type(settings))[field.name])
+        object.__setattr__(settings, field.name, value)
         low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
-        if float not in kinds and int not in kinds:
+        if not isinstance(value, int | float) or isinstance(value, bool):
             continue
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise SettingsError(f"{name} is {value!r}", "give it a number")
-        if float not in kinds and value != int(value):
-            raise SettingsError(f"{name} is {value!r}", "give it a whole number")
         if (low is not None and value < low) or (high is not None and value > high):
             bounds = [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
-            raise SettingsError(f"{name} is {value}", "it must be " + " and ".join(bounds))
+            raise SettingsError(f"{option_name(field.name)} is {value}", "it must be " + " and ".join(bounds))
+
+
+def _fit(name: str, value: Any, hint: Any) -> Any:
+    """The value as the hint has it."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if getattr(value, "ndim", None) == 0:  # a number of NumPy or torch
+        value = value.item()
+    if isinstance(value, os.PathLike):
+        value = os.fsdecode(value)
+    if (value is None and NoneType in kinds) or (isinstance(value, str) and str in kinds):
+        return value
+    if isinstance(value, bool) and bool in kinds:
+        return value
+    if choices := [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]:
+        for choice in choices:
+            if type(value) is type(choice) and value == choice:
+                return choice
+        raise unknown(name, value if isinstance(value, str) else _shown(value), map(str, choices))
+    if isinstance(value, list | tuple) and any(get_origin(kind) is tuple for kind in kinds):
+        if value and all(isinstance(word, str) for word in value):
+            return tuple(value)
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool) and (float in kinds or int in kinds):
+        return _number(name, value, whole=float not in kinds)
+    raise SettingsError(f"{name} is {_shown(value)}", f"give it {_wanted(kinds)}")
+
+
+def _number(name: str, value: Any, *, whole: bool) -> int | float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise SettingsError(f"{name} is {_shown(value)}", "give it a number")
+    if not whole:
+        return value if isinstance(value, int) else number
+    exact = int(value)
+    if value != exact:
+        raise SettingsError(f"{name} is {_shown(value)}", "give it a whole number")
+    if abs(exact) > _LARGEST:
+        raise SettingsError(f"{name} is {_shown(value)}", f"it must be at most {_LARGEST}")
+    return exact
+
+
+def _wanted(kinds: Sequence[Any]) -> str:
+    """What the types take, in words."""
+    words = {bool: "true or false", str: "text", float: "a number", int: "a number"}
+    listed = "a list of one name or more"
+    known = [listed if get_origin(kind) is tuple else words[kind] for kind in kinds if kind is not NoneType]
+    return " or ".join(dict.fromkeys(known))
+
+
+def _shown(value: object) -> str:
+    """A value as Python writes it, but short and in one line."""
+    try:
+        text = " ".join(_SHORT.repr(value).split())
+    except ValueError:  # Python does not write numbers of thousands of digits
+        return "a number of too many digits"
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:
@@ -91,13 +150,32 @@ def nameless(settings: S, *files: str) -> S:
     maker lives.
     """
     words = {field: getattr(settings, field) for field in files}
-    return dataclasses.replace(settings, **{field: word and Path(word).name for field, word in words.items()})
+    return dataclasses.replace(settings, **{field: word and writable(Path(word).name) for field, word in words.items()})
+
+
+def writable(name: str) -> str:
+    r"""A file's name as text that can be written anywhere; most names stay as they are.
+
+    On Linux a name is bytes, and need not be UTF-8. Python stands lone surrogates for the bytes that are not, which
+    no encoding takes; here each becomes ``\x`` and its two digits.
+
+    >>> print(writable("caf\udce9.jpg"))
+    caf\xe9.jpg
+    """
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # other surrogates, which Windows allows
+        return name.encode("utf-8", "backslashreplace").decode()
 
 
 def from_dict(settings: type[S], values: Mapping[str, Any]) -> S:
-    """The reverse of :func:`to_dict`; lists become tuples, a name that this version has not is an error."""
+    """The reverse of :func:`to_dict`.
+
+    Raises:
+        SettingsError: a name that this version does not have, or a value that :func:`check` refuses.
+    """
     known = [f.name for f in fields(settings)]
     for name in values:
         if name not in known:
             raise unknown("setting", name, known)
-    return settings(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    return settings(**values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -226,8 +227,8 @@ def _load(word: str | Path) -> VGG:
     if isinstance(word, str) and word in PLANS:
         return load_vgg(word, head="fc")
     network, equals, file = str(word).partition("=")
-    path = Path(file if equals else word).expanduser()
-    if not path.suffix and not path.exists():
+    path = Path(os.path.expanduser(file if equals else word))  # noqa: PTH111 - pathlib's raises for no such user
+    if not path.suffix and not os.path.lexists(path):
         raise unknown("backbone", str(word), ["auto", *(r.name for r in RECORDS.values() if r.layers != "features")])
     known = network if equals else network_of(path)
     if known is None:

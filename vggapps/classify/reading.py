@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vggapps.errors import VggappsError
+from vggapps.errors import OutOfMemoryError, VggappsError, out_of_memory
 from vggapps.image import Picture, open_picture, to_pil
 from vggapps.image.opening import Source
 
@@ -87,6 +87,12 @@ class _Reader(Dataset):
             picture = open_picture(self.sources[index], at_least=2 * max(self.sides))
         except VggappsError as error:
             return Reading(index, error=error)
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            return Reading(
+                index, error=OutOfMemoryError("there is not enough memory to read it", "scale it down before")
+            )
         return Reading(index, tuple(scaled_to(picture, side) for side in self.sides))
 
 

@@ -14,6 +14,7 @@ from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver_picture
 from vggapps.errors import SettingsError, unknown
+from vggapps.settings import nameless
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,9 +88,10 @@ def activations(  # noqa: D103 - people see HELP
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
     )  # fmt: skip
+    named = nameless(settings, "weights").weights
     network = load_networks(["conv1_1" if filters else layer], settings)[""]
     picture: Picture | Tensor
-    recipe: dict[str, Any] = {"command": "activations", "backbone": backbone, "weights": weights}
+    recipe: dict[str, Any] = {"command": "activations", "backbone": backbone, "weights": named}
     facts: list[dict[str, object]] = []
     if filters:
         picture = filter_sheet(network)

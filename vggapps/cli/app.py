@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import logging
+import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vggapps import __version__
-from vggapps.cli.outcome import exit_code
-from vggapps.errors import OutOfMemoryError, VggappsError, out_of_memory
+from vggapps.cli.foreign import known
+from vggapps.cli.outcome import exit_code, tell
+from vggapps.errors import VggappsError
 
 EPILOG = "[dim]vggapps COMMAND --help[/dim] shows the options and examples of one command."
 
@@ -89,6 +94,7 @@ app.add_typer(weights.app, name="weights")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line; always ends by SystemExit, with the exit code of ``vggapps.errors``."""
     try:
+        _name_account()
         app(arguments)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -98,21 +104,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(_explain(error))
 
 
+def _name_account() -> None:
+    """Spare torch from asking for the name of this account where it has none, as in many containers."""
+    try:
+        getpass.getuser()
+    except (ImportError, KeyError, OSError):  # OSError: from Python 3.13 on
+        number = getattr(os, "getuid", os.getpid)()
+        folder = Path(tempfile.gettempdir()) / f"torchinductor_{number}"  # torch's own choice, but for the name
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+
+
 def _explain(error: Exception) -> int:
     """Say on stderr what happened; the exit code."""
     if logging.getLogger("vggapps").isEnabledFor(logging.DEBUG):
         traceback.print_exception(error)
-    if not isinstance(error, VggappsError):
-        error = _known(error)
-    typer.secho(f"error: {error.message}", fg="red", err=True)
-    if error.hint:
-        typer.echo(f"hint: {error.hint}", err=True)
-    return error.exit_code
+    told = known(error) or _defect(error)
+    tell(told)
+    return told.exit_code
 
 
-def _known(error: Exception) -> VggappsError:
-    """The nearest of our errors for somebody else's."""
-    if out_of_memory(error):
-        return OutOfMemoryError("there is not enough memory", "use a smaller --size, or close other programs")
+def _defect(error: Exception) -> VggappsError:
     text = " ".join(str(error).split()) or "no message"
     return VggappsError(f"{type(error).__name__}: {text}", "this is a defect of vggapps: -vv shows where it happened")

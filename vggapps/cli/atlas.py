@@ -15,6 +15,7 @@ from vggapps.cli.options import Device, Json, Quiet, Verbose
 from vggapps.cli.outputs import plan_picture
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver_picture
+from vggapps.settings import nameless
 
 HELP = """
 Draw a map of what a layer tells apart.
@@ -83,7 +84,8 @@ def atlas(  # noqa: D103 - people see HELP
     places = {(cell.row, cell.column): made[cell] for cell in cells}
     picture = mosaic([places.get(divmod(n, side)) for n in range(side * side)], side)
     recipe = {"command": "atlas", "layer": layer, "grid": side, "least": least, "layout": layout, "size": size}
-    recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone, "weights": weights}
+    recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone}
+    recipe["weights"] = nameless(settings, "weights").weights
     place = deliver_picture(target, picture, recipe)
     if as_json:
         for cell in cells:

@@ -13,6 +13,7 @@ import typer
 
 from vggapps.cli.inputs import expand, read
 from vggapps.cli.options import Backbone, Device, Images, Json, LookAt, Quiet, Verbose, words
+from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_outputs
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import Target, deliver_picture
@@ -101,7 +102,7 @@ def classify(  # noqa: D103 - people see HELP
         if result.error:
             if len(paths) == 1:
                 raise result.error
-            typer.secho(f"error: {result.error}", fg="red", err=True)
+            tell_in_passing(result.error)
             failed += 1
             continue
         assert result.probabilities is not None

@@ -15,7 +15,7 @@ import typer
 
 from vggapps.cli.inputs import Input
 from vggapps.cli.options import Device, Json, Quiet, Verbose, words
-from vggapps.cli.outcome import failure
+from vggapps.cli.outcome import failure, tell_in_passing
 from vggapps.cli.outputs import plan_distinct, plan_file, plan_outputs
 from vggapps.cli.pairs import Pair, find_pairs, opened
 from vggapps.cli.progress import silence, tracked
@@ -117,10 +117,10 @@ def compare(  # noqa: D103 - people see HELP
                 values = measure(losses, x, y, needed=named or [first.name])
                 heat = heat_map(losses[drawn.name], x, y) if target and drawn else None
             except Exception as error:
-                problem = failure(error)
+                problem = failure(error, pair.name)
                 if not many:
-                    raise problem from None
-                typer.secho(f"error: {problem}", fg="red", err=True)
+                    raise
+                tell_in_passing(problem)
                 continue
             found[pair] = values
             place = None

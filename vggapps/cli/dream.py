@@ -28,7 +28,7 @@ from vggapps.cli.outputs import check_stdout, plan_file, plan_outputs
 from vggapps.cli.progress import Stop, silence, watched
 from vggapps.cli.saving import DEFAULT, Saving, Target, deliver
 from vggapps.errors import SettingsError
-from vggapps.settings import nameless, to_dict
+from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualize.dream_settings import DreamSettings
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def dream(  # noqa: D103 - people see HELP
         picture = open_picture(read(photo.path), name=Path(photo.path).name)
         recipe = {
             "made_by": f"vggapps {__version__} dream",
-            "image": picture.name,
+            "image": writable(picture.name),
             "objective": objective,
             "settings": to_dict(nameless(settings, "guide", "weights")),
         }

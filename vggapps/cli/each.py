@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import typer
 
-from vggapps.cli.outcome import failure
+from vggapps.cli.outcome import failure, tell_in_passing
 from vggapps.cli.progress import Stop, stoppable
 from vggapps.cli.saving import Target
 
@@ -22,7 +23,7 @@ def each(
     make: Callable[[T, Target, Stop], dict[str, Any]],
     *,
     as_json: bool,
-    text: Callable[[dict[str, Any]], str] = lambda made: str(made["output"]),
+    named: Callable[[T], str] = attrgetter("path"),
 ) -> None:
     """Make a file of every picture; tell on stdout what has been written.
 
@@ -32,11 +33,11 @@ def each(
         inputs: what is read.
         targets: an output for each; None where nothing is to be made.
         make: ``(input, target, stop)`` writes the output; what it returns is what ``--json`` prints.
-        as_json: print that, not only the text.
-        text: what is printed otherwise; by default the output's name.
+        as_json: print that, not only the output's name.
+        named: what to call an input in errors.
 
     Raises:
-        VggappsError: what broke the only one.
+        Exception: what broke the only one, and defects.
     """
     wanted = [(one, target) for one, target in zip(inputs, targets, strict=True) if target is not None]
     failed = 0
@@ -45,16 +46,16 @@ def each(
             try:
                 made = make(one, target, stop)
             except Exception as error:
-                problem = failure(error)
+                problem = failure(error, named(one))
                 if len(wanted) == 1:
-                    raise problem from None
+                    raise
                 failed += 1
-                typer.secho(f"error: {problem}", fg="red", err=True)
+                tell_in_passing(problem)
                 if stop.code:
                     break
                 continue
             if not target.is_stream:
-                typer.echo(json.dumps(made) if as_json else text(made))
+                typer.echo(json.dumps(made) if as_json else made["output"])
             if stop.code:
                 break
     if failed:

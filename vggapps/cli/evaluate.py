@@ -15,6 +15,7 @@ from rich.progress import Progress
 
 from vggapps.cli.evaluation_report import Measured, facts, print_report
 from vggapps.cli.options import Backbone, BoxesFrom, Device, Json, LookAt, Quiet, Verbose, words
+from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver, deliver_picture
@@ -156,7 +157,7 @@ def _watched(results: Iterable[Result], examples: Sequence[Example], *, quiet: b
         task = bar.add_task("evaluating", total=total)
         for done, result in enumerate(results, 1):
             if result.error:
-                typer.secho(f"error: {examples[result.index].path}: {result.error}", fg="red", err=True)
+                tell_in_passing(f"{examples[result.index].path}: {result.error}")
             yield result
             bar.update(task, completed=done)
             if not (quiet or drawn) and done * 10 // total > tenth:

@@ -15,6 +15,7 @@ from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver, deliver_picture
 from vggapps.errors import SettingsError
+from vggapps.settings import nameless
 
 if TYPE_CHECKING:
     from vggapps.visualize.retrieval import Exemplar
@@ -103,7 +104,7 @@ def exemplars(  # noqa: D103 - people see HELP
             typer.echo("\n".join(f"{layer}:{number}  {e.activation:.5g}  {e.path}" for e in best))
     if sheet:
         recipe = {"command": "exemplars", "layer": layer, "channels": chosen, "top": top, "pictures": found.pictures}
-        recipe |= {"backbone": backbone, "weights": weights}
+        recipe |= {"backbone": backbone, "weights": nameless(settings, "weights").weights}
         deliver_picture(sheet, room.sheet(found, layer, top), recipe)
     if page_file:
         made = tracked(

@@ -16,7 +16,7 @@ from rich.progress import track
 
 from vggapps.cli.inputs import Input, expand, read
 from vggapps.cli.options import Images, Json, Quiet, SkipExisting, Verbose, with_settings
-from vggapps.cli.outcome import failure
+from vggapps.cli.outcome import failure, tell_in_passing
 from vggapps.cli.outputs import check_stdout, plan_distinct, plan_file, plan_outputs
 from vggapps.cli.progress import Stop, silence, stoppable
 from vggapps.cli.saving import Target, deliver, deliver_picture
@@ -138,10 +138,10 @@ def _explained(
             source = read(path)
             found = explanations(network, open_picture(source), settings, partial(_bar, title, quiet))
         except Exception as error:
-            problem = failure(error)
+            problem = failure(error, path)
             if len(wanted) == 1:
-                raise problem from None
-            typer.secho(f"error: {problem}", fg="red", err=True)
+                raise
+            tell_in_passing(problem)
             failed.append(path)
             continue
         yield path, source, target, found

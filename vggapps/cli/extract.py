@@ -12,6 +12,7 @@ from rich.progress import Progress
 
 from vggapps.cli.inputs import paths_of
 from vggapps.cli.options import Device, Quiet, Verbose
+from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_file
 from vggapps.cli.progress import silence
 from vggapps.cli.shards import Shard, parse_shard, take
@@ -82,7 +83,7 @@ def extract(  # noqa: D103 - people see HELP
         try:
             for part in extract_to(output, paths, network, layer, pool, size=size, force=force):
                 for path, message in part.errors:
-                    typer.secho(f"error: {path}: {message.removeprefix(f'{Path(path).name}: ')}", fg="red", err=True)
+                    tell_in_passing(f"{path}: {message.removeprefix(f'{Path(path).name}: ')}")
                 failed += len(part.errors)
                 resumed = part.stop if part.resumed else resumed
                 bar.update(task, completed=part.stop)

@@ -7,22 +7,24 @@ import importlib.metadata
 import json
 import os
 import platform
-from pathlib import Path
 from typing import Any
 
 import typer
 
 from vggapps import __version__
-from vggapps.cli.options import Json
+from vggapps.cli.options import Json, Verbose
+from vggapps.errors import WeightsError
 
 
-def info(as_json: Json = False) -> None:
+def info(as_json: Json = False, verbose: Verbose = 0) -> None:
     """Show versions, devices and their native dtype, memory, and which weights are here.
 
     [dim]vggapps info[/dim]
     [dim]vggapps info --json | jq .devices[/dim]
     """
-    facts = {"versions": versions(), "problems": problems(), "devices": devices(), "memory": memory(), **weights()}
+    stored = weights()
+    wrong = problems() + stored.pop("problems")
+    facts = {"versions": versions(), "problems": wrong, "devices": devices(), "memory": memory(), **stored}
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -33,10 +35,11 @@ def info(as_json: Json = False) -> None:
         native = "bfloat16 is native" if device["native_bfloat16"] else "bfloat16 is not native"
         lines += [(device["device"], f"{device['name']}{size}, {native}: --dtype auto is {device['auto']}")]
     here = facts["memory"]
+    limit = "" if here["limited_by"] == "the machine" else f", limited by {here['limited_by']}"
     lines += [
         ("threads", f"{here['threads']} of {here['processors']} processors"),
-        ("memory", f"{_gib(here['free'])} free of {_gib(here['total'])}"),
-        ("weights in", facts["weights_folder"]),
+        ("memory", f"{_gib(here['free'])} free of {_gib(here['total'])}{limit}"),
+        ("weights in", facts["weights_folder"] or "nowhere"),
         ("weights here", ", ".join(facts["weights"]) or "none (vggapps weights list shows what there is)"),
     ]
     for name, value in lines:
@@ -70,9 +73,10 @@ def devices() -> list[dict[str, Any]]:
     """The processor and every accelerator, the one that ``auto`` takes first."""
     import torch
 
+    from vggapps.stylize.machine import processor
     from vggapps.vgg.fast import has_native_bfloat16, pick_device, pick_dtype
 
-    found: list[tuple[str, str, int | None]] = [("cpu", _processor(), None)]
+    found: list[tuple[str, str, int | None]] = [("cpu", processor(), None)]
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)
         found.append((f"cuda:{index}", properties.name, properties.total_memory))
@@ -91,31 +95,36 @@ def devices() -> list[dict[str, Any]]:
     ]
 
 
-def memory() -> dict[str, int | None]:
-    """Bytes of this machine's memory, and how many processors work."""
+def memory() -> dict[str, int | str | None]:
+    """Bytes of memory, what keeps it from being more, and how many processors work."""
     import psutil
     import torch
 
-    state = psutil.virtual_memory()
+    from vggapps.stylize.available import available_memory
+
+    free, limit = available_memory()
     threads = {"threads": torch.get_num_threads(), "processors": os.cpu_count()}
-    return {"free": state.available, "total": state.total, **threads}
+    return {"free": free, "total": psutil.virtual_memory().total, "limited_by": limit, **threads}
 
 
 def weights() -> dict[str, Any]:
-    """Where downloads go, and the names of the weights that are on this machine."""
+    """Where downloads go (None: nowhere), which weights are on this machine, and what is wrong with that."""
     from vggapps.weights.records import RECORDS
     from vggapps.weights.store import cache_folder, find
 
-    here = [name for name, record in RECORDS.items() if find(record)]
-    return {"weights_folder": str(cache_folder()), "weights": here}
+    folder, problems = None, []
+    try:
+        folder = str(cache_folder())
+    except WeightsError as error:
+        problems = [str(error)]
 
+    def is_here(name: str) -> bool:
+        try:
+            return find(RECORDS[name]) is not None
+        except WeightsError:  # that folder again
+            return False
 
-def _processor() -> str:
-    """The processor's name as its maker has it; Linux keeps it where platform does not look."""
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
+    return {"weights_folder": folder, "weights": [*filter(is_here, RECORDS)], "problems": problems}
 
 
 def _gib(count: int) -> str:

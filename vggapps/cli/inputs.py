@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import typer
 
+from vggapps.cli.outcome import tell_in_passing
 from vggapps.errors import PictureError
 
 STREAM = "-"
@@ -64,7 +65,7 @@ def _inside(word: str, *, quiet: bool) -> list[Input]:
 
     folder = look_into(word)
     for path, reason in folder.closed:
-        typer.secho(f"error: {path}: {reason}; what is in it is left out", fg="red", err=True)
+        tell_in_passing(f"{path}: {reason}; what is in it is left out")
     if not folder.pictures:
         raise PictureError(
             f"{word}: there is no picture in this folder", "give a folder of JPEG, PNG, WebP or TIFF files"

@@ -26,7 +26,7 @@ from vggapps.cli.options import (
 from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import Saving, Target
-from vggapps.settings import nameless, to_dict
+from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualize.invert_settings import InvertSettings
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def invert(  # noqa: D103 - people see HELP
         def recipe(_: Step) -> dict[str, Any]:
             return {
                 "made_by": f"vggapps {__version__} invert",
-                "image": picture.name,
+                "image": writable(picture.name),
                 "errors": found,
                 "settings": to_dict(nameless(settings, "weights")),
             }

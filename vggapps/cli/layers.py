@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from vggapps.cli.options import Json
+from vggapps.cli.options import Json, Verbose
 from vggapps.errors import SettingsError
 
 
@@ -21,8 +22,11 @@ def layers(
     ] = "224",
     head: Annotated[str, typer.Option(metavar="fc|conv|gap|none", help="What follows pool5.")] = "fc",
     as_json: Json = False,
+    verbose: Verbose = 0,
 ) -> None:
-    """Show every layer's shape, parameters, multiply-adds, receptive field, stride and memory.
+    """Show every layer's shape, parameters, multiply-adds, receptive field, stride and memory, and the sums.
+
+    With --json a line is a layer, and the last line has the sums: {"name": "total", "total": true, ...}.
 
     [dim]vggapps layers vgg16[/dim]
     [dim]vggapps layers E --size 640x480 --head none --json[/dim]
@@ -37,6 +41,8 @@ def layers(
             # The arithmetic's 0 stands for "the whole picture"; null can't be taken for a number.
             whole = {key: fact[key] or None for key in ("receptive_field", "stride")}
             typer.echo(json.dumps(fact | whole))
+        about = {"network": plan.name, "layers": len(facts), "size": [width, height], "head": head}
+        typer.echo(json.dumps({"name": "total", "total": True, **about, **totals(facts)}))
     else:
         _print(f"{plan.name}, configuration {plan.configuration}, a picture of {width} × {height}", facts)
 
@@ -48,9 +54,14 @@ def height_and_width(size: str) -> tuple[int, int]:
     (480, 640)
     """
     sides = size.lower().replace("×", "x").split("x")
-    if len(sides) > 2 or not all(side.strip().isdecimal() and int(side) for side in sides):
+    if len(sides) > 2 or not all(re.fullmatch(r"\s*0*[1-9][0-9]{0,8}\s*", side) for side in sides):
         raise SettingsError(f"--size is '{size}'", "give it a side, 224, or width and height, 640x480")
     return int(sides[-1]), int(sides[0])
+
+
+def totals(facts: list[dict[str, Any]]) -> dict[str, int]:
+    """The sums over all layers of what can be added up."""
+    return {key: sum(fact[key] for fact in facts) for key in ("parameters", "multiply_adds", "bytes")}
 
 
 def _print(title: str, facts: list[dict[str, Any]]) -> None:
@@ -59,15 +70,15 @@ def _print(title: str, facts: list[dict[str, Any]]) -> None:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, show_footer=True, padding=0)
-    totals = {key: sum(fact[key] for fact in facts) for key in ("parameters", "multiply_adds", "bytes")}
+    sums = totals(facts)
     for name, foot in {
         "layer": "total",
         "shape": "",
-        "parameters": f"{totals['parameters']:,}",
-        "multiply-adds": f"{totals['multiply_adds']:,}",
+        "parameters": f"{sums['parameters']:,}",
+        "multiply-adds": f"{sums['multiply_adds']:,}",
         "sees": "",
         "stride": "",
-        "memory": _mebibytes(totals["bytes"]),
+        "memory": _mebibytes(sums["bytes"]),
     }.items():
         table.add_column(name, foot, justify="left" if name in ("layer", "shape") else "right", no_wrap=True)
     for fact in facts:

@@ -12,7 +12,7 @@ import typer
 
 from vggapps.cli.inputs import expand, read
 from vggapps.cli.options import Backbone, BoxesFrom, Device, Force, Images, Json, Quiet, Verbose, words
-from vggapps.cli.outcome import failure
+from vggapps.cli.outcome import failure, tell_in_passing
 from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import Target, deliver_picture
@@ -88,10 +88,10 @@ def localize(  # noqa: D103 - people see HELP
             found = rooms.localize(classifier, source, label, top, regressor)
             place = deliver_picture(target, rooms.draw(open_picture(source), found)) if target else None
         except Exception as error:
-            problem = failure(error)
+            problem = failure(error, path)
             if len(photos) == 1:
-                raise problem from None
-            typer.secho(f"error: {problem}", fg="red", err=True)
+                raise
+            tell_in_passing(problem)
             failed += 1
             continue
         if as_json:

@@ -7,30 +7,40 @@ from __future__ import annotations
 
 import typer
 
-from vggapps.errors import OutOfMemoryError, VggappsError, out_of_memory
+from vggapps.cli.foreign import known
+from vggapps.errors import VggappsError
 
 _codes: list[int] = []
+
+
+def tell(error: VggappsError) -> None:
+    """Say on stderr what is wrong and what to do, a line each."""
+    typer.secho(f"error: {_in_a_line(error.message)}", fg="red", err=True)
+    if error.hint:
+        typer.echo(f"hint: {_in_a_line(error.hint)}", err=True)
+
+
+def tell_in_passing(error: VggappsError | str) -> None:
+    """Say in one line what stopped one of several pictures."""
+    typer.secho(f"error: {_in_a_line(str(error))}", fg="red", err=True)
 
 
 def trouble(error: VggappsError) -> None:
     """Say it on stderr; a command that would end with 0 ends with the first such error's code."""
     _codes.append(error.exit_code)
-    typer.secho(f"error: {error.message}", fg="red", err=True)
-    if error.hint:
-        typer.echo(f"hint: {error.hint}", err=True)
+    tell(error)
 
 
-def failure(error: Exception) -> VggappsError:
-    """What stopped one of several pictures, told to people; what would stop the others, too, is raised.
+def failure(error: Exception, about: str) -> VggappsError:
+    """What stopped one of several pictures, told to people; a defect, which would stop the others too, is raised.
 
-    Raises:
-        Exception: the error itself, unless it is one of ours or a lack of memory.
+    Args:
+        error: ours, or somebody else's.
+        about: the picture.
     """
-    if isinstance(error, VggappsError):
-        return error
-    if out_of_memory(error):
-        return OutOfMemoryError("there is not enough memory", "use a smaller --size, or close other programs")
-    raise error
+    if (told := known(error, about)) is None:
+        raise error
+    return told
 
 
 def exit_code() -> int:
@@ -38,3 +48,8 @@ def exit_code() -> int:
     first = next(iter(_codes), 0)
     _codes.clear()
     return first
+
+
+def _in_a_line(text: str) -> str:
+    """With escapes for what would break the line or speak to the terminal: names of files can hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -51,7 +51,7 @@ Epochs = Annotated[
     typer.Option(metavar="N", min=0, help="Of mlp (50); of linear with a teacher, after ridge regression (0)."),
 ]
 Root = Annotated[bool, typer.Option("--root", help="Learn from the features' signed square roots.")]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, help="Of the split and of what is random.")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Of the split and of what is random.")]
 Test = Annotated[float, typer.Option(metavar="FRACTION", help="Share of the pictures that is held out.")]
 Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the head: .safetensors.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the head.")]

@@ -12,6 +12,7 @@ import typer
 
 from vggapps.cli.inputs import paths_of
 from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_picture
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver_picture
@@ -89,7 +90,7 @@ def similar(  # noqa: D103 - people see HELP
         paths = paths_of([where], quiet=quiet)
         for chunk in extract(paths, network, made.layer, made.pool, size=made.size):
             for error in chunk.errors.values():
-                typer.secho(f"error: {error}", fg="red", err=True)
+                tell_in_passing(error)
             failed += len(chunk.errors)
             yield [paths[i] for i in chunk.kept], chunk.rows
 

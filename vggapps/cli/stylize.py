@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -29,6 +31,8 @@ from vggapps.cli.saving import Saving, Target
 from vggapps.errors import SettingsError
 from vggapps.stylize.settings import StylizeSettings
 
+log = logging.getLogger(__name__)
+
 HELP = """
 Paint a photo in the style of a painting.
 
@@ -50,6 +54,7 @@ its own. Ctrl-C keeps the picture as it is.
 """
 
 MANY = 4  # styles: more than people mix by hand
+Mixture = Sequence[tuple[str, float]]  # paths of styles and their weights
 
 
 Content = Annotated[
@@ -85,63 +90,75 @@ def stylize(  # noqa: D103 - people see HELP
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    from vggapps.stylize.recipe import inputs_from, read_recipe, recipe, settings_from
+    from vggapps.stylize import recipe as recipes
+    from vggapps.stylize.machine import differences
 
     silence(quiet)
     check_stdout(output, as_json=as_json)
+    weighted = [_weighted(style) for style in styles or ()]
     if recorded is not None:
-        found = read_recipe(recorded)
-        settings = settings_from(found, recorded, given)
-        if not content:
-            content, styles = inputs_from(found, recorded)
+        found = recipes.read_recipe(recorded)
+        files = recipes.files_from(found, recorded, given)
+        settings = recipes.settings_from(found, recorded, files | given)
+        for line in differences(found.machine, settings):
+            log.warning("%s: %s", recorded, line)
+        content = content or recipes.content_from(found, recorded)
+        weighted = weighted or recipes.styles_from(found, recorded)
     else:
         settings = StylizeSettings(**given)
-    if not content or not styles:
+    if not content or not weighted:
         raise SettingsError("a photo and at least one style are needed", "vggapps stylize photo.jpg painting.jpg")
-    mixtures = _mixtures(styles, each_style=each_style, quiet=quiet)
+    mixtures = _mixtures(weighted, each_style=each_style, quiet=quiet)
     jobs = [(photo, mixture) for photo in expand([content], quiet=quiet) for mixture in mixtures]
-    suffixes = ["_by_" + "_".join(Path(path).stem for path, _ in mixture) for _, mixture in jobs]
-    read_too = [
-        *(path for mixture in mixtures for path, _ in mixture),
-        settings.init,
-        *([recorded] if recorded else []),
-    ]
+    paths = list(dict.fromkeys(path for mixture in mixtures for path, _ in mixture))
     targets = plan_outputs(
-        [photo for photo, _ in jobs], suffixes, output,
-        force=force, protected=read_too, saving=saving, skip_existing=skip_existing, quiet=quiet,
-    )  # fmt: skip
+        [photo for photo, _ in jobs],
+        ["_by_" + "_".join(Path(path).stem for path, _ in mixture) for _, mixture in jobs],
+        output,
+        force=force,
+        protected=[*paths, settings.init, *([recorded] if recorded else [])],
+        saving=saving,
+        skip_existing=skip_existing,
+        quiet=quiet,
+    )
 
     from vggapps.image import open_picture
     from vggapps.stylize.transfer import load_backbone, painted, stylize
 
-    paintings = {path: open_picture(read(path)) for mixture in mixtures for path, _ in mixture}
+    # Which files these are is noted as they are read: in a long run they may be replaced, or go.
+    used, paintings = recipes.identify_files(settings), {}
+    for path in paths:
+        data, identity = recipes.opened(read(path))
+        paintings[path] = open_picture(data, name=Path(path).name), identity
     vgg = load_backbone(settings)
 
-    def make(job: tuple[Input, Sequence[tuple[str, float]]], target: Target, stop: Stop) -> dict[str, Any]:
+    def make(job: tuple[Input, Mixture], target: Target, stop: Stop) -> dict[str, Any]:
         photo, mixture = job
-        picture = open_picture(read(photo.path), name=Path(photo.path).name)
+        data, identity = recipes.opened(read(photo.path))
+        picture = open_picture(data, name=Path(photo.path).name)
+        known = [(paintings[path][1], weight) for path, weight in mixture]
+        recipe = recipes.recipe(settings, identity, known, used)
         return drain(
-            stylize(picture, [(paintings[path], weight) for path, weight in mixture], settings, vgg=vgg),
+            stylize(picture, [(paintings[path][0], weight) for path, weight in mixture], settings, vgg=vgg),
             target,
             stop,
             title=picture.name,
             picture_of=partial(painted, content=picture),
-            recipe=recipe(settings, photo.path, mixture),
+            recipe=recipe,
             watching=Watching(preview_every, frames_every, quiet),
         )
 
-    each(jobs, targets, make, as_json=as_json)
+    each(jobs, targets, make, as_json=as_json, named=lambda job: job[0].path)
 
 
-def _mixtures(styles: Sequence[str], *, each_style: bool, quiet: bool) -> list[list[tuple[str, float]]]:
+def _mixtures(weighted: Mixture, *, each_style: bool, quiet: bool) -> list[Mixture]:
     """The styles of each result, with their weights: one mixture, or each style for itself.
 
     Raises:
         SettingsError: weights of styles that are not mixed.
         PictureError: a folder without pictures.
     """
-    weighted = [_weighted(style) for style in styles]
-    if not each_style and not any(Path(path).is_dir() for path, _ in weighted):
+    if not each_style and not any(os.path.isdir(path) for path, _ in weighted):  # noqa: PTH112 - pathlib's may raise
         if len(weighted) > MANY and not quiet and all(weight == 1 for _, weight in weighted):
             typer.echo(
                 f"one photo in a mixture of {len(weighted)} styles. For many photos, name their folder or quote the "
@@ -149,8 +166,8 @@ def _mixtures(styles: Sequence[str], *, each_style: bool, quiet: bool) -> list[l
                 err=True,
             )
         return [weighted]
-    if word := next((word for word, (_, weight) in zip(styles, weighted, strict=True) if weight != 1), None):
-        raise SettingsError(f"{word}: a weight has no effect on a style that is not mixed", "leave the weight out")
+    if path := next((path for path, weight in weighted if weight != 1), None):
+        raise SettingsError(f"{path}: a weight has no effect on a style that is not mixed", "leave the weight out")
     found = dict.fromkeys(style.path for path, _ in weighted for style in expand([path], quiet=quiet))
     return [[(path, 1.0)] for path in found]
 

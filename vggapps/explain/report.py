@@ -23,7 +23,7 @@ from vggapps.explain.question import Watch
 from vggapps.explain.settings import ExplainSettings
 from vggapps.image import Picture, resize, scaled
 from vggapps.image.lettering import one_line
-from vggapps.settings import nameless, to_dict
+from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualize.sheet import contact_sheet
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def record(name: str, settings: ExplainSettings, found: Sequence[Explanation], *
         maps.append(about)
     return {
         "made_by": f"vggapps {__version__} explain",
-        "picture": name,
+        "picture": writable(name),
         "target": first.target,
         "score": float(first.score[0]),
         kind: float(first.confidence[0]),
@@ -143,7 +143,11 @@ def headline(about: Mapping[str, Any]) -> str:
 
 def save_maps(maps: Mapping[str, Sequence[Explanation]], settings: ExplainSettings, target: str | Path) -> None:
     """Write maps, unscaled, to a .npz file: ``PICTURE/METHOD``, H × W, float32; and ``settings``, as JSON."""
-    arrays = {f"{path}/{one.method.name}": one.map[0, 0].cpu().numpy() for path, found in maps.items() for one in found}
+    arrays = {
+        f"{writable(path)}/{one.method.name}": one.map[0, 0].cpu().numpy()
+        for path, found in maps.items()
+        for one in found
+    }
     np.savez_compressed(target, allow_pickle=False, settings=np.array(json.dumps(to_dict(settings))), **arrays)
 
 

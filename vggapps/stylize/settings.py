@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,8 +63,10 @@ class StylizeSettings(NetworkSettings):
                 weights[layer] = float(weight or 1)
             except ValueError:
                 raise SettingsError(f"--style-layers has {word!r}", "write LAYER or LAYER:WEIGHT") from None
-        if not weights or min(weights.values()) < 0 or not sum(weights.values()) > 0:
-            raise SettingsError("--style-layers needs at least one layer and no negative weight", "relu1_1:2,relu3_1")
+        if not weights or min(weights.values()) < 0 or not 0 < sum(weights.values()) < math.inf:
+            raise SettingsError(
+                "--style-layers needs a layer, and weights that are positive numbers", "relu1_1:2,relu3_1"
+            )
         return weights
 
     @property

@@ -84,7 +84,7 @@ def stylize_tab(page: Page) -> None:
     def stylize(job: Job, shelf: Shelf, **given: Any) -> Iterator[News]:
         """Paint a photo in the style of one painting or several: pictures on the way, then the result."""
         from vggapps.image import fit, open_picture, resize
-        from vggapps.stylize.recipe import recipe
+        from vggapps.stylize.recipe import identify, recipe
         from vggapps.stylize.transfer import painted, stylize
 
         settings = controls.read(given)
@@ -103,7 +103,8 @@ def stylize_tab(page: Page) -> None:
         if step is None or job.reason == "left":
             raise job.given_up()
         picture = painted(step, photo)
-        told = recipe(settings, given["content"], weighted) | {"interrupted": step.index < step.total}
+        used = [(identify(path), weight) for path, weight in weighted]
+        told = recipe(settings, identify(given["content"]), used) | {"interrupted": step.index < step.total}
         name = f"{Path(photo.name).stem}_by_" + "_".join(Path(path).stem for path, _ in weighted)
         path = shelf.keep(picture, name, told)
         small = fit(*picture.size, SHOWN)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -135,8 +136,8 @@ def find_weights(weights: str | Path, network: str) -> tuple[WeightsRecord | Non
                 f"the weights {weights} are {record.network}'s, not {network}'s", f"ask for {loader} {record.network}"
             )
         return record, store.get(record)
-    path = Path(weights).expanduser()
-    if isinstance(weights, str) and not path.suffix and path.name == weights and not path.exists():
+    path = Path(os.path.expanduser(weights))  # noqa: PTH111 - pathlib's raises where there is no such user
+    if isinstance(weights, str) and not path.suffix and path.name == weights and not os.path.lexists(path):
         raise unknown("set of weights", weights, ["auto", *RECORDS])  # a word, not a path
     return None, path
 

@@ -20,16 +20,42 @@ _OURS = "vggapps"
 
 
 def cache_folder() -> Path:
-    """Where downloads go: ``VGGAPPS_CACHE``, else torch hub's folder, so that torchvision finds them too."""
+    """Where downloads go: ``VGGAPPS_CACHE``, else torch hub's folder, so that torchvision finds them too.
+
+    Raises:
+        WeightsError: ``VGGAPPS_CACHE`` can't be a folder, or it is not set and there is no home to have one in.
+    """
     own = os.environ.get("VGGAPPS_CACHE")
-    return Path(own).expanduser() if own else _hub_folder()
+    folder = _home_in(Path(own)) if own else _hub_folder()
+    problem = ""
+    if folder is None:
+        problem = (
+            f"VGGAPPS_CACHE is {own!r}, in a home that is unknown"
+            if own
+            else "this account has no home, and so no folder for downloads"
+        )
+    elif own and os.path.lexists(folder) and not folder.is_dir():
+        problem = f"VGGAPPS_CACHE is {own!r}, which is no folder"
+    elif own and folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+        problem = f"VGGAPPS_CACHE is {own!r}, a folder that is closed to this account"
+    if folder is None or problem:
+        raise WeightsError(problem, "set VGGAPPS_CACHE to a folder that you may write to")
+    return folder
 
 
-def _hub_folder() -> Path:
-    """What ``torch.hub.get_dir()`` says, without importing torch."""
+def _hub_folder() -> Path | None:
+    """What ``torch.hub.get_dir()`` says, without importing torch; None where that is in a home that nobody has."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME") or Path(cache) / "torch"
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    folder = _home_in(Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch"))
+    return folder and folder / "hub" / "checkpoints"
+
+
+def _home_in(path: Path) -> Path | None:
+    """The path with ``~`` replaced; None where that user is unknown or has no home, as in many containers."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return None
 
 
 def is_offline() -> bool:
@@ -46,17 +72,22 @@ def find(record: WeightsRecord) -> Path | None:
 def _places(record: WeightsRecord) -> list[Path]:
     """Where the file lies: at most in the installed distribution, or in our cache and in torch hub's."""
     if not record.distribution:
-        places = [folder / record.stored for folder in (cache_folder(), _hub_folder())]
+        own = [cache_folder()] if os.environ.get("VGGAPPS_CACHE") else []
+        places = [folder / record.stored for folder in (*own, _hub_folder()) if folder]
     else:
         if record.distribution == _OURS:  # wherever this very package lies, installed or not
             places = [Path(__file__).parents[1] / record.file]
-            return [place for place in places if place.is_file()]
+            return [place for place in places if _is_file(place)]
         try:  # by its metadata, for importing the distribution would run its code
             distribution = importlib.metadata.distribution(record.distribution.partition("==")[0])
         except importlib.metadata.PackageNotFoundError:
             return []
         places = [Path(str(distribution.locate_file(record.file)))]
-    return [place for place in places if place.is_file()]
+    return [place for place in places if _is_file(place)]
+
+
+def _is_file(place: Path) -> bool:
+    return os.path.isfile(place)  # noqa: PTH113 - pathlib's raises for a folder that is closed to us
 
 
 def get(record: WeightsRecord, progress: Progress | None = None) -> Path:
