@@ -174,6 +174,57 @@ def test_a_jpeg_of_which_a_part_is_missing_is_not(options, side, part):
         open_picture(data[: int(part * len(data))], name="half.jpg")
 
 
+def segment(marker: int, data: bytes) -> bytes:
+    return bytes([0xFF, marker]) + struct.pack(">H", len(data) + 2) + data
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        segment(0xE0, b"JFIF\0"),
+        segment(0xED, b"Photoshop 3.0\x008BIM\4\4"),
+        segment(0xE2, b"ICC_PROFILE\0"),
+        segment(0xE2, b"MPF\0MM\0*\xff"),
+        segment(0xE1, b"Exif\0\0MM\0*"),
+        segment(0xE2, b"ICC_PROFILE\0\1\2" + swapped_profile()),  # of two pieces the second is missing
+    ],
+    ids=["JFIF", "Photoshop", "ICC", "MPF", "EXIF", "half ICC"],
+)
+def test_what_is_damaged_around_the_pixels_of_a_jpeg_costs_none(broken):
+    data = photo(192)
+    picture = open_picture(data[:2] + broken + data[2:])
+    assert torch.equal(picture.rgb, open_picture(data).rgb)
+    if b"ICC" in broken:
+        assert ["colour profile is damaged" in note for note in picture.notes] == [True]
+    assert all("left out" in note for note in picture.notes)
+
+
+def test_colours_stay_right_where_the_rest_is_left_out():
+    file = io.BytesIO()
+    Image.new("CMYK", (16, 16), (0, 200, 200, 0)).save(file, "JPEG")
+    data = file.getvalue()
+    broken = open_picture(data[:2] + segment(0xE0, b"JFIF\0") + data[2:])
+    assert torch.equal(broken.rgb, open_picture(data).rgb)
+
+
+def test_of_a_phones_picture_with_a_second_view_the_first_is_read():
+    file = io.BytesIO()
+    first, second = (Image.new("RGB", (64, 48), colour) for colour in ("red", "blue"))
+    first.save(file, "MPO", save_all=True, append_images=[second])
+    for wanted in ({}, {"longer_side": 8}):
+        picture = open_picture(file.getvalue(), **wanted)
+        assert picture.notes == ()
+        assert (picture.rgb[0].mean((1, 2)) - torch.tensor([1.0, 0, 0])).abs().max() < 0.02
+
+
+def test_levels_that_are_lost_are_said():
+    data = b"P6 2 2 65535 " + np.arange(12, dtype=">u2").tobytes()
+    assert open_picture(data).notes == ("its 16 bits a channel are read as 8",)
+    grey = open_picture(b"P5 2 2 65535 " + np.array([0, 1, 257, 65535], ">u2").tobytes())
+    assert np.allclose(grey.rgb[0, 0].flatten() * 65535, [0, 1, 257, 65535])
+    assert grey.notes == ()
+
+
 # Sources
 
 

@@ -51,7 +51,8 @@ def stored(image: Image.Image) -> Stored:
     word = arguments[0] if isinstance(arguments, tuple) else arguments
     raw = word if isinstance(word, str) else ""
     tags = getattr(image, "tag_v2", {})
-    bits = tags.get(_BITS, (16 if ";16" in raw or image.mode.startswith("I;16") else 8,))[0]
+    wide = image.format == "PPM" and isinstance(arguments, tuple) and arguments[-1] > 255  # its greatest level
+    bits = tags.get(_BITS, (16 if wide or ";16" in raw or image.mode.startswith("I;16") else 8,))[0]
     return Stored(raw, bits, tags.get(_PLANES) == 2, tags.get(_COLOURS) == 0)
 
 

@@ -11,13 +11,12 @@ from typing import BinaryIO, cast
 
 from PIL import Image, ImageFile
 
-JPEG = ("JPEG", "MPO")
 _HEADER = 1 << 20  # bytes in which the header of JPEG 2000 is looked for, past profiles
 
 
 def fractions_of(image: Image.Image, stream: BinaryIO) -> tuple[int, ...]:
     """1, 2, 4 ...: what a picture's sides may be divided by while it is decoded, as far as its file allows."""
-    if image.format in JPEG:
+    if image.format == "JPEG":
         return (1, 2, 4, 8)
     if image.format == "JPEG2000":
         return tuple(2**level for level in range(_levels(stream) + 1))
@@ -45,7 +44,7 @@ def divide(image: Image.Image, fraction: int) -> None:
     if fraction == 1:
         return
     width, height = image.size
-    if image.format in JPEG:
+    if image.format == "JPEG":
         image.draft(None, (width // fraction, height // fraction))
         return
     width, height = -(-width // fraction), -(-height // fraction)

@@ -1,4 +1,4 @@
-"""JPEG files that end too early."""
+"""JPEG files that end too early, and those whose surroundings are damaged."""
 
 from __future__ import annotations
 
@@ -9,10 +9,47 @@ from typing import BinaryIO
 from PIL import Image, ImageChops, ImageStat, JpegImagePlugin
 
 from vggapps.errors import PictureError
-from vggapps.image.spliced import spliced
+from vggapps.image.spliced import Part, spliced
 
+MAGIC = b"\xff\xd8\xff"
 _END = b"\xff\xd9"
 _UNSEEN = 0.2  # levels of 255, on average over the picture: grey blocks in place of a five-hundredth of it
+
+
+def opened_jpeg(stream: BinaryIO) -> tuple[Image.Image, str]:
+    """A JPEG file, not yet decoded, and a note (empty if there is nothing to say).
+
+    Not by `Image.open`: a view of a second picture behind the first one (MPO) is not needed, nor is its limit.
+
+    Raises:
+        Exception: anything, if the header is damaged.
+    """
+    try:
+        stream.seek(0)
+        return JpegImagePlugin.JpegImageFile(stream), ""
+    except MemoryError:
+        raise
+    except Exception:  # damage raises anything
+        image = JpegImagePlugin.JpegImageFile(_bare(stream))
+        return image, "its EXIF data or colour profile is damaged, and both are left out"
+
+
+def _bare(stream: BinaryIO) -> BinaryIO:
+    """The same file without what applications have put into it, up to the first scan (ITU-T T.81, B.1.1)."""
+    length = stream.seek(0, io.SEEK_END)
+    parts: list[Part] = [MAGIC[:2]]
+    at = 2
+    while True:
+        stream.seek(at)
+        head = stream.read(4)
+        # 0xDA begins a scan; with fewer bytes, or no marker, the rest is for libjpeg to judge.
+        if len(head) < 4 or head[0] != 0xFF or head[1] == 0xDA:
+            return spliced(stream, [*parts, (at, length)])
+        end = at + 2 + int.from_bytes(head[2:], "big")
+        # Application segments and comments go, but Adobe's, which tells how colours are coded.
+        if not (0xE0 <= head[1] <= 0xEF or head[1] == 0xFE) or head[1] == 0xEE:
+            parts.append((at, min(end, length)))
+        at = end
 
 
 def completed(stream: BinaryIO) -> BinaryIO:

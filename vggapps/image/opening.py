@@ -19,9 +19,12 @@ from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, PictureError, SettingsError, VggappsError, out_of_memory
 from vggapps.image.fractions import relief
+from vggapps.image.jpeg import MAGIC as JPEG_MAGIC
+from vggapps.image.jpeg import opened_jpeg
 from vggapps.image.light import cicp_of_heif
 from vggapps.image.picture import Picture
-from vggapps.image.png import MAGIC, sift
+from vggapps.image.png import MAGIC as PNG_MAGIC
+from vggapps.image.png import sift
 
 File = str | os.PathLike[str] | bytes | BinaryIO
 """A path, a file's bytes, or a binary stream."""
@@ -39,7 +42,7 @@ _LONGEST_NAME = 100  # characters of a path that are shown where it can't be ope
 _HEAD = 512  # bytes that tell what a file is that Pillow can't open
 
 # Named one by one because Pillow's others are rare, and some run programs (EPS starts Ghostscript).
-_FORMATS = ["JPEG", "MPO", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA"]
+_FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA"]
 _LARGE = "scale it down before, or save it as JPEG, which can be decoded at a fraction of its size"
 _READABLE = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG 2000, PPM and TGA can be read"
 
@@ -129,7 +132,7 @@ class Opened:
 
     def again(self, stream: BinaryIO | None = None) -> ImageFile.ImageFile:
         """The same picture opened once more, or another stream of the same kind. Its size has been checked."""
-        factory, _ = Image.OPEN["JPEG" if self.image.format == "MPO" else str(self.image.format)]
+        factory, _ = Image.OPEN[str(self.image.format)]
         stream = self.stream if stream is None else stream
         stream.seek(0)
         return factory(stream, "")
@@ -162,38 +165,36 @@ def opened(stream: BinaryIO, name: str, max_pixels: int | None = None) -> Iterat
 
 
 def _opened(stream: BinaryIO, head: bytes, name: str) -> Opened:
-    sifted = sift(stream) if head.startswith(MAGIC) else None
-    source = sifted.pixels if sifted else stream
+    if head.startswith(JPEG_MAGIC):
+        image, note = opened_jpeg(stream)
+        return Opened(image, stream, (note,) if note else ())
+    if head.startswith(PNG_MAGIC):
+        sifted = sift(stream)
+        image = _by_pillow(sifted.pixels, head, name)
+        image.info.update(sifted.info)
+        image.n_frames = sifted.frames  # type: ignore[attr-defined]
+        return Opened(image, sifted.pixels, sifted.notes)
+    image = _by_pillow(stream, head, name)
+    if image.format in ("AVIF", "HEIF") and (coding := cicp_of_heif(stream)):
+        image.info["cicp"] = coding
+    return Opened(image, stream)
+
+
+def _by_pillow(stream: BinaryIO, head: bytes, name: str) -> Image.Image:
     try:
-        image: Image.Image = Image.open(source, formats=_kinds())
+        return Image.open(stream, formats=_kinds())
     except UnidentifiedImageError:
         raise PictureError(f"{name}: {_what(head)}", _READABLE) from None
     except Image.DecompressionBombError:
-        large = _though_large(source, head)
-        if large is None:
+        factory, accepts = Image.OPEN["JPEG2000"]
+        if accepts is None or not accepts(head):
             raise
-        image = large
-    if sifted is None:
-        if image.format in ("AVIF", "HEIF") and (coding := cicp_of_heif(stream)):
-            image.info["cicp"] = coding
-        return Opened(image, source)
-    image.info.update(sifted.info)
-    image.n_frames = sifted.frames  # type: ignore[attr-defined]
-    return Opened(image, source, sifted.notes)
+        stream.seek(0)
+        return factory(stream, "")  # at a fraction of its size it may be small enough
 
 
 def _kinds() -> list[str]:
     return [known for known in _FORMATS if known in Image.OPEN]
-
-
-def _though_large(stream: BinaryIO, head: bytes) -> Image.Image | None:
-    """What `Image.open` finds too large, if it is of a kind that can be decoded at a fraction of its size."""
-    for kind in ("JPEG", "JPEG2000"):
-        factory, accepts = Image.OPEN[kind]
-        if accepts is not None and accepts(head):
-            stream.seek(0)
-            return factory(stream, "")
-    return None
 
 
 def limit() -> int:

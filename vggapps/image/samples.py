@@ -29,13 +29,18 @@ def srgb_rows(
     """
     coding, profile_holds, note = coding_of(image.info)
     icc = image.info.get("icc_profile") if profile_holds else None
+    lost = "icc_profile" in image.info and not image.info["icc_profile"]  # in JPEG it lies in pieces
     deep = deep_rows(image, how, again)
     if deep is not None:
         rows, notes = _deep(deep, divisor, icc)
     else:
         rows, notes = _eight_bit(image, divisor, icc)
         notes += ["its 16 bits a channel are read as 8"] * (how.bits > 8)
-    return (rows if coding is None else _colours(coding, rows)), [note, *notes]
+    return (rows if coding is None else _colours(coding, rows)), [
+        "its colour profile is damaged and left out" if lost else "",
+        note,
+        *notes,
+    ]
 
 
 def _eight_bit(image: Image.Image, divisor: int, icc: bytes | None) -> tuple[Rows, list[str]]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from PIL import Image
 
 from vggapps.errors import SettingsError
-from vggapps.image.fractions import JPEG, divide, fractions_of
-from vggapps.image.jpeg import completed
+from vggapps.image.fractions import divide, fractions_of
+from vggapps.image.jpeg import completed, opened_jpeg
 from vggapps.image.opening import Opened
 from vggapps.image.resize import fit
 
@@ -73,9 +73,9 @@ def decoded(found: Opened, spare: int, needed: int) -> tuple[Image.Image, int, s
     try:
         image.load()
     except OSError as error:
-        if image.format not in JPEG or "truncated" not in str(error):
+        if image.format != "JPEG" or "truncated" not in str(error):
             raise
-        image = found.again(completed(found.stream))
+        image, _ = opened_jpeg(completed(found.stream))
         divide(image, fraction)
         image.load()
         return image, fraction, "its last bytes are missing, which can't be seen"
