@@ -70,8 +70,8 @@ def check(settings: Settings) -> None:
         if choices and value not in choices:
             raise unknown(name, str(value), map(str, choices))
         low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
-        if float not in kinds and int not in kinds:
-            continue
+        if (float not in kinds and int not in kinds) or (str in kinds and isinstance(value, str)):
+            continue  # a word, which the dataclass itself looks at
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise SettingsError(f"{name} is {value!r}", "give it a number")
         if float not in kinds and value != int(value):
