@@ -135,9 +135,7 @@ def pyramid(
         steps, done = steps + scale.steps, done + scale.work
 
 
-def _resampled(
-    image: Tensor, before: tuple[int, int], size: tuple[int, int], margin: int
-) -> Float[Tensor, "n c h w"]:
+def _resampled(image: Tensor, before: tuple[int, int], size: tuple[int, int], margin: int) -> Float[Tensor, "n c h w"]:
     return mirrored(upsample(cropped(image, before), size), margin)
 
 

@@ -41,7 +41,7 @@ def _statistics(image: Tensor, alpha: Tensor | None) -> tuple[Float[Tensor, "3 1
     pixels = image[0].flatten(1)
     weights = pixels.new_ones(1, 1).expand(1, pixels.shape[1]) if alpha is None else alpha[0].flatten(1)
     total, first, second = (pixels.new_zeros(shape, dtype=torch.float64) for shape in ((1, 1), (3, 1), (3, 3)))
-    for p, w in zip(pixels.split(_CHUNK, 1), weights.split(_CHUNK, 1), strict=True):
+    for p, w in zip(*(torch.split(t, _CHUNK, 1) for t in (pixels, weights)), strict=True):
         p, w = p.double(), w.double()
         weighted = p * w
         total += w.sum()

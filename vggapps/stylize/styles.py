@@ -27,6 +27,8 @@ Styles = Style | Sequence[Style] | Mapping[Source, float]
 SMALLEST = 16  # shorter side of a style in pixels: one position of relu5_1
 _GREY = 1 / 1024  # a quarter of an 8-bit level
 _VISIBLE = 0.5
+_FAINT = 0.03  # a style that varies less than that, as a standard deviation of its colours, is nearly of one colour
+_TINTED = 0.5  # what is left of the photo's contrast in a picture of one colour
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +67,8 @@ def seen_size(style: tuple[int, int], result: tuple[int, int], style_size: float
     """The (height, width) at which a style is seen. It is never enlarged, that would only teach the result its blur;
     unless a side is shorter than one position of the deepest layer.
 
-    >>> seen_size((3000, 4000), (384, 512), 1.0), seen_size((300, 400), (384, 512), 1.0), seen_size((2, 2), (384, 512), 1.0)
-    ((384, 512), (300, 400), (16, 16))
+    >>> [seen_size(style, (384, 512), 1.0) for style in ((3000, 4000), (300, 400), (2, 2))]
+    [(384, 512), (300, 400), (16, 16)]
     """
     factor = math.sqrt(style_pixels(result, style_size) / (style[0] * style[1]))
     factor = max(factor, SMALLEST / min(style))
@@ -92,8 +94,8 @@ def _own(tensor: Tensor) -> Tensor:
     return tensor.clone() if tensor.is_inference() else tensor.detach()
 
 
-def read_styles(styles: Styles, result: tuple[int, int], style_size: float) -> list[Painting]:
-    """The styles as a result of (height, width) sees them; those of weight 0 are left out.
+def read_styles(styles: Styles, photo: Float[Tensor, "1 3 h w"], style_size: float) -> list[Painting]:
+    """The styles as a result of the photo's size sees them; those of weight 0 are left out.
 
     Raises:
         PictureError: a file can't be read, or hardly anything of it is visible.
@@ -107,13 +109,35 @@ def read_styles(styles: Styles, result: tuple[int, int], style_size: float) -> l
             "the styles' weights must be positive numbers" if pairs else "there is no style",
             "style.jpg:0.7 other.jpg:0.3",
         )
-    pictures = [(_visible(read(source)), weight / total) for source, weight in pairs]
-    found = []
-    for picture, share in pictures:
-        if share > 0:
-            rgb, alpha = Painting(picture.rgb, picture.alpha, share).seen(result, style_size)
-            found.append(Painting(rgb, _counting(alpha, picture.name), share))
-    return found
+    found: list[Painting] = []
+    for source, weight in pairs:
+        picture = _visible(read(source))
+        painting = Painting(picture.rgb, picture.alpha, weight / total)
+        rgb, alpha = painting.seen((photo.shape[2], photo.shape[3]), style_size)
+        painting = replace(painting, rgb=rgb, alpha=_counting(alpha, picture.name))
+        found += _textured(painting, photo, picture.name)
+    return [painting for painting in found if painting.share > 0]
+
+
+def _textured(painting: Painting, photo: Tensor, name: str) -> list[Painting]:
+    """A painting of one colour shows no texture to be painted with: then it is the photo's, in that colour.
+
+    In between, the less it varies the less it counts, and the more the photo does in its place.
+    """
+    alpha = torch.ones_like(painting.rgb[:, :1]) if painting.alpha is None else painting.alpha
+    weights = alpha / alpha.sum()
+    color = (painting.rgb * weights).sum((2, 3), keepdim=True)
+    deviation = float(((painting.rgb - color).square() * weights).sum((2, 3)).mean().sqrt())
+    texture = min(1.0, deviation / _FAINT)
+    if texture == 1:
+        return [painting]
+    log.warning("%s: it has hardly any texture; the photo's own is painted in its colour", name)
+    light = photo.mean(1, keepdim=True)
+    tinted = (color + _TINTED * (light - light.mean())).clamp(0, 1)
+    return [
+        replace(painting, share=painting.share * texture),
+        Painting(tinted, None, painting.share * (1 - texture)),
+    ]
 
 
 def _pairs(styles: Any) -> list[tuple[Any, float]]:
@@ -133,7 +157,7 @@ def _visible(picture: Picture) -> Picture:
         return picture
     visible = picture.alpha[0, 0] >= _VISIBLE
     rows, columns = (visible.any(dim).nonzero() for dim in (1, 0))
-    if not len(rows):
+    if not len(rows) or min(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 < SMALLEST:
         raise _invisible(picture.name)
     place = slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
     alpha = picture.alpha[:, :, *place]

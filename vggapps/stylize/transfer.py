@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 SMALLEST = 64  # longer side of the coarsest scale, in pixels: four positions of relu5_1
 HISTORY = 8  # 20 gave the same pictures and distances, for two and a half times the memory
-# Pixels that are painted beyond each border and cut off: one position of relu5_1. With 8 a rim is left, docs/stylize.md.
+# Pixels that are painted beyond each border and cut off: one position of relu5_1. With 8 of them a rim is left.
 MARGIN = 16
 
 
@@ -104,8 +104,8 @@ def stylize(
     narrowest = max(facts.stride for facts in layer_facts(vgg.plan, head="none") if facts.name in settings.layers)
     size = _size(picture, settings, narrowest)
     memory = _plan(size, vgg)
-    paintings = read_styles(styles, size, settings.style_size)
     photo = resize(picture.rgb, size)
+    paintings = read_styles(styles, photo, settings.style_size)
     if settings.colors == "content":
         paintings = [_recoloured(painting, picture) for painting in paintings]
     start = _start(settings, photo, paintings)
