@@ -71,9 +71,9 @@ def seen_size(style: tuple[int, int], result: tuple[int, int], style_size: float
     [(384, 512), (300, 400), (16, 16)]
     """
     factor = math.sqrt(style_pixels(result, style_size) / (style[0] * style[1]))
-    factor = max(factor, SMALLEST / min(style))
-    if factor > 0.99:  # nothing is won by resampling for less than a hundredth
-        factor = 1.0
+    factor = min(1.0, max(factor, SMALLEST / min(style)))
+    if round(min(style) * factor) >= min(style) >= SMALLEST:  # not resampled for less than a pixel
+        return style
     height, width = (max(SMALLEST, round(side * factor)) for side in style)
     return height, width
 

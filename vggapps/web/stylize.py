@@ -70,7 +70,7 @@ def stylize_tab(page: Page) -> None:
             )  # fmt: skip
             visit = gr.State([])
         with gr.Column(elem_classes="settings"):
-            controls.place(*MAIN, most=most)
+            controls.place(*MAIN, most=most, words={"size": ("Size", "Longer side of the result, in pixels.")})
             with gr.Accordion("Mix several paintings", open=False):
                 mixed = _mixture(page)
             with gr.Accordion("More", open=False):
