@@ -53,7 +53,7 @@ MARGIN = 16
 
 # What `1` of each weight means, found by eye and by the measure of docs/stylize.md.
 CONTENT = 0.3
-TV = 1.0
+TV = 4.0
 AVERAGE = 0.5
 
 
