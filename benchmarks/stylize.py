@@ -9,6 +9,14 @@ distance than pastiche's result at no higher content distance. Judging is not co
 of ours instead:
 
     python benchmarks/stylize.py --images FOLDER --pairs ... --settings "" "steps=60" "style_loss=gram"
+
+``--rim`` looks along the border: for margins of 0 and of as many pixels as are painted, and cut off, by default, it
+prints the processor's seconds, the judge's distances, and for each of the six outermost rings of pixels how much
+neighbours differ on it, as a ratio to the inside, and how far its mean colour is from that of the tenth ring, in 8-bit levels. A pair's
+photo may be ``plain``, of one colour. ``--alike`` compares results of one and of two threads, and of both dtypes:
+
+    python benchmarks/stylize.py --images FOLDER --pairs plain:starry-night town:starry-night --rim
+    python benchmarks/stylize.py --images FOLDER --pairs town:starry-night --alike
 """
 
 from __future__ import annotations
@@ -19,6 +27,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import torch
 from features import plain
@@ -28,7 +37,7 @@ from rich.table import Table
 
 from vggapps.image import open_picture, save_picture
 from vggapps.optimize.step import last
-from vggapps.stylize import StylizeSettings, load_backbone, stylize
+from vggapps.stylize import StylizeSettings, load_backbone, stylize, transfer
 from vggapps.vgg.fast import pick_device
 from vggapps.weights.load import load_vgg
 
@@ -109,12 +118,63 @@ def passes(content: Path, style: Path) -> None:
     )
 
 
+def rim(pair: str, content: Path, style: Path, size: int, out: Path | None) -> None:
+    """With and without a margin: what it costs, and how the border looks."""
+    photo = torch.tensor([200, 210, 230]).div(255).view(1, 3, 1, 1).expand(1, 3, 3 * size // 4, size)
+    photo = resized(content, size) if content.exists() else photo.contiguous()
+    settings, judge = StylizeSettings(size=size), Judge(photo, open_picture(style).rgb)
+    vgg = load_backbone(settings)
+    for margin in (0, transfer.MARGIN):
+        with mock.patch.object(transfer, "MARGIN", margin):
+            start = time.process_time()  # of the processor: the ratio holds on a machine that does other things, too
+            image = last(stylize(photo, style, settings, vgg=vgg)).image()
+            seconds = time.process_time() - start
+        if file := out_file(out, pair, f"margin-{margin}"):
+            save_picture(image, file, overwrite=True)
+        rough, colors = zip(*(ring(image, i) for i in range(min(image.shape[2:]) // 2 - 1)), strict=True)
+        inside = statistics.mean(rough[6:])
+        ratios = " ".join(f"{r / inside:.2f}" for r in rough[:6])
+        drift = " ".join(f"{255 * float((c - colors[9]).abs().mean()):.0f}" for c in colors[:6])
+        judged = "  ".join(f"{d:.4f}" for d in judge(image))
+        console.print(f"{pair:44} margin {margin:2}  {seconds:6.1f} s  {judged}  {ratios}  | {drift}", soft_wrap=True)
+
+
+def ring(image: torch.Tensor, i: int) -> tuple[float, torch.Tensor]:
+    """Mean difference of neighbours on the ring of pixels that many from the border, and its mean colour."""
+    inner = image[0, :, i : image.shape[2] - i, i : image.shape[3] - i]
+    sides = [inner[:, 0], inner[:, -1], inner[:, :, 0], inner[:, :, -1]]
+    rough = torch.cat([(side[:, 1:] - side[:, :-1]).abs() for side in sides], 1).mean()
+    return float(rough), torch.cat(sides, 1).mean(1)
+
+
+def alike(pair: str, content: Path, style: Path, size: int) -> None:
+    """How far results of other threads and dtypes are from those of one thread in bfloat16, in 8-bit levels."""
+
+    def result(threads: int, dtype: str) -> torch.Tensor:
+        torch.set_num_threads(threads)
+        return last(stylize(content, style, size=size, dtype=dtype)).image()
+
+    reference = result(1, "bfloat16")
+    for threads, dtype in ((1, "bfloat16"), (2, "bfloat16"), (1, "float32")):
+        difference = 255 * (result(threads, dtype) - reference).abs()
+        console.print(
+            f"{pair:44} {threads} threads, {dtype}: mean {difference.mean():.1f}, largest {difference.max():.0f}"
+        )
+
+
+def resized(content: Path, size: int) -> torch.Tensor:
+    return open_picture(content, longer_side=size).rgb
+
+
 def pairs_of(folder: Path, names: list[str]) -> Iterator[tuple[str, Path, Path]]:
     for name in names:
         content, style = name.split(":")
         yield (
             name,
-            *(next((folder / kind).glob(f"{stem}.*")) for kind, stem in (("content", content), ("style", style))),
+            *(
+                next((folder / kind).glob(f"{stem}.*"), Path(stem))
+                for kind, stem in (("content", content), ("style", style))
+            ),
         )
 
 
@@ -129,7 +189,7 @@ def parse(text: str) -> dict[str, object]:
 
 
 def judge_of(content: Path, style: Path, size: int) -> Judge:
-    return Judge(open_picture(content, longer_side=size).rgb, open_picture(style).rgb)
+    return Judge(resized(content, size), open_picture(style).rgb)
 
 
 def out_file(folder: Path | None, pair: str, who: str) -> Path | None:
@@ -183,6 +243,8 @@ def main() -> None:
     parser.add_argument("--ours", default="", help="settings of ours against pastiche, name=value,...")
     parser.add_argument("--out", type=Path, help="a folder for the results")
     parser.add_argument("--passes", action="store_true")
+    parser.add_argument("--rim", action="store_true")
+    parser.add_argument("--alike", action="store_true")
     parser.add_argument("--settings", nargs="+", help="settings of ours to compare, each name=value,...")
     arguments = parser.parse_args()
     console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {pick_device()}, {arguments.size} px")
@@ -190,6 +252,12 @@ def main() -> None:
     if arguments.passes:
         for _, content, style in pairs:
             passes(content, style)
+    elif arguments.rim:
+        for pair in pairs:
+            rim(*pair, arguments.size, arguments.out)
+    elif arguments.alike:
+        for pair in pairs:
+            alike(*pair, arguments.size)
     elif arguments.settings:
         for pair in pairs:
             compare_settings(*pair, arguments.size, arguments.settings, arguments.out)

@@ -28,12 +28,16 @@ from vggapps.vgg.plan import PLANS
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
 
-@pytest.fixture(scope="module")
-def narrow() -> VGG:
+def thin_vgg() -> VGG:
     """VGG-19's depth and strides at an eighth of its width."""
     plan = PLANS["vgg19"]
     thin = replace(plan, name="thin19", blocks=tuple(tuple(c // 8 for c in block) for block in plan.blocks))
     return initialize(VGG(thin, head="none", padding="replicate")).freeze()
+
+
+@pytest.fixture(scope="module")
+def narrow() -> VGG:
+    return thin_vgg()
 
 
 def noise(seed: int, height: int, width: int) -> Tensor:
@@ -246,7 +250,7 @@ def test_bad_arguments_fail_at_the_call(narrow: VGG, tmp_path: Path) -> None:
         stylize(good[0], good, vgg=narrow)
     with pytest.raises(SettingsError, match="weights must be positive"):
         stylize(good, [(good, 0.0)], vgg=narrow)
-    with pytest.raises(SettingsError, match=r"64 x 8 px is too narrow.*--size of at least 128"):
+    with pytest.raises(SettingsError, match=r"64 x 8 px is too narrow.*--size of at least 124"):
         stylize(noise(1, 8, 64), good, vgg=narrow, size=64)
     with pytest.raises(SettingsError, match="--strength is 2"):
         stylize(good, good, vgg=narrow, strength=2)

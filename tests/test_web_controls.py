@@ -44,6 +44,11 @@ def kinds_of(kind: type, name: str) -> tuple[Any, ...]:
     return typing.get_args(hint) if typing.get_origin(hint) in (Union, UnionType) else (hint,)
 
 
+def is_word(kind: type, name: str) -> bool:
+    """Whether it is nothing but a word; the size of a painting may be one, and has a slider all the same."""
+    return str in kinds_of(kind, name) and int not in kinds_of(kind, name)
+
+
 def words_of(kind: type, name: str) -> list[str]:
     """The field's choices, where it has some."""
     literals = [one for one in kinds_of(kind, name) if typing.get_origin(one) is Literal]
@@ -79,7 +84,7 @@ def controls(request: pytest.FixtureRequest) -> Controls[Any]:
 
 def test_every_field_has_a_control_except_words_that_nobody_gave_choices_for(controls: Controls[Any]) -> None:
     kind = controls.settings
-    typed = {name for name in fields_of(kind) if str in kinds_of(kind, name)} - set(CHOICES[kind])
+    typed = {name for name in fields_of(kind) if is_word(kind, name)} - set(CHOICES[kind])
     assert set(controls.by_name) == set(fields_of(kind)) - typed - ({"backbone"} if kind is ClassifySettings else set())
 
 
@@ -106,6 +111,15 @@ def test_numbers_have_the_bounds_of_their_field_and_whole_ones_stay_whole(contro
         assert (control.minimum, control.maximum) == (about["minimum"], about["maximum"])
         assert control.precision == (None if float in kinds else 0)
     assert numbers >= 1
+
+
+def test_a_word_where_the_page_has_a_slider_is_told_and_changes_nothing() -> None:
+    controls = placed(StylizeSettings)
+    shown, unfit = controls.show(StylizeSettings(size="2x", strength=0.7))
+    assert unfit == ["Size"]
+    values = dict(zip(controls.by_name, shown, strict=True))
+    assert "value" not in values["size"]
+    assert values["strength"] == 0.7
 
 
 def test_words_are_chosen_from_those_of_their_type(controls: Controls[Any]) -> None:
@@ -141,10 +155,7 @@ def test_what_the_page_allows_at_most_narrows_a_number_and_its_default() -> None
 
 
 WORDS = [
-    (kind, name)
-    for kind in CHOICES
-    for name in fields_of(kind)
-    if str in kinds_of(kind, name) and not words_of(kind, name)
+    (kind, name) for kind in CHOICES for name in fields_of(kind) if is_word(kind, name) and not words_of(kind, name)
 ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields
 from typing import Annotated, Any, get_args, get_origin
@@ -117,15 +118,24 @@ def _is_list(hint: Any) -> bool:
     return get_origin(hint) is tuple or any(get_origin(h) is tuple for h in get_args(hint))
 
 
+def _is_number_or_word(hint: Any) -> bool:
+    return {int, str} <= set(get_args(hint))
+
+
 def _value(value: Any, hint: Any) -> Any:
+    if _is_number_or_word(hint) and re.fullmatch(r"[+-]?\d+", value or "", re.ASCII):
+        return int(value)
     return words(value) if _is_list(hint) and value is not None else value
 
 
 def _option(field: Any, hint: Any) -> inspect.Parameter:
-    """One field as a Typer option; comma lists are typed as one word."""
-    meta, default = field.metadata, None if field.default is MISSING else field.default
+    """One field as a Typer option; comma lists are typed as one word, and so is what is a number or a word."""
+    meta, default = dict(field.metadata), None if field.default is MISSING else field.default
     if _is_list(hint):
         hint, default = str, ",".join(default or ())
+    elif _is_number_or_word(hint):
+        hint, default = str, str(default)
+        meta |= {"minimum": None, "maximum": None}  # for the settings to check: Typer compares numbers only
     info = typer.Option(
         option_name(field.name),
         help=meta["help"],

@@ -75,6 +75,7 @@ def optimize(
             total=steps,
             fraction=index / steps,
             size=(picture.shape[-2], picture.shape[-1]),
+            full_size=(picture.shape[-2], picture.shape[-1]),
             loss=value,
             terms=parts,
             evaluations=index,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.optimize.engine import Score, optimize
+from vggapps.optimize.engine import Render, Score, optimize
 from vggapps.optimize.optimizers import Optimizer
 from vggapps.optimize.step import Step
 
@@ -54,13 +56,28 @@ def upsample(image: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Te
     return F.interpolate(image, size, mode="bicubic", align_corners=False)
 
 
+def mirrored(image: Float[Tensor, "n c h w"], margin: int) -> Float[Tensor, "n c h2 w2"]:
+    """The picture with a margin of its mirror image, in pixels; a side that is too short for it gets a narrower one."""
+    rows, columns = (_margin(side, margin) for side in image.shape[2:])
+    return F.pad(image, (columns, columns, rows, rows), mode="reflect")
+
+
+def cropped(image: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c h2 w2"]:
+    """The middle of a picture, without its margin."""
+    top, left = ((whole - side) // 2 for whole, side in zip(image.shape[2:], size, strict=True))
+    return image[:, :, top : top + size[0], left : left + size[1]]
+
+
+@torch.inference_mode(False)  # off within each step, and again as it was whenever one has been handed out
 def pyramid(
-    start: Callable[[tuple[int, int]], Float[Tensor, "1 3 h w"]],
+    start: Callable[[tuple[int, int]], Float[Tensor, "1 c h w"]],
     scales: Sequence[Scale],
     score: Callable[[tuple[int, int]], Score],
     optimizer: Optimizer,
     *,
     average: float = 0.0,
+    margin: int = 0,
+    render: Render | None = None,
 ) -> Iterator[Step]:
     """Run :func:`~vggapps.optimize.engine.optimize` on each scale, starting from the scale before.
 
@@ -71,32 +88,67 @@ def pyramid(
         score: gives the score for a (height, width); called when its scale begins, so only one is held at a time.
         optimizer: its memory is resampled with the picture.
         average: see ``optimize``.
+        margin: pixels that are painted beyond each border, scored like the rest, and not shown: a convolutional network
+            sees the border of a picture differently from its inside. A scale starts with the picture's mirror image
+            there.
+        render: what is scored and shown of the picture that is optimised; the picture itself by default.
     """
+    render = render or _itself
+    full_size = scales[-1].size
+
+    def refined(picture: Tensor, base: Tensor, size: tuple[int, int]) -> Tensor:
+        """Enlarged, with what the start shows at that size and not yet at ``base``'s."""
+        return upsample(picture, size) + start(size) - upsample(base, size)
+
+    def enlarged(base: Tensor, picture: Tensor) -> Tensor:
+        own = picture[:, : base.shape[1]].to(base.device)
+        return render([refined(own, base, full_size)]).clamp(0, 1).cpu()
+
     before = scales[0].size
-    base = start(before)
-    image = base.clone()  # the engine changes it in place
+    image = base = start(before)
     total, work = sum(s.steps for s in scales), sum(s.work for s in scales)
     steps, evaluations, seconds, done = 0, 0, 0.0, 0
     for scale in scales:
         if scale.size != before:
-            area = scale.size[0] * scale.size[1] / (before[0] * before[1])
-            optimizer.resample(partial(upsample, size=scale.size), area)
-            finer = start(scale.size)
-            image = upsample(image, scale.size) + finer - upsample(base, scale.size)
-            base, before = finer, scale.size
+            image = refined(image, base, scale.size)
+            resample = partial(_resampled, before=before, size=scale.size, margin=margin)
+            optimizer.resample(resample, _area(scale.size, margin) / _area(before, margin))
+            base, before = start(scale.size), scale.size
+        leaf = mirrored(image, margin).clone()  # the engine changes it in place
         step = None
-        for step in optimize([image], _itself, score(scale.size), optimizer, scale.steps, average=average):
+        for step in optimize([leaf], render, score(scale.size), optimizer, scale.steps, average=average):
             yield replace(
                 step,
                 index=steps + step.index,
                 total=total,
                 fraction=(done + step.fraction * scale.work) / work,
+                size=scale.size,
+                full_size=full_size,
                 evaluations=evaluations + step.evaluations,
                 seconds=seconds + step.seconds,
+                _image=partial(_shown, step, scale.size),
+                _enlarge=partial(enlarged, base),
             )
+        image = cropped(leaf, scale.size)
         if step is not None:
             evaluations, seconds = evaluations + step.evaluations, seconds + step.seconds
         steps, done = steps + scale.steps, done + scale.work
+
+
+def _resampled(image: Tensor, before: tuple[int, int], size: tuple[int, int], margin: int) -> Float[Tensor, "n c h w"]:
+    return mirrored(upsample(cropped(image, before), size), margin)
+
+
+def _area(size: tuple[int, int], margin: int) -> int:
+    return math.prod(side + 2 * _margin(side, margin) for side in size)
+
+
+def _margin(side: int, wanted: int) -> int:
+    return min(wanted, side - 1)  # a mirror image has no more
+
+
+def _shown(step: Step, size: tuple[int, int]) -> Tensor:
+    return cropped(step.image(), size)
 
 
 def _itself(leaves: Sequence[Tensor]) -> Tensor:

@@ -20,6 +20,7 @@ class Step:
         total: steps of the whole run.
         fraction: of the run's work that is done, counted in pixels: a step at twice the size is four times the work.
         size: (height, width) of the picture at this step.
+        full_size: that of the run's result; larger than ``size`` where a run from coarse to fine is not yet at the end.
         loss: before this step's update.
         terms: the loss's parts by name; they add up to it.
         evaluations: forward and backward passes so far.
@@ -30,11 +31,13 @@ class Step:
     total: int
     fraction: float
     size: tuple[int, int]
+    full_size: tuple[int, int]
     loss: float
     terms: Mapping[str, float]
     evaluations: int
     seconds: float
     _image: Callable[[], Tensor] = field(repr=False, compare=False)
+    _enlarge: Callable[[Tensor], Tensor] | None = field(default=None, repr=False, compare=False)
 
     @property
     def seconds_left(self) -> float:
@@ -50,6 +53,18 @@ class Step:
             RuntimeError: a later step has been taken; the picture of this one is gone.
         """
         return self._image()
+
+    def full_image(self) -> Float[Tensor, "1 3 h w"]:
+        """The same at ``full_size``: a run may be stopped at any step, and its picture has the size asked for.
+
+        A picture of a coarser scale is enlarged, and gets the finer detail of what the run started from, as it does
+        when the run itself goes on to the next scale.
+
+        Raises:
+            RuntimeError: as ``image()``.
+        """
+        image = self._image()
+        return image if self._enlarge is None or self.size == self.full_size else self._enlarge(image)
 
 
 def last(steps: Iterator[Step]) -> Step:

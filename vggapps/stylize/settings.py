@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from vggapps.errors import SettingsError
 from vggapps.settings import setting
 from vggapps.vgg.settings import NetworkSettings
+
+SMALLEST, LARGEST = 32, 32768  # longer side of the result, in pixels
+_FACTOR = re.compile(r"(\d+\.?\d*|\.\d+)x")
 
 StyleLossName = Literal["mean-covariance", "gram", "mean-std"]
 
@@ -21,7 +25,13 @@ class StylizeSettings(NetworkSettings):
     looks good for each of them.
     """
 
-    size: int = setting(512, minimum=32, maximum=32768, help="Longer side of the result, in pixels.")
+    size: int | str = setting(
+        512,
+        minimum=SMALLEST,
+        maximum=LARGEST,
+        metavar="PIXELS|original|FACTORx",
+        help="Longer side of the result: in pixels, or the photo's own, original, or so many times that, 2x or 0.5x.",
+    )
     strength: float = setting(
         0.5, minimum=0, maximum=1, help="From 0, the photo, to 1, all style; the one knob for most people."
     )
@@ -52,6 +62,29 @@ class StylizeSettings(NetworkSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.style_layer_weights  # so that a weight which is no number is told now
+        if not self.content_layers:
+            raise SettingsError("--content-layers names no layer", "relu4_2 is the default")
+        if self.seed >= 2**63:
+            raise SettingsError(f"--seed is {self.seed}", "it must be less than 2 to the power of 63")
+        if isinstance(self.size, str) and self.size != "original" and not _FACTOR.fullmatch(self.size):
+            raise SettingsError(f"--size is {self.size!r}", "give pixels (512), original, or a factor (2x, 0.5x)")
+
+    def longer_side(self, photo: int) -> int:
+        """``size`` in pixels, for a photo whose longer side has ``photo`` pixels.
+
+        Raises:
+            SettingsError: a size relative to the photo's comes to more or less than can be made.
+        """
+        if not isinstance(self.size, str):
+            return self.size
+        factor = 1.0 if self.size == "original" else float(self.size.removesuffix("x"))
+        wanted = factor * photo
+        if not SMALLEST - 0.5 <= wanted < LARGEST + 0.5:
+            raise SettingsError(
+                f"--size {self.size} of a photo of {photo} px comes to {wanted:.0f} px",
+                f"it must be at least {SMALLEST} and at most {LARGEST}",
+            )
+        return math.floor(wanted + 0.5)
 
     @property
     def style_layer_weights(self) -> dict[str, float]:
@@ -63,10 +96,10 @@ class StylizeSettings(NetworkSettings):
                 weights[layer] = float(weight or 1)
             except ValueError:
                 raise SettingsError(f"--style-layers has {word!r}", "write LAYER or LAYER:WEIGHT") from None
-        if not weights or min(weights.values()) < 0 or not 0 < sum(weights.values()) < math.inf:
-            raise SettingsError(
-                "--style-layers needs a layer, and weights that are positive numbers", "relu1_1:2,relu3_1"
-            )
+            if not 0 <= weights[layer] < math.inf:
+                raise SettingsError(f"--style-layers has {word!r}", "a weight is a number of at least 0")
+        if not weights or not 0 < sum(weights.values()) < math.inf:
+            raise SettingsError("--style-layers needs at least one layer that counts", "relu1_1:2,relu3_1")
         return weights
 
     @property

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.losses.moments import Moments, add_up, moments
+from vggapps.losses.pictures import carry
 from vggapps.optimize.engine import Score
 from vggapps.stylize.score import Objective
 from vggapps.vgg.network import VGG
@@ -97,12 +98,23 @@ class Tiling:
                 found = self.features(image[:, :, *tile.outer], tile)
             yield tile, found
 
-    def moments(self, image: Float[Tensor, "1 3 h w"]) -> dict[str, Moments]:
-        """Moments of the whole picture."""
-        return add_up(
-            {name: moments(f) * self.share(name, f, image) for name, f in found.items()}
-            for _, found in self.each(image)
-        )
+    def moments(
+        self, image: Float[Tensor, "1 3 h w"], alpha: Float[Tensor, "1 1 h w"] | None = None
+    ) -> dict[str, Moments]:
+        """Moments of the whole picture, or of what an alpha lets be seen of it."""
+        if alpha is None:
+            return add_up(
+                {name: moments(f) * self.share(name, f, image) for name, f in found.items()}
+                for _, found in self.each(image)
+            )
+        sizes = {name: (image.shape[2] // stride, image.shape[3] // stride) for name, stride in self.strides.items()}
+        masks = {name: carry(alpha, size) for name, size in sizes.items()}
+        masks = {name: mask / mask.sum() for name, mask in masks.items()}
+        parts = []
+        for tile, found in self.each(image):
+            here = {name: masks[name][:, :, *tile.place(self.strides[name])] for name in found}
+            parts.append({name: moments(f, here[name]) * float(here[name].sum()) for name, f in found.items()})
+        return add_up(parts)
 
     def gather(self, image: Float[Tensor, "1 3 h w"]) -> dict[str, Float[Tensor, "1 c h w"]]:
         """Feature maps of the whole picture, put together from the tiles'."""

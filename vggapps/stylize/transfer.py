@@ -7,7 +7,9 @@ Where this departs from the paper, and why:
 - every loss is relative to its target, so that no weight has to be guessed anew for another size or layer;
 - three or more scales, each twice the one before: large strokes form where a step costs a sixteenth;
 - the start is the photo with the style's colours, which saves the first dozens of steps;
-- the first convolution repeats the border instead of padding it with zeros, which looks like a dark frame to it.
+- a margin is painted around the picture and cut off: a network sees the border of a picture differently from its
+  inside, and what it makes of that is a rim. The first convolution repeats the border instead of padding it with
+  zeros, which look like a dark frame to it.
 """
 
 from __future__ import annotations
@@ -17,24 +19,24 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from os import PathLike
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, SettingsError
-from vggapps.image import Picture, resize, rgb_of, scaled
+from vggapps.image import Picture, resize, scaled
 from vggapps.losses.bound import ContentLoss, StyleLoss
 from vggapps.losses.moments import Moments, add_up
 from vggapps.optimize.engine import Score
 from vggapps.optimize.optimizers import LBFGS, Adam, Optimizer
-from vggapps.optimize.pyramid import pyramid, rungs
+from vggapps.optimize.pyramid import mirrored, pyramid, rungs
 from vggapps.optimize.step import Step
 from vggapps.stylize.color import match_colors
 from vggapps.stylize.memory import TILE, Plan, plan_memory
 from vggapps.stylize.score import Objective, whole
-from vggapps.stylize.settings import StylizeSettings
+from vggapps.stylize.settings import LARGEST, StylizeSettings
+from vggapps.stylize.styles import Painting, Source, Styles, is_grey, read, read_styles
 from vggapps.stylize.tiling import Tiling, tiled
 from vggapps.vgg.fast import accelerate
 from vggapps.vgg.network import VGG
@@ -43,19 +45,19 @@ from vggapps.weights.load import load_vgg
 
 log = logging.getLogger(__name__)
 
-Source = str | PathLike[str] | Picture | Tensor
-Style = Source | tuple[Source, float]
-
 SMALLEST = 64  # longer side of the coarsest scale, in pixels: four positions of relu5_1
 HISTORY = 8  # 20 gave the same pictures and distances, for two and a half times the memory
+# Pixels that are painted beyond each border and cut off: one position of relu5_1. With 8 of them a rim is left.
+MARGIN = 16
 
 
 # What `1` of each weight means, found by eye and by the measure of docs/stylize.md.
 CONTENT = 0.3
-TV = 1.0
+TV = 4.0
 AVERAGE = 0.5
 
 
+@torch.inference_mode(False)
 def load_backbone(settings: StylizeSettings) -> VGG:
     """The network that the settings ask for, where and how it runs fastest. Load it once for many pictures."""
     vgg = load_vgg(
@@ -65,9 +67,10 @@ def load_backbone(settings: StylizeSettings) -> VGG:
     return accelerate(vgg, settings.device, settings.dtype)
 
 
+@torch.inference_mode(False)
 def stylize(
     content: Source,
-    styles: Style | Sequence[Style],
+    styles: Styles,
     settings: StylizeSettings | None = None,
     *,
     vgg: VGG | None = None,
@@ -80,63 +83,95 @@ def stylize(
 
     Args:
         content: the photo: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
-        styles: one style or several; ``(style, weight)`` mixes them in proportion to their weights.
+        styles: one style or several; ``(style, weight)`` pairs, or a dictionary from style to weight, mix them in
+            proportion to their weights. Of a partly transparent style only what is visible counts.
         settings: see :class:`StylizeSettings`; ``overrides`` change single ones by name.
         vgg: the network, from :func:`load_backbone`; loaded when it is not given.
 
     Returns:
-        The steps, coarse to fine; the last one's ``image()`` is the result, 1 × 3 × h × w in [0, 1].
+        The steps, coarse to fine; the last one's ``image()`` is the result, 1 × 3 × h × w in [0, 1]. Where all styles
+        are grey, so is the result.
 
     Raises:
         VggappsError: anything wrong with the arguments, before the first step is taken.
     """
     settings = replace(settings or StylizeSettings(), **overrides)
-    photo, paintings = rgb_of(content), _weighted(styles)
+    picture = read(content)
     vgg = load_backbone(settings) if vgg is None else vgg
     vgg.check(settings.layers)
-    height, width = scaled(photo.shape[2], photo.shape[3], settings.size)
+    if vgg.conv1_1.weight.is_inference():
+        raise SettingsError("the network was loaded in inference mode", "load it with load_backbone, or outside")
     narrowest = max(facts.stride for facts in layer_facts(vgg.plan, head="none") if facts.name in settings.layers)
-    memory = _check_size(height, width, narrowest, settings, vgg)
-    if settings.size > (longest := max(photo.shape[2:])):
+    size = _size(picture, settings, narrowest)
+    memory = _plan(size, vgg)
+    photo = resize(picture.rgb, size)
+    paintings = read_styles(styles, photo, settings.style_size)
+    if settings.colors == "content":
+        paintings = [_recoloured(painting, picture) for painting in paintings]
+    start = _start(settings, photo, paintings)
+    if grey := _is_grey(settings, photo, paintings):
+        start = start.mean(1, keepdim=True)
+    scales = rungs(size, split_steps(settings.steps, max(size)), SMALLEST, narrowest)
+    device = vgg.conv1_1.weight.device
+    paintings = [painting.to(device) for painting in paintings]
+    score = partial(_score, vgg, photo.to(device), paintings, settings, memory.tile)
+    optimizer: Optimizer = LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()
+    return pyramid(
+        partial(resize, start.to(device)), scales, score, optimizer,
+        average=AVERAGE, margin=MARGIN, render=_in_grey if grey else None,
+    )  # fmt: skip
+
+
+def _size(photo: Picture, settings: StylizeSettings, narrowest: int) -> tuple[int, int]:
+    """(height, width) of the result."""
+    longest, shortest = max(photo.size), min(photo.size)
+    longer_side = settings.longer_side(longest)
+    height, width = scaled(*photo.size, longer_side)
+    if min(height, width) < narrowest:
+        enough = size_for(longest, shortest, narrowest)
+        raise SettingsError(
+            f"{width} x {height} px is too narrow: the deepest layer looks at every {narrowest}th pixel",
+            f"use a --size of at least {enough}" if enough <= LARGEST else "crop the photo: no size is large enough",
+        )
+    if longer_side > longest:
         log.warning(
             "the photo is only %d px: it is enlarged to %d px, strokes will be finer than its details",
             longest,
-            settings.size,
+            longer_side,
         )
-    photo = resize(photo, (height, width))
-    if settings.colors == "content":
-        paintings = [(match_colors(painting, photo).clamp(0, 1), weight) for painting, weight in paintings]
-    start = _start(settings, photo, paintings)
-    scales = rungs((height, width), split_steps(settings.steps, max(height, width)), SMALLEST, narrowest)
-    device = vgg.conv1_1.weight.device
-    paintings = [(painting.to(device), weight) for painting, weight in paintings]
-    score = partial(_score, vgg, photo.to(device), paintings, settings, memory.tile)
-    optimizer: Optimizer = LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()
-    return pyramid(partial(resize, start.to(device)), scales, score, optimizer, average=AVERAGE)
+    return height, width
 
 
-def _check_size(height: int, width: int, narrowest: int, settings: StylizeSettings, vgg: VGG) -> Plan:
+def size_for(longer: int, shorter: int, least: int) -> int:
+    """The smallest longer side, in pixels, at which the shorter side of a picture of that shape has ``least``."""
+    size = math.ceil((least - 0.5) * longer / shorter)
+    while min(scaled(longer, shorter, size)) < least:  # half a pixel may be rounded either way
+        size += 1
+    return size
+
+
+def _plan(size: tuple[int, int], vgg: VGG) -> Plan:
     """How the run is done, or why it can't be: before anything of that size is made."""
-    if min(height, width) < narrowest:
-        raise SettingsError(
-            f"{width} x {height} px is too narrow: the deepest layer looks at every {narrowest}th pixel",
-            f"use a --size of at least {math.ceil(narrowest * settings.size / min(height, width))}",
-        )
+    height, width = size
     weight = vgg.conv1_1.weight
-    memory = plan_memory((height, width), 2 * HISTORY, weight.dtype, weight.device)
+    memory = plan_memory((height + 2 * MARGIN, width + 2 * MARGIN), 2 * HISTORY, weight.dtype, weight.device)
     log.info("%d x %d px %s", width, height, memory)
     if memory.bytes > memory.free:
         raise OutOfMemoryError(
             f"{width} x {height} px takes about {memory.bytes / 1e9:.1f} GB and {memory.free / 1e9:.1f} GB are free",
-            f"try --size {largest_size(settings.size, memory)}",
+            f"try --size {largest_size(max(size), memory)}",
         )
     return memory
 
 
 def painted(step: Step, content: Picture) -> Picture:
-    """A step's picture with what the photo brings along: its name, its transparency and its metadata."""
-    rgb = step.image()
-    alpha = None if content.alpha is None else resize(content.alpha, (rgb.shape[2], rgb.shape[3]))
+    """A step's picture at the size that was asked for, with the photo's name, transparency and metadata.
+
+    A step at a coarser scale than the last (``step.size`` is not ``step.full_size``) is enlarged, with the photo's
+    finer detail added.
+    """
+    rgb = step.full_image()
+    alpha = None if content.alpha is None else resize(content.alpha, step.full_size)
     return Picture(rgb, alpha, content.name, metadata=content.metadata)
 
 
@@ -162,37 +197,45 @@ def largest_size(size: int, memory: Plan) -> int:
     return max(32, int(size * math.sqrt(memory.free / memory.bytes)) // 32 * 32)
 
 
-def _weighted(styles: Style | Sequence[Style]) -> list[tuple[Tensor, float]]:
-    one = isinstance(styles, str | PathLike | Picture | Tensor) or _is_pair(styles)
-    several: Any = [styles] if one else styles
-    pairs = [s if _is_pair(s) else (s, 1.0) for s in several]
-    total = sum(weight for _, weight in pairs)
-    if not pairs or total <= 0 or any(weight < 0 for _, weight in pairs):
-        raise SettingsError("the styles' weights must be positive", "style.jpg:0.7 other.jpg:0.3")
-    return [(rgb_of(source), weight / total) for source, weight in pairs]
+def _recoloured(painting: Painting, photo: Picture) -> Painting:
+    """A painting with a photo's colours."""
+    rgb = match_colors(painting.rgb, photo.rgb, painting.alpha, photo.alpha).clamp(0, 1)
+    return replace(painting, rgb=_in_grey([rgb]) if is_grey(photo.rgb, photo.alpha) else rgb)
 
 
-def _is_pair(style: object) -> bool:
-    return isinstance(style, tuple) and len(style) == 2 and isinstance(style[1], int | float)
+def _is_grey(settings: StylizeSettings, photo: Tensor, paintings: list[Painting]) -> bool:
+    """Whether the result has no other colours to take than greys."""
+    style_counts = settings.strength * settings.style_weight > 0
+    return all(is_grey(p.rgb, p.alpha) for p in paintings) and (style_counts or is_grey(photo))
 
 
-def _start(settings: StylizeSettings, photo: Tensor, paintings: list[tuple[Tensor, float]]) -> Tensor:
+def _in_grey(leaves: Sequence[Tensor]) -> Tensor:
+    """Three equal channels of one or more."""
+    return leaves[0].mean(1, keepdim=True).expand(-1, 3, -1, -1)
+
+
+def _start(settings: StylizeSettings, photo: Tensor, paintings: list[Painting]) -> Tensor:
     """What to start from; it is resized to each scale."""
     if settings.init == "noise":
         # As fine as the coarsest scale, so that no finer noise is added later.
         grid = scaled(photo.shape[2], photo.shape[3], SMALLEST)
         return torch.rand(1, 3, *grid, generator=torch.Generator().manual_seed(settings.seed))
-    if settings.init != "content":
-        return rgb_of(settings.init)
-    matched = torch.stack([weight * match_colors(photo, painting) for painting, weight in paintings]).sum(0)
+    matched = [painting.share * match_colors(photo, painting.rgb, None, painting.alpha) for painting in paintings]
     # A weak style must not begin with all of its colours.
-    return torch.lerp(photo, matched, min(1.0, 2 * settings.strength))
+    start = torch.lerp(photo, torch.stack(matched).sum(0), min(1.0, 2 * settings.strength))
+    if settings.init == "content":
+        return start
+    given = read(settings.init)
+    if given.alpha is None:
+        return given.rgb
+    size = (photo.shape[2], photo.shape[3])
+    return torch.lerp(start, resize(given.rgb, size), resize(given.alpha, size))
 
 
 def _score(
     vgg: VGG,
     photo: Tensor,
-    paintings: list[tuple[Tensor, float]],
+    paintings: list[Painting],
     settings: StylizeSettings,
     tile: int | None,
     size: tuple[int, int],
@@ -200,19 +243,13 @@ def _score(
     """The losses of one scale, bound to their targets at that size."""
     layers = settings.style_layer_weights
 
-    def share(painting: Tensor, weight: float) -> dict[str, Moments]:
-        # The style is seen with the area of the picture, times ``style_size``; it is never enlarged, that would only
-        # teach the picture its blur.
-        area = size[0] * size[1] / (painting.shape[2] * painting.shape[3])
-        factor = min(1.0, settings.style_size * math.sqrt(area))
-        seen = resize(
-            painting, (max(16, round(painting.shape[2] * factor)), max(16, round(painting.shape[3] * factor)))
-        )
-        return {name: m * weight for name, m in Tiling(vgg, layers, TILE).moments(seen).items()}
+    def share(painting: Painting) -> dict[str, Moments]:
+        found = Tiling(vgg, layers, TILE).moments(*painting.seen(size, settings.style_size))
+        return {name: m * painting.share for name, m in found.items()}
 
-    target = add_up(share(painting, weight) for painting, weight in paintings)
+    target = add_up(share(painting) for painting in paintings)
     style = StyleLoss(target, settings.style_loss, layers)
-    content = ContentLoss(Tiling(vgg, settings.content_layers, TILE).gather(resize(photo, size)))
+    content = ContentLoss(Tiling(vgg, settings.content_layers, TILE).gather(mirrored(resize(photo, size), MARGIN)))
     objective = Objective(style, content, *weigh(settings))
     return whole(vgg, objective) if tile is None else tiled(vgg, objective, tile)
 

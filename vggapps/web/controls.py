@@ -111,10 +111,10 @@ def _kinds(settings: type[Settings], name: str) -> tuple[Any, ...]:
 
 
 def _is_word(field: dataclasses.Field[Any], settings: type[Settings]) -> bool:
-    """Whether what is typed there could name a file: words do, but for lists of layers."""
+    """Whether what is typed there could name a file: words do, but for lists of layers. What may be a number is one."""
     kinds = _kinds(settings, field.name)
     listed = any(get_origin(kind) is tuple for kind in kinds)
-    return str in kinds or (listed and not str(field.metadata["metavar"]).startswith("LAYER"))
+    return (str in kinds and int not in kinds) or (listed and not str(field.metadata["metavar"]).startswith("LAYER"))
 
 
 def _shown(control: Component, value: Any) -> Any:
@@ -129,6 +129,8 @@ def _fits(control: Component, value: Any) -> bool:
         return value in [choice[1] for choice in control.choices]
     if isinstance(control, gr.Slider | gr.Number) and value is not None:
         low, high = control.minimum, control.maximum
+        if isinstance(value, str):
+            return False
         return (low is None or value >= low) and (high is None or value <= high)
     return True
 

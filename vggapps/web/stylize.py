@@ -70,7 +70,7 @@ def stylize_tab(page: Page) -> None:
             )  # fmt: skip
             visit = gr.State([])
         with gr.Column(elem_classes="settings"):
-            controls.place(*MAIN, most=most)
+            controls.place(*MAIN, most=most, words={"size": ("Size", "Longer side of the result, in pixels.")})
             with gr.Accordion("Mix several paintings", open=False):
                 mixed = _mixture(page)
             with gr.Accordion("More", open=False):
@@ -88,12 +88,12 @@ def stylize_tab(page: Page) -> None:
         from vggapps.stylize.transfer import painted, stylize
 
         settings = controls.read(given)
-        page.limits.check_work(settings.size, settings.steps)
         weighted = _weighted(given)
         if given["content"] is None or not weighted:
             raise SettingsError("a photo and a painting are needed", "drop one of each, or take an example")
         yield {line: "0 % · looking at the pictures"}
         photo = open_picture(given["content"])
+        page.limits.check_work(settings.longer_side(max(photo.size)), settings.steps)
         paintings = [(open_picture(path), weight) for path, weight in weighted]
         vgg = network(settings)
         step, steps = None, job.whole(lambda: stylize(photo, paintings, settings, vgg=vgg))
