@@ -26,7 +26,7 @@ from vggapps.cli.options import (
 )
 from vggapps.cli.outputs import check_stdout, plan_file, plan_outputs
 from vggapps.cli.progress import Stop, silence, watched
-from vggapps.cli.saving import DEFAULT, Saving, Target, deliver
+from vggapps.cli.saving import DEFAULT, Saving, Target, check_room, deliver
 from vggapps.errors import SettingsError
 from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualize.dream_settings import DreamSettings
@@ -115,6 +115,7 @@ def dream(  # noqa: D103 - people see HELP
         }
         if zoom is not None:
             return _zoomed(zoomed(picture, zoom, wanted, settings, network=networks), target, stop, recipe, quiet=quiet)
+        check_room(target, recipe, metadata=picture.metadata)
         return drain(
             dream(picture, wanted, settings, network=networks),
             target,

@@ -20,7 +20,7 @@ from vggapps.settings import check, setting
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vggapps.image import Picture
+    from vggapps.image import Metadata, Picture
 
 Content = bytes | Callable[[Path], object]
 
@@ -120,6 +120,23 @@ def _create(path: Path, content: Content, *, force: bool) -> Path:
             continue
         return place
     raise AssertionError("there is always a next number")
+
+
+def check_room(
+    target: Target, recipe: Mapping[str, Any], size: tuple[int, int] | None = None, metadata: Metadata | None = None
+) -> None:
+    """Whether the file's format has room for a picture of (height, width) and what it carries, before the work.
+
+    Raises:
+        SettingsError: it has not.
+    """
+    from vggapps.image import check_format
+
+    saving = target.saving
+    check_format(
+        target.suffix, bits=saving.bits, quality=saving.quality, size=size, settings=recipe,
+        metadata=None if saving.strip else metadata, name=Path(target.path).name,
+    )  # fmt: skip
 
 
 def numbered(path: Path) -> Iterator[Path]:

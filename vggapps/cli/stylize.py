@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ import typer
 from vggapps.cli.drain import Watching, drain
 from vggapps.cli.each import each
 from vggapps.cli.inputs import Input, expand, read
+from vggapps.cli.mixtures import Mixture, mixtures_of, weighted_style
 from vggapps.cli.options import (
     Force,
     FramesEvery,
@@ -27,7 +27,7 @@ from vggapps.cli.options import (
 )
 from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import Stop, silence
-from vggapps.cli.saving import Saving, Target
+from vggapps.cli.saving import Saving, Target, check_room
 from vggapps.errors import SettingsError
 from vggapps.stylize.settings import StylizeSettings
 
@@ -52,10 +52,6 @@ its own. Ctrl-C keeps the picture as it is.
 
   vggapps stylize town.jpg styles/ --size original --format jpg
 """
-
-MANY = 4  # styles: more than people mix by hand
-Mixture = Sequence[tuple[str, float]]  # paths of styles and their weights
-
 
 Content = Annotated[
     str, typer.Argument(metavar="CONTENT", help="A photo, a folder, a pattern, or - for stdin.", show_default=False)
@@ -95,7 +91,7 @@ def stylize(  # noqa: D103 - people see HELP
 
     silence(quiet)
     check_stdout(output, as_json=as_json)
-    weighted = [_weighted(style) for style in styles or ()]
+    weighted = [weighted_style(style) for style in styles or ()]
     if recorded is not None:
         found = recipes.read_recipe(recorded)
         files = recipes.files_from(found, recorded, given)
@@ -108,7 +104,7 @@ def stylize(  # noqa: D103 - people see HELP
         settings = StylizeSettings(**given)
     if not content or not weighted:
         raise SettingsError("a photo and at least one style are needed", "vggapps stylize photo.jpg painting.jpg")
-    mixtures = _mixtures(weighted, each_style=each_style, quiet=quiet)
+    mixtures = mixtures_of(weighted, each_style=each_style, quiet=quiet)
     jobs = [(photo, mixture) for photo in expand([content], quiet=quiet) for mixture in mixtures]
     paths = list(dict.fromkeys(path for mixture in mixtures for path, _ in mixture))
     targets = plan_outputs(
@@ -122,24 +118,33 @@ def stylize(  # noqa: D103 - people see HELP
         quiet=quiet,
     )
 
-    from vggapps.image import open_picture
+    from vggapps.image import Picture, open_picture, scaled, size_of
+    from vggapps.stylize.styles import style_pixels
     from vggapps.stylize.transfer import load_backbone, painted, stylize
 
     # Which files these are is noted as they are read: in a long run they may be replaced, or go.
-    used, paintings = recipes.identify_files(settings), {}
-    for path in paths:
-        data, identity = recipes.opened(read(path))
-        paintings[path] = open_picture(data, name=Path(path).name), identity
+    used = recipes.identify_files(settings)
+    read_styles = {path: recipes.opened(read(path)) for path in paths}
     vgg = load_backbone(settings)
+
+    @cache
+    def painting(path: str, size: int) -> Picture:
+        """No more of a style than a result of that longer side sees."""
+        pixels = style_pixels((size, size), settings.style_size)
+        return open_picture(read_styles[path][0], pixels=pixels, name=Path(path).name)
 
     def make(job: tuple[Input, Mixture], target: Target, stop: Stop) -> dict[str, Any]:
         photo, mixture = job
         data, identity = recipes.opened(read(photo.path))
-        picture = open_picture(data, name=Path(photo.path).name)
-        known = [(paintings[path][1], weight) for path, weight in mixture]
-        recipe = recipes.recipe(settings, identity, known, used)
+        name = Path(photo.path).name
+        longest = max(size_of(data, name))
+        size = settings.longer_side(longest)
+        picture = open_picture(data, longer_side=min(size, longest), name=name)
+        recipe = recipes.recipe(settings, identity, [(read_styles[path][1], weight) for path, weight in mixture], used)
+        check_room(target, recipe, scaled(*picture.size, size), picture.metadata)
+        styles = [(painting(path, size), weight) for path, weight in mixture]
         return drain(
-            stylize(picture, [(paintings[path][0], weight) for path, weight in mixture], settings, vgg=vgg),
+            stylize(picture, styles, replace(settings, size=size), vgg=vgg),
             target,
             stop,
             title=picture.name,
@@ -149,35 +154,3 @@ def stylize(  # noqa: D103 - people see HELP
         )
 
     each(jobs, targets, make, as_json=as_json, named=lambda job: job[0].path)
-
-
-def _mixtures(weighted: Mixture, *, each_style: bool, quiet: bool) -> list[Mixture]:
-    """The styles of each result, with their weights: one mixture, or each style for itself.
-
-    Raises:
-        SettingsError: weights of styles that are not mixed.
-        PictureError: a folder without pictures.
-    """
-    if not each_style and not any(os.path.isdir(path) for path, _ in weighted):  # noqa: PTH112 - pathlib's may raise
-        if len(weighted) > MANY and not quiet and all(weight == 1 for _, weight in weighted):
-            typer.echo(
-                f"one photo in a mixture of {len(weighted)} styles. For many photos, name their folder or quote the "
-                "pattern; for a picture in each style, add --each-style",
-                err=True,
-            )
-        return [weighted]
-    if path := next((path for path, weight in weighted if weight != 1), None):
-        raise SettingsError(f"{path}: a weight has no effect on a style that is not mixed", "leave the weight out")
-    found = dict.fromkeys(style.path for path, _ in weighted for style in expand([path], quiet=quiet))
-    return [[(path, 1.0)] for path in found]
-
-
-def _weighted(word: str) -> tuple[str, float]:
-    """``style.jpg:0.7`` as path and weight; a colon that belongs to the name stays there."""
-    path, colon, weight = word.rpartition(":")
-    try:
-        if not colon or Path(word).exists():
-            return word, 1.0
-        return path, float(weight)
-    except (ValueError, OSError):  # no number, or a name that is too long
-        return word, 1.0

@@ -274,11 +274,11 @@ def _what(head: bytes) -> str:
     return "it is no picture, or of a kind that can't be read"
 
 
-def size_of(source: File) -> tuple[int, int]:
+def size_of(source: File, name: str | None = None) -> tuple[int, int]:
     """(height, width) in pixels of a picture as it lies in its file, which is not decoded.
 
     Raises:
         PictureError: the file can't be read.
     """
-    with stream_of(source) as (stream, name), opened(stream, name) as found:
+    with stream_of(source, name) as (stream, known_as), opened(stream, known_as) as found:
         return found.image.height, found.image.width

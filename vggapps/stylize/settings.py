@@ -62,10 +62,6 @@ class StylizeSettings(NetworkSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.style_layer_weights  # so that a weight which is no number is told now
-        if not self.content_layers:
-            raise SettingsError("--content-layers names no layer", "relu4_2 is the default")
-        if self.seed >= 2**63:
-            raise SettingsError(f"--seed is {self.seed}", "it must be less than 2 to the power of 63")
         if isinstance(self.size, str) and self.size != "original" and not _FACTOR.fullmatch(self.size):
             raise SettingsError(f"--size is {self.size!r}", "give pixels (512), original, or a factor (2x, 0.5x)")
 
