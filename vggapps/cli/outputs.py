@@ -169,10 +169,13 @@ def _check_format(path: Path, saving: Saving) -> None:
     from vggapps.image import check_format
 
     try:
+        check_format(path.suffix)
+    except SettingsError as error:
+        raise SettingsError(f"{path}: {error.message}", f"{error.hint}; to write into a folder: {path}/") from None
+    try:
         check_format(path.suffix, bits=saving.bits, quality=saving.quality)
     except SettingsError as error:
-        hint = error.hint if path.exists() else f"{error.hint}; to write into a folder, {path}/"
-        raise SettingsError(f"{path}: {error.message}", hint) from None
+        raise SettingsError(f"{path}: {error.message}", error.hint) from None
 
 
 def _file_name(stem: str, ending: str, kind: str) -> str:

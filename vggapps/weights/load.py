@@ -39,7 +39,7 @@ def load_vgg(
         name: the network, ``vgg19``, ``vgg16_bn``, or a plan.
         weights: ``auto``, a name from ``vggapps weights list``, a file (.pth, .pt, .safetensors), or None for
             random ones. ``auto`` takes torchvision's where the head needs fully connected layers; else, for
-            vgg19, the installed ones, whatever else is there, so that pictures are the same on every machine.
+            vgg19, the installed ones, whatever else is there, so that pictures come from one network on every machine.
             For a head ``none`` or ``gap`` of vgg16, where torchvision's file is not here, its convolutions alone
             are downloaded, a ninth of it; the numbers are the same. A head ``gap`` of vgg19 is the one that comes with
             this package, trained to name ImageNet's classes.
