@@ -1,4 +1,4 @@
-"""A run that is stopped early: the picture has the size that was asked for, says so, and takes no better one's place."""
+"""A run stopped early: its picture has the size that was asked for, says so, and takes no better one's place."""
 
 from __future__ import annotations
 
