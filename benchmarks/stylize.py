@@ -11,9 +11,10 @@ of ours instead:
     python benchmarks/stylize.py --images FOLDER --pairs ... --settings "" "steps=60" "style_loss=gram"
 
 ``--rim`` looks along the border: for margins of 0 and of as many pixels as are painted, and cut off, by default, it
-prints the processor's seconds, the judge's distances, and for each of the six outermost rings of pixels how much neighbours differ
-on it, as a ratio to the inside, and how far its mean colour is from that of the tenth ring, in 8-bit levels. A pair's
-photo may be ``plain``, of one colour. ``--alike`` compares results of one and of two threads, and of both dtypes:
+prints the processor's seconds, the judge's distances, and for each of the six outermost rings of pixels how much
+neighbours differ on it, as a ratio to the inside, and how far its mean colour is from that of the tenth ring, in 8-bit
+levels. A pair's photo may be ``plain``, of one colour. ``--alike`` compares results of one and of two threads, and of
+both dtypes:
 
     python benchmarks/stylize.py --images FOLDER --pairs plain:starry-night town:starry-night --rim
     python benchmarks/stylize.py --images FOLDER --pairs town:starry-night --alike
