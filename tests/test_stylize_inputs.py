@@ -126,6 +126,14 @@ def test_the_visible_part_of_a_photo_gets_the_styles_colors(narrow: VGG) -> None
     torch.testing.assert_close(start.std((2, 3)), style.std((2, 3)), atol=0.03, rtol=0)
 
 
+def test_the_shape_of_what_is_visible_is_kept_where_it_is_no_rectangle() -> None:
+    alpha = torch.zeros(1, 1, 96, 96)
+    alpha[..., 16:48, 16:48] = alpha[..., 48:80, 48:80] = 1
+    (painting,) = read_styles(cut_out(noise(2, 96, 96), alpha), noise(1, 96, 96), 1.0)
+    assert painting.alpha is not None
+    assert torch.equal(painting.alpha, alpha[..., 16:80, 16:80])
+
+
 def test_a_transparent_style_is_told(narrow: VGG, caplog: pytest.LogCaptureFixture) -> None:
     alpha = torch.ones(1, 1, 80, 80)
     alpha[..., :40, :40] = 0
