@@ -159,7 +159,8 @@ def alike(pair: str, content: Path, style: Path, size: int) -> None:
     for threads, dtype in ((1, "bfloat16"), (2, "bfloat16"), (1, "float32")):
         difference = 255 * (result(threads, dtype) - reference).abs()
         console.print(
-            f"{pair:44} {threads} threads, {dtype}: mean {difference.mean():.1f}, largest {difference.max():.0f}"
+            f"{pair:44} {threads} threads, {dtype}: mean {difference.mean():.1f}, largest {difference.max():.0f}",
+            soft_wrap=True,
         )
 
 

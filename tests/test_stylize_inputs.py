@@ -117,6 +117,23 @@ def test_what_hides_under_transparent_pixels_changes_no_color() -> None:
     torch.testing.assert_close(match_colors(rgb, PHOTO, alpha)[..., 10:30, 20:50], match_colors(seen, PHOTO))
 
 
+def test_the_visible_part_of_a_photo_gets_the_styles_colors(narrow: VGG) -> None:
+    alpha = torch.zeros(1, 1, 64, 96)
+    alpha[..., :32] = 1
+    style = noise(2, 64, 96)
+    start = run(narrow, cut_out(PHOTO, alpha), style, steps=1, content_weight=0.0, style_weight=1e-6)[..., :32]
+    torch.testing.assert_close(start.mean((2, 3)), style.mean((2, 3)), atol=0.03, rtol=0)
+    torch.testing.assert_close(start.std((2, 3)), style.std((2, 3)), atol=0.03, rtol=0)
+
+
+def test_the_shape_of_what_is_visible_is_kept_where_it_is_no_rectangle() -> None:
+    alpha = torch.zeros(1, 1, 96, 96)
+    alpha[..., 16:48, 16:48] = alpha[..., 48:80, 48:80] = 1
+    (painting,) = read_styles(cut_out(noise(2, 96, 96), alpha), noise(1, 96, 96), 1.0)
+    assert painting.alpha is not None
+    assert torch.equal(painting.alpha, alpha[..., 16:80, 16:80])
+
+
 def test_a_transparent_style_is_told(narrow: VGG, caplog: pytest.LogCaptureFixture) -> None:
     alpha = torch.ones(1, 1, 80, 80)
     alpha[..., :40, :40] = 0

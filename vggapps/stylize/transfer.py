@@ -108,7 +108,7 @@ def stylize(
     paintings = read_styles(styles, photo, settings.style_size)
     if settings.colors == "content":
         paintings = [_recoloured(painting, picture) for painting in paintings]
-    start = _start(settings, photo, paintings)
+    start = _start(settings, photo, None if picture.alpha is None else resize(picture.alpha, size), paintings)
     if grey := _is_grey(settings, photo, paintings):
         start = start.mean(1, keepdim=True)
     scales = rungs(size, split_steps(settings.steps, max(size)), SMALLEST, narrowest)
@@ -214,13 +214,13 @@ def _in_grey(leaves: Sequence[Tensor]) -> Tensor:
     return leaves[0].mean(1, keepdim=True).expand(-1, 3, -1, -1)
 
 
-def _start(settings: StylizeSettings, photo: Tensor, paintings: list[Painting]) -> Tensor:
+def _start(settings: StylizeSettings, photo: Tensor, alpha: Tensor | None, paintings: list[Painting]) -> Tensor:
     """What to start from; it is resized to each scale."""
     if settings.init == "noise":
         # As fine as the coarsest scale, so that no finer noise is added later.
         grid = scaled(photo.shape[2], photo.shape[3], SMALLEST)
         return torch.rand(1, 3, *grid, generator=torch.Generator().manual_seed(settings.seed))
-    matched = [painting.share * match_colors(photo, painting.rgb, None, painting.alpha) for painting in paintings]
+    matched = [p.share * match_colors(photo, p.rgb, alpha, p.alpha) for p in paintings]
     # A weak style must not begin with all of its colours.
     start = torch.lerp(photo, torch.stack(matched).sum(0), min(1.0, 2 * settings.strength))
     if settings.init == "content":
