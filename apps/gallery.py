@@ -15,7 +15,7 @@ from PIL import Image
 
 from vggapps import last, open_picture, save_picture
 from vggapps.stylize import StylizeSettings, load_backbone, painted, stylize
-from vggapps.stylize.recipe import recipe
+from vggapps.stylize.recipe import identify, recipe
 
 ASSETS = Path(__file__).parents[1] / "assets"
 GALLERY = ASSETS / "gallery"
@@ -75,7 +75,7 @@ def make(name: str) -> None:
     paintings = [(str(ASSETS / "style" / f"{style}.jpg"), weight) for style, weight in styles.items()]
     picture = open_picture(photo)
     step = last(stylize(picture, list(paintings), settings, vgg=load_backbone(settings)))
-    made = recipe(settings, str(photo), paintings)
+    made = recipe(settings, identify(photo), [(identify(path), weight) for path, weight in paintings])
     save_picture(painted(step, picture), GALLERY / f"{name}.jpg", settings=made, overwrite=True)
     print(f"{name}.jpg: {step.seconds:.0f} s")
 

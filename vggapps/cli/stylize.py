@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -118,8 +117,8 @@ def stylize(  # noqa: D103 - people see HELP
         quiet=quiet,
     )
 
-    from vggapps.image import Picture, open_picture, scaled, size_of
-    from vggapps.stylize.styles import style_pixels
+    from vggapps.image import Picture, scaled
+    from vggapps.stylize.styles import open_photo, open_style
     from vggapps.stylize.transfer import load_backbone, painted, stylize
 
     # Which files these are is noted as they are read: in a long run they may be replaced, or go.
@@ -129,22 +128,17 @@ def stylize(  # noqa: D103 - people see HELP
 
     @cache
     def painting(path: str, size: int) -> Picture:
-        """No more of a style than a result of that longer side sees."""
-        pixels = style_pixels((size, size), settings.style_size)
-        return open_picture(read_styles[path][0], pixels=pixels, name=Path(path).name)
+        return open_style(read_styles[path][0], size, settings.style_size, Path(path).name)
 
     def make(job: tuple[Input, Mixture], target: Target, stop: Stop) -> dict[str, Any]:
         photo, mixture = job
         data, identity = recipes.opened(read(photo.path))
-        name = Path(photo.path).name
-        longest = max(size_of(data, name))
-        size = settings.longer_side(longest)
-        picture = open_picture(data, longer_side=min(size, longest), name=name)
+        picture, size = open_photo(data, settings, Path(photo.path).name)
         recipe = recipes.recipe(settings, identity, [(read_styles[path][1], weight) for path, weight in mixture], used)
         check_room(target, recipe, scaled(*picture.size, size), picture.metadata)
         styles = [(painting(path, size), weight) for path, weight in mixture]
         return drain(
-            stylize(picture, styles, replace(settings, size=size), vgg=vgg),
+            stylize(picture, styles, settings, vgg=vgg, size=size),
             target,
             stop,
             title=picture.name,

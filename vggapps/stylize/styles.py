@@ -15,11 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import PictureError, SettingsError
-from vggapps.image import Picture, open_picture, resize, rgb_of
+from vggapps.image import Picture, open_picture, resize, rgb_of, size_of
 from vggapps.losses.pictures import carry
+from vggapps.stylize.settings import StylizeSettings
 
 log = logging.getLogger(__name__)
 
+File = str | PathLike[str] | bytes
 Source = str | PathLike[str] | Picture | Tensor
 Style = Source | tuple[Source, float]
 Styles = Style | Sequence[Style] | Mapping[Source, float]
@@ -27,6 +29,7 @@ Styles = Style | Sequence[Style] | Mapping[Source, float]
 SMALLEST = 16  # shorter side of a style in pixels: one position of relu5_1
 _GREY = 1 / 1024  # a quarter of an 8-bit level
 _VISIBLE = 0.5
+_BYTES = 12  # of a pixel: three channels in float32
 _FAINT = 0.03  # a style that varies less than that, as a standard deviation of its colours, is nearly of one colour
 _TINTED = 0.5  # what is left of the photo's contrast in a picture of one colour
 
@@ -78,6 +81,43 @@ def seen_size(style: tuple[int, int], result: tuple[int, int], style_size: float
     return height, width
 
 
+def held_by(pairs: Sequence[tuple[Any, float]], result: tuple[int, int], style_size: float) -> int:
+    """Bytes that styles will hold for a result of (height, width).
+
+    Raises:
+        PictureError: a file can't be read.
+    """
+
+    def pixels(source: Any) -> int:
+        if isinstance(source, Picture | Tensor):
+            return math.prod((source.rgb if isinstance(source, Picture) else source).shape[-2:])
+        return math.prod(size_of(source)) if isinstance(source, str | PathLike) else seen
+
+    seen = style_pixels(result, style_size)
+    return sum(_BYTES * min(seen, pixels(source)) for source, _ in pairs)
+
+
+def open_photo(source: File, settings: StylizeSettings, name: str | None = None) -> tuple[Picture, int]:
+    """A photo's file, read no larger than its result, and the longer side of that in pixels.
+
+    Raises:
+        PictureError: it can't be read.
+        SettingsError: a size relative to the photo's comes to more or less than can be made.
+    """
+    longest = max(size_of(source, name))
+    size = settings.longer_side(longest)
+    return open_picture(source, longer_side=min(size, longest), name=name), size
+
+
+def open_style(source: File, size: int, style_size: float, name: str | None = None) -> Picture:
+    """A style's file, read no larger than any result of that longer side sees it.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    return open_picture(source, pixels=style_pixels((size, size), style_size), name=name)
+
+
 def read(source: Source) -> Picture:
     """A source as a picture whose tensors can be learnt from, also in ``torch.inference_mode()``.
 
@@ -101,7 +141,7 @@ def read_styles(styles: Styles, photo: Float[Tensor, "1 3 h w"], style_size: flo
         PictureError: a file can't be read, or hardly anything of it is visible.
         SettingsError: there is no style, or a weight makes no sense.
     """
-    pairs = _pairs(styles)
+    pairs = pairs_of(styles)
     weights = [weight for _, weight in pairs]
     total = math.fsum(weights)
     if not all(math.isfinite(weight) and weight >= 0 for weight in weights) or not 0 < total < math.inf:
@@ -140,7 +180,8 @@ def _textured(painting: Painting, photo: Tensor, name: str) -> list[Painting]:
     ]
 
 
-def _pairs(styles: Any) -> list[tuple[Any, float]]:
+def pairs_of(styles: Any) -> list[tuple[Any, float]]:
+    """Styles and their weights, in whatever form they are given."""
     if isinstance(styles, Mapping):
         styles = [(source, weight) for source, weight in styles.items()]
     several = isinstance(styles, Sequence | Iterator) and not isinstance(styles, str | bytes) and not _is_pair(styles)

@@ -36,7 +36,7 @@ from vggapps.stylize.color import match_colors
 from vggapps.stylize.memory import TILE, Plan, plan_memory
 from vggapps.stylize.score import Objective, whole
 from vggapps.stylize.settings import LARGEST, StylizeSettings
-from vggapps.stylize.styles import Painting, Source, Styles, is_grey, read, read_styles
+from vggapps.stylize.styles import Painting, Source, Styles, held_by, is_grey, pairs_of, read, read_styles
 from vggapps.stylize.tiling import Tiling, tiled
 from vggapps.vgg.fast import accelerate
 from vggapps.vgg.network import VGG
@@ -103,9 +103,10 @@ def stylize(
         raise SettingsError("the network was loaded in inference mode", "load it with load_backbone, or outside")
     narrowest = max(facts.stride for facts in layer_facts(vgg.plan, head="none") if facts.name in settings.layers)
     size = _size(picture, settings, narrowest)
-    memory = _plan(size, vgg)
+    pairs = pairs_of(styles)
+    memory = _plan(size, vgg, held_by(pairs, size, settings.style_size))
     photo = resize(picture.rgb, size)
-    paintings = read_styles(styles, photo, settings.style_size)
+    paintings = read_styles(pairs, photo, settings.style_size)
     if settings.colors == "content":
         paintings = [_recoloured(painting, picture) for painting in paintings]
     start = _start(settings, photo, None if picture.alpha is None else resize(picture.alpha, size), paintings)
@@ -150,11 +151,12 @@ def size_for(longer: int, shorter: int, least: int) -> int:
     return size
 
 
-def _plan(size: tuple[int, int], vgg: VGG) -> Plan:
+def _plan(size: tuple[int, int], vgg: VGG, inputs: int) -> Plan:
     """How the run is done, or why it can't be: before anything of that size is made."""
     height, width = size
     weight = vgg.conv1_1.weight
-    memory = plan_memory((height + 2 * MARGIN, width + 2 * MARGIN), 2 * HISTORY, weight.dtype, weight.device)
+    painted_size = height + 2 * MARGIN, width + 2 * MARGIN
+    memory = plan_memory(painted_size, 2 * HISTORY, weight.dtype, weight.device, inputs)
     log.info("%d x %d px %s", width, height, memory)
     if memory.bytes > memory.free:
         raise OutOfMemoryError(

@@ -83,8 +83,9 @@ def stylize_tab(page: Page) -> None:
 
     def stylize(job: Job, shelf: Shelf, **given: Any) -> Iterator[News]:
         """Paint a photo in the style of one painting or several: pictures on the way, then the result."""
-        from vggapps.image import fit, open_picture, resize
+        from vggapps.image import fit, resize
         from vggapps.stylize.recipe import identify, recipe
+        from vggapps.stylize.styles import open_photo, open_style
         from vggapps.stylize.transfer import painted, stylize
 
         settings = controls.read(given)
@@ -92,11 +93,11 @@ def stylize_tab(page: Page) -> None:
         if given["content"] is None or not weighted:
             raise SettingsError("a photo and a painting are needed", "drop one of each, or take an example")
         yield {line: "0 % · looking at the pictures"}
-        photo = open_picture(given["content"])
-        page.limits.check_work(settings.longer_side(max(photo.size)), settings.steps)
-        paintings = [(open_picture(path), weight) for path, weight in weighted]
+        photo, size = open_photo(given["content"], settings)
+        page.limits.check_work(size, settings.steps)
+        paintings = [(open_style(path, size, settings.style_size), weight) for path, weight in weighted]
         vgg = network(settings)
-        step, steps = None, job.whole(lambda: stylize(photo, paintings, settings, vgg=vgg))
+        step, steps = None, job.whole(lambda: stylize(photo, paintings, settings, vgg=vgg, size=size))
         for step in job.until_asked(steps):
             if job.wants:
                 yield {result: shelf.preview(painted(step, photo)), line: how_far(step)}
