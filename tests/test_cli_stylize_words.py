@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import ExifTags, Image
 
 from tests.conftest import Ran
-from vggapps.image import read_settings
+from vggapps.image import open_picture, read_settings
 
 Cli = Callable[..., Ran]
 QUICK = ("--size", 32, "--steps", 1)
@@ -63,6 +64,45 @@ def test_sixteen_bits_from_the_command_line(town: Path, cli: Cli) -> None:
     assert Path("deep.png").read_bytes()[24] == 16  # the depth in PNG's header
     ran = cli("stylize", "town.png", "waves.png", *QUICK, "--bits", 16, "-o", "deep.jpg")
     assert (ran.code, "16 in PNG and TIFF" in ran.err) == (2, True)
+
+
+def test_the_quality_of_a_jpeg(town: Path, cli: Cli) -> None:
+    sizes = []
+    for quality in (10, 90):
+        name = f"{quality}.jpg"
+        assert cli("stylize", "town.png", "waves.png", *QUICK, "--quality", quality, "-o", name).code == 0
+        sizes.append(Path(name).stat().st_size)
+    assert sizes[0] < sizes[1]
+    ran = cli("stylize", "town.png", "waves.png", *QUICK, "--quality", 90)  # a PNG has none
+    assert (ran.code, "has no quality" in ran.err) == (2, True)
+
+
+def test_a_photos_author_is_carried_unless_stripped(town: Path, cli: Cli) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Artist] = "Berenice Abbott"
+    with Image.open("town.png") as picture:
+        picture.save("photo.jpg", exif=exif, dpi=(300, 300))
+    for command in (("stylize", "photo.jpg", "waves.png"), ("dream", "photo.jpg", "--objective", "relu1_1")):
+        assert cli(*command, *QUICK, "-o", f"{command[0]}.png").code == 0
+        carried = open_picture(f"{command[0]}.png").metadata
+        assert carried is not None
+        assert (carried.artist, carried.dpi) == ("Berenice Abbott", pytest.approx((300, 300), abs=0.1))
+        assert cli(*command, *QUICK, "--strip", "-o", f"{command[0]}.png", "--force").code == 0
+        assert open_picture(f"{command[0]}.png").metadata is None
+
+
+def test_what_a_format_has_no_room_for_is_told_before_the_work(town: Path, cli: Cli) -> None:
+    for number in range(700):
+        Path(f"{number}.png").symlink_to("waves.png")
+    styles = [f"{number}.png" for number in range(700)]
+    for words, told in (
+        (["waves.png", "--size", 20000, "-o", "out.webp"], "WEBP holds 16383 a side"),
+        ([*styles, *QUICK, "-o", "out.jpg"], "can't be written as JPEG"),
+    ):
+        ran = cli("stylize", "town.png", *words)
+        assert ran.code == 2, ran.err
+        assert told in ran.err
+        assert "100 %" not in ran.err
 
 
 @pytest.mark.parametrize("name", ["result", "result.v2"])

@@ -14,6 +14,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 from vggapps.image import Metadata, Picture, check_target, encode_picture, open_picture, read_settings, save_picture
+from vggapps.optimize.step import Step
 from vggapps.stylize.transfer import painted
 
 FLAT = torch.full((1, 3, 16, 24), 0.5)
@@ -184,11 +185,9 @@ def test_a_photographers_comment_does_not_hide_the_settings():
 
 
 def test_a_painted_photo_keeps_its_metadata():
-    class Step:
-        def image(self) -> torch.Tensor:
-            return FLAT
-
-    assert painted(Step(), Picture(FLAT, metadata=TOLD)).metadata == TOLD
+    size = (FLAT.shape[2], FLAT.shape[3])
+    step = Step(1, 1, 1.0, size, size, 0.0, {}, 1, 0.0, lambda: FLAT)
+    assert painted(step, Picture(FLAT, metadata=TOLD)).metadata == TOLD
 
 
 # What a file has room for
