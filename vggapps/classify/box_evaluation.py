@@ -16,9 +16,8 @@ from vggapps.classify.box_regression import BoxRegressor
 from vggapps.classify.boxes import Box, overlaps
 from vggapps.classify.dataset import Example
 from vggapps.classify.evaluation import FEW, Evaluation, Rate, evaluate, rate
-from vggapps.classify.localize import Classifies, likeliest, locate
+from vggapps.classify.localize import Classifies, likeliest, locate_in
 from vggapps.errors import PictureError, SettingsError
-from vggapps.image import open_picture
 from vggapps.weights.labels import Label, find_label
 
 if TYPE_CHECKING:
@@ -121,7 +120,7 @@ def evaluate_boxes(
             if not boxes[result.index]:
                 without += 1
                 continue
-            ((box, _),) = locate(classifier.networks, open_picture(example.path), [example.index], regressor)
+            ((box, _),) = locate_in(classifier.networks, example.path, [example.index], regressor)
             place = overlaps(box, boxes[result.index])
             guesses = likeliest(result.probabilities, FEW)
             pictures += 1

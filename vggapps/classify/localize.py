@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any, Protocol
 
 import torch
@@ -17,12 +18,13 @@ from vggapps.classify.boxes import Box, box_of, iou, merge
 from vggapps.explain.cam import grad_cam, heat
 from vggapps.explain.methods import seen_at
 from vggapps.explain.overlay import overlay
-from vggapps.image import Picture, from_pil, open_picture, resize, to_pil
+from vggapps.image import Picture, from_pil, open_picture, resize, size_of, to_pil
 from vggapps.image.lettering import LEFT_TO_RIGHT, draw_text, shorten, text_box, text_width
 from vggapps.image.opening import Source
 from vggapps.vgg.network import VGG
 from vggapps.weights.labels import Label
 
+_DRAWN = 2048  # pixels of the shorter side that a drawing keeps at least
 SIDE = 320  # pixels of the shorter side: between the paper's training scales, 256 and 384
 
 # Okabe and Ito's colours, told apart by the colour-blind, too; dark enough for white letters.
@@ -94,7 +96,7 @@ def localize(
         raise result.error
     probabilities = result.probabilities
     labels = [classifier.labels[i] for i in likeliest(probabilities, top)] if label is None else [label]
-    located = locate(classifier.networks, open_picture(source), [each.index for each in labels], regressor)
+    located = locate_in(classifier.networks, source, [each.index for each in labels], regressor)
     return [
         Found(label, float(probabilities[label.index]), box, each)
         for label, (box, each) in zip(labels, located, strict=True)
@@ -105,6 +107,26 @@ def likeliest(probabilities: Float[Tensor, " classes"], top: int) -> list[int]:
     """The most probable classes, the first first; equal ones in the order of the outputs."""
     order: list[int] = probabilities.argsort(descending=True, stable=True)[:top].tolist()
     return order
+
+
+def locate_in(
+    networks: Sequence[VGG], source: Source, indices: Sequence[int], regressor: BoxRegressor | None = None
+) -> list[tuple[Box, Float[Tensor, "h w"]]]:
+    """As :func:`locate`, of a file or other source, read no larger than it is looked at; boxes in its own pixels.
+
+    Raises:
+        PictureError: the picture can't be read.
+        SettingsError: a regressor of another network.
+    """
+    picture = open_picture(source, at_least=2 * SIDE)
+    height, width = _own_size(source, picture)
+    across, down = width / picture.size[1], height / picture.size[0]
+    return [(box.scaled(across, down), each) for box, each in locate(networks, picture, indices, regressor)]
+
+
+def _own_size(source: Source, picture: Picture) -> tuple[int, int]:
+    """(height, width) before it was read smaller."""
+    return size_of(source) if isinstance(source, str | PathLike | bytes) else picture.size
 
 
 def locate(
@@ -137,7 +159,7 @@ def explained(classifier: Classifies, source: Source, index: int) -> Float[Tenso
     Raises:
         PictureError: the picture can't be read.
     """
-    picture = open_picture(source)
+    picture = open_picture(source, at_least=_DRAWN)
     image = resize(picture.rgb, seen_at(*picture.size, SIDE))
     hot = torch.stack([_heat(network, image, [index]) for network in classifier.networks]).mean(0)
     return overlay(picture.rgb, resize(hot[None], picture.size))
@@ -162,8 +184,18 @@ def _regressed(
     ]
 
 
-def draw(picture: Picture, found: Sequence[Found]) -> Float[Tensor, "1 3 h w"]:
-    """The picture with a frame around each object and its name on it, the most probable on top."""
+def draw(source: Source, found: Sequence[Found]) -> Float[Tensor, "1 3 h w"]:
+    """The picture with a frame around each object and its name on it, the most probable on top.
+
+    Pictures whose shorter side has more than 4096 pixels are drawn at a half, a third and so on.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    picture = open_picture(source, at_least=_DRAWN)
+    height, width = _own_size(source, picture)
+    across, down = picture.size[1] / width, picture.size[0] / height
+    found = [replace(one, box=one.box.scaled(across, down)) for one in found]
     image = to_pil(Picture(picture.rgb))
     pen = ImageDraw.Draw(image)
     line = max(2, round(max(image.size) / 300))

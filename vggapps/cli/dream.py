@@ -106,7 +106,7 @@ def dream(  # noqa: D103 - people see HELP
     wanted = objective_of(objective, settings, networks)
 
     def make(photo: Input, target: Target, stop: Stop) -> dict[str, Any]:
-        picture = open_picture(read(photo.path), name=Path(photo.path).name)
+        picture = open_picture(read(photo.path), at_least=2 * settings.size, name=Path(photo.path).name)
         recipe = {
             "made_by": f"vggapps {__version__} dream",
             "image": writable(picture.name),

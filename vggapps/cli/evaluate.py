@@ -89,12 +89,6 @@ def evaluate(  # noqa: D103 - people see HELP
     share = parse_shard(shard)
     if boxes_from and not boxes:
         raise SettingsError("--boxes-from without --boxes", "give the true boxes, too, to compare with")
-    read = [path for path in (data, boxes, boxes_from) if path]
-    table_file = plan_file(report, read, force=force) if report else None
-    bins_file, confusion_file = (
-        plan_picture(path, 1, read, force=force) if path else None for path in (reliability, confusion)
-    )
-    plan_distinct(table_file, bins_file, confusion_file)
 
     from vggapps.classify import evaluation, plots
     from vggapps.classify.box_evaluation import evaluate_boxes, true_boxes
@@ -107,6 +101,12 @@ def evaluate(  # noqa: D103 - people see HELP
     from vggapps.weights.labels import imagenet
 
     listing = list_pictures(data)
+    read = [path for path in (data, boxes, boxes_from) if path] + [str(entry.path) for entry in listing.entries]
+    table_file = plan_file(report, read, force=force) if report else None
+    bins_file, confusion_file = (
+        plan_picture(path, 1, read, force=force) if path else None for path in (reliability, confusion)
+    )
+    plan_distinct(table_file, bins_file, confusion_file)
     for note in () if quiet else listing.notes:
         typer.echo(note, err=True)
     table = read_boxes(boxes) if boxes else None

@@ -92,8 +92,7 @@ def explain(  # noqa: D103 - people see HELP
     wanted = [(photo, target) for photo, target in zip(photos, planned, strict=True) if target]
 
     from vggapps.classify.explained import load_explained
-    from vggapps.explain.report import common_scales, figure, headline, record, save_maps
-    from vggapps.image import open_picture
+    from vggapps.explain.report import common_scales, figure, headline, open_explained, record, save_maps
 
     network = load_explained(settings)
     failed: list[str] = []
@@ -106,7 +105,7 @@ def explain(  # noqa: D103 - people see HELP
             scales = common_scales(found for *_, found in made)
         for path, source, target, found in made:
             about = record(Path(path).name, settings, found, evaluate=evaluate)
-            drawn = figure(open_picture(source), found, scales)
+            drawn = figure(open_explained(source, settings, Path(path).name), found, scales)
             place = deliver_picture(target, drawn, about)
             if not target.is_stream:
                 facts = {"schema": 1, "path": path, "output": place, "raw": raw, **about}
@@ -129,14 +128,14 @@ def _explained(
     quiet: bool,
 ) -> Iterator[Made]:
     """Each picture that can be read: its path, what was read, the file to write, and its explanations."""
-    from vggapps.explain.report import explanations
-    from vggapps.image import open_picture
+    from vggapps.explain.report import explanations, open_explained
 
     for (path, *_), target in wanted:
         title = "" if len(wanted) == 1 else f"{Path(path).name}: "
         try:
             source = read(path)
-            found = explanations(network, open_picture(source), settings, partial(_bar, title, quiet))
+            picture = open_explained(source, settings, Path(path).name)
+            found = explanations(network, picture, settings, partial(_bar, title, quiet))
         except Exception as error:
             problem = failure(error, path)
             if len(wanted) == 1:

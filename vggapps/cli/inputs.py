@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -110,14 +111,21 @@ def paths_of(words: Sequence[str], *, quiet: bool = False) -> list[str]:
     return list(dict.fromkeys(found.path for found in expand(words, quiet=quiet)))
 
 
+def _is_pipe(word: str) -> bool:
+    try:
+        return stat.S_ISFIFO(Path(word).stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
 def read(word: str) -> str | bytes:
-    """What ``open_picture`` takes for an input: its path, or the bytes of stdin.
+    """What ``open_picture`` takes for an input: its path; or the bytes of stdin or a pipe, which can be read once only.
 
     Raises:
         PictureError: stdin is closed.
     """
     if word != STREAM:
-        return word
+        return Path(word).read_bytes() if _is_pipe(word) else word
     if sys.stdin is None:
         raise PictureError("stdin is closed", "pipe a picture into the command: < photo.jpg")
     return sys.stdin.buffer.read()

@@ -88,7 +88,7 @@ def invert(  # noqa: D103 - people see HELP
     networks = invert_networks(layers, settings)
 
     def make(photo: Input, target: Target, stop: Stop) -> dict[str, Any]:
-        picture = open_picture(read(photo.path), name=Path(photo.path).name)
+        picture = open_picture(read(photo.path), at_least=2 * settings.size, name=Path(photo.path).name)
         found: dict[str, float] = {}
 
         def picture_of(step: Step) -> Picture:

@@ -74,7 +74,6 @@ def localize(  # noqa: D103 - people see HELP
     from vggapps.classify import localize as rooms
     from vggapps.classify.box_regression import load_boxes
     from vggapps.classify.classifier import Classifier
-    from vggapps.image import open_picture
     from vggapps.weights.labels import find_label
 
     regressor = load_boxes(boxes_from) if boxes_from else None
@@ -86,7 +85,7 @@ def localize(  # noqa: D103 - people see HELP
         try:
             source = read(path)
             found = rooms.localize(classifier, source, label, top, regressor)
-            place = deliver_picture(target, rooms.draw(open_picture(source), found)) if target else None
+            place = deliver_picture(target, rooms.draw(source, found)) if target else None
         except Exception as error:
             problem = failure(error, path)
             if len(photos) == 1:

@@ -127,7 +127,7 @@ def plan_file(wanted: str, reads: Iterable[str] = (), *, force: bool, suffixes: 
     path = Path(wanted)
     if suffixes and path.suffix.lower() not in suffixes:
         raise SettingsError(f"{wanted} does not end in {' or '.join(suffixes)}", f"name it {path.stem}{suffixes[0]}")
-    for source in reads:
+    for source in reads if os.path.exists(path) else ():  # noqa: PTH110 - pathlib's may raise
         if source != STREAM and _is_same(Path(source), path):
             raise SettingsError(f"{wanted} is one of the files that are read", "choose another name")
     check_writable(path, overwrite=force)
@@ -192,7 +192,7 @@ def _is_inside(path: str, folder: Path) -> bool:
 
 def _is_same(source: Path, path: Path) -> bool:
     try:
-        return source.exists() and path.exists() and source.samefile(path)
+        return source.samefile(path)
     except OSError:
         return False
 

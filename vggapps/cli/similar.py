@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.inputs import paths_of
+from vggapps.cli.inputs import paths_of, read
 from vggapps.cli.options import Device, Json, Quiet, Verbose
 from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_picture
@@ -62,7 +62,9 @@ def similar(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
-    target = plan_picture(output, 1, [image, where], force=force) if output else None
+    reads = [image, *(paths_of([where], quiet=quiet) if Path(where).is_dir() else [where])]
+    target = plan_picture(output, 1, reads, force=force) if output else None
+    source = read(image)
 
     from vggapps.classify.feature_files import load_features
     from vggapps.classify.features import describe, extract, load_network
@@ -80,7 +82,7 @@ def similar(  # noqa: D103 - people see HELP
         network = load_network("auto", layer or "pool5", device)
         made = describe(network, layer or "pool5", pool or "avg")
 
-    (query,) = extract([image], network, made.layer, made.pool, size=made.size)
+    (query,) = extract([source], network, made.layer, made.pool, size=made.size)
     if query.errors:
         raise query.errors[0]
     failed = 0
@@ -99,7 +101,7 @@ def similar(  # noqa: D103 - people see HELP
         facts = {"schema": 1, "path": match.path, "similarity": match.similarity}
         typer.echo(json.dumps(facts) if as_json else f"{match.similarity:.4f}  {match.path}")
     if target:
-        place = deliver_picture(target, from_pil(sheet(image, matches)))
+        place = deliver_picture(target, from_pil(sheet(source, matches)))
         if not quiet:
             typer.echo(f"{place}: {len(matches)} pictures", err=True)
     if failed:

@@ -71,7 +71,8 @@ def visualize(  # noqa: D103 - people see HELP
     silence(quiet)
     settings = VisualizeSettings(**given)
     check_stdout(output, as_json=as_json)
-    (target,) = plan_outputs([Input(f"{_file_name(objectives)}.png")], "", output, force=force)
+    reads = [settings.start] if settings.start else []
+    (target,) = plan_outputs([Input(f"{_file_name(objectives)}.png")], "", output, force=force, protected=reads)
     assert target is not None
 
     from vggapps.visualize.made import judge

@@ -21,7 +21,7 @@ from vggapps.explain.methods import METHODS, Explanation, explain, seen_at
 from vggapps.explain.overlay import overlay
 from vggapps.explain.question import Watch
 from vggapps.explain.settings import ExplainSettings
-from vggapps.image import Picture, resize, scaled
+from vggapps.image import Picture, Source, open_picture, resize, scaled
 from vggapps.image.lettering import one_line
 from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualize.sheet import contact_sheet
@@ -31,6 +31,15 @@ _LARGE, _SMALL = 800, 320  # longer side in pixels of a picture beside one map, 
 _GAP = 8
 _STRENGTH = 0.8
 _WIDE = 1.8  # how many times wider than high a picture is that has its map below it
+
+
+def open_explained(source: Source, settings: ExplainSettings, name: str | None = None) -> Picture:
+    """A picture as :func:`explanations` and :func:`figure` look at it: no larger than they need.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    return open_picture(source, at_least=2 * max(settings.size, _LARGE), name=name)
 
 
 def explanations(

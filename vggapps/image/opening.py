@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, PictureError, SettingsError, VggappsError, out_of_memory
@@ -275,10 +275,19 @@ def _what(head: bytes) -> str:
 
 
 def size_of(source: File, name: str | None = None) -> tuple[int, int]:
-    """(height, width) in pixels of a picture as it lies in its file, which is not decoded.
+    """(height, width) in pixels of the upright picture in a file, which is not decoded.
 
     Raises:
         PictureError: the file can't be read.
     """
     with stream_of(source, name) as (stream, known_as), opened(stream, known_as) as found:
-        return found.image.height, found.image.width
+        size = found.image.height, found.image.width
+        return size[::-1] if orientation(found.image) in (5, 6, 7, 8) else size  # turned by a quarter
+
+
+def orientation(image: Image.Image) -> int:
+    """How a picture lies in its file, 1 to 8 as EXIF has it; 1 is upright."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged EXIF raises anything, and must not cost the pixels
+        return 1

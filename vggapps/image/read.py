@@ -11,13 +11,24 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 from torch import Tensor
 
 from vggapps.image.arrays import array_rows, checked
 from vggapps.image.depth import stored
 from vggapps.image.metadata import metadata_of
-from vggapps.image.opening import MAX_PIXELS, Opened, Source, check_size, limit, opened, quiet, stream_of, telling
+from vggapps.image.opening import (
+    MAX_PIXELS,
+    Opened,
+    Source,
+    check_size,
+    limit,
+    opened,
+    orientation,
+    quiet,
+    stream_of,
+    telling,
+)
 from vggapps.image.picture import Picture
 from vggapps.image.resize import resize
 from vggapps.image.samples import srgb_rows
@@ -166,7 +177,7 @@ def _picture(found: _Found, wanted: Wanted, name: str, notes: list[str]) -> Pict
     rgb, alpha = _split(gathered(found.rows, image.height, image.width, found.divisor))
     picture = Picture(rgb, alpha, name, tuple(note for note in notes if note), metadata_of(image))
     picture = _scaled(picture, wanted, found.size, found.total)  # while its partial row and column are the last ones
-    if (turn := _TURNS.get(_orientation(image))) is None:
+    if (turn := _TURNS.get(orientation(image))) is None:
         return picture
     alpha = None if picture.alpha is None else turn(picture.alpha).contiguous()
     return replace(picture, rgb=turn(picture.rgb).contiguous(), alpha=alpha)
@@ -216,13 +227,6 @@ def _frames(image: Image.Image) -> str:
         return ""
     kind = "several pages" if image.format == "TIFF" else "animated"
     return f"{kind}: the first of {count} is used"
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF raises anything, and must not cost the pixels
-        return 1
 
 
 # What EXIF's orientations want done to a stored picture.

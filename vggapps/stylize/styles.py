@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -91,7 +92,8 @@ def held_by(pairs: Sequence[tuple[Any, float]], result: tuple[int, int], style_s
     def pixels(source: Any) -> int:
         if isinstance(source, Picture | Tensor):
             return math.prod((source.rgb if isinstance(source, Picture) else source).shape[-2:])
-        return math.prod(size_of(source)) if isinstance(source, str | PathLike) else seen
+        is_file = isinstance(source, str | PathLike) and Path(source).is_file()  # a pipe can be read once only
+        return math.prod(size_of(source)) if is_file else seen
 
     seen = style_pixels(result, style_size)
     return sum(_BYTES * min(seen, pixels(source)) for source, _ in pairs)

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, SettingsError
-from vggapps.image import Picture, resize, scaled
+from vggapps.image import Picture, open_picture, resize, scaled
 from vggapps.losses.bound import ContentLoss, StyleLoss
 from vggapps.losses.moments import Moments, add_up
 from vggapps.optimize.engine import Score
@@ -227,7 +227,7 @@ def _start(settings: StylizeSettings, photo: Tensor, alpha: Tensor | None, paint
     start = torch.lerp(photo, torch.stack(matched).sum(0), min(1.0, 2 * settings.strength))
     if settings.init == "content":
         return start
-    given = read(settings.init)
+    given = read(open_picture(settings.init, at_least=2 * max(photo.shape[2:])))
     if given.alpha is None:
         return given.rgb
     size = (photo.shape[2], photo.shape[3])

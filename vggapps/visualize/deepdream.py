@@ -90,7 +90,7 @@ def objective_of(objective: str | Objective, settings: DreamSettings, networks: 
         return found
     if found.layers != {found.text}:
         raise SettingsError(f"a guide needs a layer to be looked at by, and {found.text} is none", "such as relu4_3")
-    return guided(found.text, open_picture(settings.guide).rgb, networks, Path(settings.guide).name)
+    return guided(found.text, open_picture(settings.guide, at_least=2 * GUIDE).rgb, networks, Path(settings.guide).name)
 
 
 def ascend(

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError
-from vggapps.image import Picture, resize, rgb_of, scaled
+from vggapps.image import Picture, open_picture, resize, rgb_of, scaled
 
 Source = str | PathLike[str] | Picture | Tensor
 
@@ -21,7 +21,8 @@ def photo(source: Source, longer_side: int) -> Float[Tensor, "1 3 h w"]:
         PictureError: the file can't be read.
         SettingsError: a tensor that is no picture.
     """
-    rgb = rgb_of(source)
+    # More would be scaled away at once.
+    rgb = rgb_of(open_picture(source, at_least=2 * longer_side) if isinstance(source, str | PathLike) else source)
     return resize(rgb, scaled(rgb.shape[2], rgb.shape[3], longer_side))
 
 

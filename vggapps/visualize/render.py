@@ -141,7 +141,7 @@ def parameters_of(settings: VisualizeSettings, size: tuple[int, int], n: int) ->
             return maco(size, n, load_spectrum(settings.spectrum), generator)
         return cppn(size, n, generator)
     if settings.start:
-        start = square(open_picture(settings.start).rgb, size[0]).expand(n, -1, -1, -1)
+        start = square(open_picture(settings.start, at_least=2 * size[0]).rgb, size[0]).expand(n, -1, -1, -1)
     else:
         start = (0.5 + NOISE * torch.randn(n, 3, *size, generator=generator)).clamp(0, 1)
     make = {"fourier": fourier, "laplacian": laplacian, "pixel": pixel}[settings.parameterization]

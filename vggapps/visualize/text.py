@@ -57,6 +57,9 @@ def parse(text: str, networks: Networks | nn.Module) -> Objective:
     return sum(rest, first)
 
 
+_COMPARED = 4096  # pixels of the shorter side: more than any picture has that is made to be like it
+
+
 def expand(text: str, networks: Networks, every: bool = False) -> list[str]:
     """``conv3_1:0-63`` as a text for each channel; with ``every`` also ``conv3_1``, for all of its channels.
 
@@ -177,7 +180,7 @@ def check_layer(network: nn.Module, layer: str) -> int | None:
 
 
 def _compared(objective: Callable[[str, Tensor, str], Objective], layer: str, file: str) -> Objective:
-    return objective(layer, open_picture(file).rgb, Path(file).name)
+    return objective(layer, open_picture(file, at_least=_COMPARED).rgb, Path(file).name)
 
 
 def _vector(file: str) -> Tensor:

@@ -62,14 +62,13 @@ def explain_tab(page: Page) -> None:
     def explain(job: Job, shelf: Shelf, *, image: str | None, **given: Any) -> Iterator[News]:
         """Show where in a picture the evidence lies for what a network sees there."""
         from vggapps.classify.explained import load_explained
-        from vggapps.explain.report import explanations, figure, headline, record
-        from vggapps.image import open_picture
+        from vggapps.explain.report import explanations, figure, headline, open_explained, record
 
         if image is None:
             raise SettingsError("there is no picture", "drop one, or take an example")
         settings = controls.read(given)
         yield {line: "1 % · looking"}
-        picture = open_picture(image)
+        picture = open_explained(image, settings)
         # Of the settings only these choose the network.
         network = loaded(load_explained, replace(ExplainSettings(), backbone=settings.backbone))
         watch = partial(counted, job, line)
