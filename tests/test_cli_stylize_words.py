@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -146,3 +147,27 @@ def test_addresses_are_not_read(town: Path, cli: Cli, words: list[str]) -> None:
     assert ran.code == 3
     assert "://example.org" in ran.err
     assert "download" in ran.err
+
+
+def test_settings_are_not_read_from_stdin(town: Path, cli: Cli) -> None:
+    ran = cli("stylize", "town.png", "--settings", "-")
+    assert (ran.code, "takes a file" in ran.err) == (2, True)
+
+
+def test_pipes_named_as_files_are_read_once(town: Path, cli: Cli) -> None:
+    """As by ``<(cat town.png)``; commands that look twice must not wait for a second picture."""
+    for command in (
+        ["stylize", "PIPE", "waves.png", *QUICK],
+        ["stylize", "town.png", "PIPE", *QUICK],
+        ["dream", "PIPE", *QUICK, "--octaves", 1, "--objective", "relu1_1"],
+        ["explain", "PIPE", "--method", "gradient", "--class", 0],
+        ["localize", "PIPE", "--class", 0, "-o", "found.png"],
+        ["similar", "PIPE", town, "--layer", "relu1_1", "-o", "alike.png"],
+    ):
+        reading, writing = os.pipe()
+        data = Path("town.png").read_bytes()  # 5 kB, which a pipe holds
+        os.write(writing, data)
+        os.close(writing)
+        ran = cli(*(f"/dev/fd/{reading}" if word == "PIPE" else word for word in command))
+        os.close(reading)
+        assert ran.code == 0, (command, ran.err)

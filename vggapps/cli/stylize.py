@@ -11,7 +11,7 @@ import typer
 
 from vggapps.cli.drain import Watching, drain
 from vggapps.cli.each import each
-from vggapps.cli.inputs import Input, expand, read
+from vggapps.cli.inputs import STREAM, Input, expand, read
 from vggapps.cli.mixtures import Mixture, mixtures_of, weighted_style
 from vggapps.cli.options import (
     Force,
@@ -91,6 +91,8 @@ def stylize(  # noqa: D103 - people see HELP
     silence(quiet)
     check_stdout(output, as_json=as_json)
     weighted = [weighted_style(style) for style in styles or ()]
+    if recorded == STREAM:
+        raise SettingsError("--settings takes a file, not stdin", "save the picture, and name it")
     if recorded is not None:
         found = recipes.read_recipe(recorded)
         files = recipes.files_from(found, recorded, given)
