@@ -178,6 +178,8 @@ def test_a_preview_is_written_on_the_way_and_goes_at_the_end(
         (["town.png", "waves.png", "--strength", "1.5"], 2, "less than or equal to 1"),
         (["town.png", "waves.png", "--steps", "0"], 2, "greater than or equal to 1"),
         (["town.png", "waves.png:-1"], 2, "weights must be positive"),
+        (["town.png", "waves.png:nan"], 2, "weights must be positive"),
+        (["town.png", "waves.png:inf"], 2, "weights must be positive"),
         (["town.png", "waves.png", "-o", "out.xyz"], 2, ".png"),
         (["town.png", "waves.png", "-o", "no/such/out.png"], 3, "no/such"),
         (["town.png", "waves.png", "--weights", "no.pth"], 5, "no.pth"),

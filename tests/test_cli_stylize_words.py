@@ -171,3 +171,16 @@ def test_pipes_named_as_files_are_read_once(town: Path, cli: Cli) -> None:
         ran = cli(*(f"/dev/fd/{reading}" if word == "PIPE" else word for word in command))
         os.close(reading)
         assert ran.code == 0, (command, ran.err)
+
+
+@pytest.mark.parametrize("size", [(3000, 2), (2000, 40), (2, 300)])
+def test_the_size_that_narrow_pictures_are_told_works(town: Path, cli: Cli, size: tuple[int, int]) -> None:
+    Image.new("RGB", size, "teal").save("narrow.png")
+    ran = cli("stylize", "narrow.png", "waves.png", *QUICK)
+    assert ran.code == 2
+    needed = int(ran.err.split("use a --size of at least ")[1].split()[0])
+    # The shorter side has the 16 pixels of one position of relu5_1, and with one pixel less it has not.
+    shorter = [round(longer * min(size) / max(size)) for longer in (needed - 1, needed)]
+    assert shorter[0] < 16 <= shorter[1]
+    if needed < 1000:
+        assert cli("stylize", "narrow.png", "waves.png", "--size", needed, "--steps", 1).code == 0

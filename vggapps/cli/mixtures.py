@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ def mixtures_of(weighted: Mixture, *, each_style: bool, quiet: bool) -> list[Mix
         SettingsError: weights of styles that are not mixed.
         PictureError: a folder without pictures.
     """
+    if not all(0 <= weight < math.inf for _, weight in weighted):  # also true of NaN
+        raise SettingsError("the styles' weights must be positive numbers", "style.jpg:0.7 other.jpg:0.3")
     if not each_style and not any(os.path.isdir(path) for path, _ in weighted):  # noqa: PTH112 - pathlib's may raise
         if len(weighted) > MANY and not quiet and all(weight == 1 for _, weight in weighted):
             typer.echo(

@@ -100,15 +100,15 @@ def held_by(pairs: Sequence[tuple[Any, float]], result: tuple[int, int], style_s
 
 
 def open_photo(source: File, settings: StylizeSettings, name: str | None = None) -> tuple[Picture, int]:
-    """A photo's file, read no larger than its result, and the longer side of that in pixels.
+    """A photo's file, read no larger than it is looked at, and the longer side of its result in pixels.
 
     Raises:
         PictureError: it can't be read.
         SettingsError: a size relative to the photo's comes to more or less than can be made.
     """
-    longest = max(size_of(source, name))
-    size = settings.longer_side(longest)
-    return open_picture(source, longer_side=min(size, longest), name=name), size
+    size = settings.longer_side(max(size_of(source, name)))
+    # Its proportions are kept, which a very narrow picture would lose at the size of its result.
+    return open_picture(source, at_least=2 * size, name=name), size
 
 
 def open_style(source: File, size: int, style_size: float, name: str | None = None) -> Picture:
