@@ -24,11 +24,6 @@ class Scale:
     size: tuple[int, int]
     steps: int
 
-    @property
-    def work(self) -> int:
-        """Steps times pixels."""
-        return self.steps * self.size[0] * self.size[1]
-
 
 def rungs(size: tuple[int, int], steps: Sequence[int], smallest: int, narrowest: int = 1) -> list[Scale]:
     """Halve the size once for each earlier entry of ``steps``.
@@ -106,9 +101,10 @@ def pyramid(
 
     before = scales[0].size
     image = base = start(before)
-    total, work = sum(s.steps for s in scales), sum(s.work for s in scales)
+    works = [s.steps * _area(s.size, margin) for s in scales]
+    total, work = sum(s.steps for s in scales), sum(works)
     steps, evaluations, seconds, done = 0, 0, 0.0, 0
-    for scale in scales:
+    for scale, own_work in zip(scales, works, strict=True):
         if scale.size != before:
             image = refined(image, base, scale.size)
             resample = partial(_resampled, before=before, size=scale.size, margin=margin)
@@ -121,7 +117,7 @@ def pyramid(
                 step,
                 index=steps + step.index,
                 total=total,
-                fraction=(done + step.fraction * scale.work) / work,
+                fraction=(done + step.fraction * own_work) / work,
                 size=scale.size,
                 full_size=full_size,
                 evaluations=evaluations + step.evaluations,
@@ -132,7 +128,7 @@ def pyramid(
         image = cropped(leaf, scale.size)
         if step is not None:
             evaluations, seconds = evaluations + step.evaluations, seconds + step.seconds
-        steps, done = steps + scale.steps, done + scale.work
+        steps, done = steps + scale.steps, done + own_work
 
 
 def _resampled(image: Tensor, before: tuple[int, int], size: tuple[int, int], margin: int) -> Float[Tensor, "n c h w"]:
