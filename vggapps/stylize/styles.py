@@ -112,12 +112,12 @@ def open_photo(source: File, settings: StylizeSettings, name: str | None = None)
 
 
 def open_style(source: File, size: int, style_size: float, name: str | None = None) -> Picture:
-    """A style's file, read no larger than any result of that longer side sees it.
+    """A style's file, read no larger than it is looked at for any result of that longer side.
 
     Raises:
         PictureError: it can't be read.
     """
-    return open_picture(source, pixels=style_pixels((size, size), style_size), name=name)
+    return open_picture(source, at_least=math.ceil(2 * size * style_size), name=name)
 
 
 def read(source: Source) -> Picture:
