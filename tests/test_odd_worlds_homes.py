@@ -156,9 +156,7 @@ STRANGE = pytest.mark.skipif(not can_be_stranger(), reason="this system lets nob
 
 
 @STRANGE
-@pytest.mark.parametrize(
-    "words", ["info", "weights verify vgg19-gap", "visualize conv1_1:3 --size 32 --steps 1 -q -o filter.png"]
-)
+@pytest.mark.parametrize("words", ["info", "visualize conv1_1:3 --size 32 --steps 1 -q -o filter.png"])
 def test_a_container_with_any_number_for_its_account(words: str, tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     ran = as_stranger(tmp_path, *words.split())
@@ -174,7 +172,7 @@ def test_a_closed_cache(tmp_path: Path) -> None:
 
 
 @STRANGE
-@pytest.mark.parametrize("closed", ["photos/town.png", "photos", "waves.png", "made"])
+@pytest.mark.parametrize("closed", ["photos/town.png", "made"])
 def test_what_this_account_may_not_read_or_write(closed: str, tmp_path: Path) -> None:
     for folder in ("photos", "made"):
         (tmp_path / folder).mkdir()
