@@ -64,14 +64,14 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Something that happens when a result is done and not yet written: ``meanwhile(file, event)``."""
 
     def arrange(file: str, event: Callable[[], object]) -> None:
-        create = saving._create
+        create = saving.create
 
         def late(path: Path, *args: object, **how: object) -> Path:
             if path == Path(file):
                 event()
             return create(path, *args, **how)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(saving, "_create", late)
+        monkeypatch.setattr(saving, "create", late)
 
     return arrange
 

@@ -52,7 +52,7 @@ def test_a_preview_that_cannot_be_written_does_not_end_the_run(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("vggapps.files.write_file", full)
+    monkeypatch.setattr("vggapps.cli.previews.create", full)
     ran = cli(*PAINT[:-1], 3, "--preview-every", 1, "-o", "out.png")
     assert ran.code == 0, ran.err
     assert ran.err.count("no more previews") == 1

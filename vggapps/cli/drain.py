@@ -66,6 +66,7 @@ def drain(
         raise SettingsError("previews and frames need a file to stand beside", "give -o a file instead of -")
     preview = Preview(target) if watching.preview_every else None
     frames = Frames(target) if watching.frames_every else None
+    views = ((preview, watching.preview_every), (frames, watching.frames_every))
 
     def save(step: Step) -> dict[str, Any]:
         picture, told = picture_of(step), dict(recipe(step) if callable(recipe) else recipe)
@@ -90,10 +91,10 @@ def drain(
     step = None
     try:
         for step in watched(steps, title, quiet=watching.quiet):
-            if preview and step.index % watching.preview_every == 0:
-                preview.show(picture_of(step))
-            if frames and step.index % watching.frames_every == 0:
-                frames.add(picture_of(step))
+            if due := [view for view, every in views if view and step.index % every == 0]:
+                picture = picture_of(step)
+                for view in due:
+                    view.show(picture)
             if stop.code:
                 break
     except Exception:

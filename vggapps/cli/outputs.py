@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -71,7 +70,7 @@ def plan_outputs(
             plans.append(None)
             continue
         first = folder / source.below / _file_name(source.stem, ending, saving.format or "png")
-        names = (path for path in itertools.chain([first], numbered(first)) if path not in taken)
+        names = (path for path in numbered(first) if path not in taken)
         path = next(names) if skip_existing else next(path for path in names if not path.exists())
         taken.add(path)
         if skip_existing and _is_finished(path):

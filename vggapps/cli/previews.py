@@ -5,14 +5,13 @@ They are there for looking at, so nothing that goes wrong with them ends a run.
 
 from __future__ import annotations
 
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from vggapps.cli.saving import Target, numbered
-from vggapps.errors import OutputExistsError, VggappsError
+from vggapps.cli.saving import Target, create, numbered
+from vggapps.errors import VggappsError
 
 if TYPE_CHECKING:
     from vggapps.image import Picture
@@ -39,7 +38,7 @@ class Preview:
             if self.path is not None and self._is_ours():
                 write_file(self.path, data, overwrite=True)
             else:
-                self.path = _created(self.wanted, data)
+                self.path = create(self.wanted, data)
                 if self.path != self.wanted:
                     typer.echo(f"{self.wanted} is somebody else's file; the preview is {self.path}", err=True)
             self.identity = _identity(self.path)
@@ -65,7 +64,7 @@ class Frames:
         self.count = 0
         self.broken = False
 
-    def add(self, picture: Picture) -> None:
+    def show(self, picture: Picture) -> None:
         """Write the next frame."""
         from vggapps.image import save_picture
 
@@ -81,19 +80,8 @@ class Frames:
             typer.echo(f"no more frames: {error}", err=True)
 
 
-def _created(wanted: Path, data: bytes) -> Path:
-    from vggapps.files import write_file
-
-    for path in itertools.chain([wanted], numbered(wanted)):
-        try:
-            return write_file(path, data)
-        except OutputExistsError:
-            continue
-    raise AssertionError("there is always a next number")
-
-
 def _made(wanted: Path) -> Path:
-    for path in itertools.chain([wanted], numbered(wanted)):
+    for path in numbered(wanted):
         try:
             path.mkdir(parents=True)
         except FileExistsError:

@@ -96,7 +96,7 @@ def deliver(target: Target, content: Content) -> str:
     for folder in (wanted.parent, Path(), Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            place = _create(folder / wanted.name, content, force=target.force and folder == wanted.parent)
+            place = create(folder / wanted.name, content, force=target.force and folder == wanted.parent)
         except OSError as error:
             reason = reason or (error if isinstance(error, PictureError) else unwritable(wanted, error))
             continue
@@ -109,8 +109,13 @@ def deliver(target: Target, content: Content) -> str:
     raise reason
 
 
-def _create(path: Path, content: Content, *, force: bool) -> Path:
-    for place in itertools.chain([path], numbered(path)):
+def create(path: Path, content: Content, *, force: bool = False) -> Path:
+    """Write a file there, or under the first number that is free unless ``force``; returns where it is.
+
+    Raises:
+        PictureError: the folder is missing, closed or full.
+    """
+    for place in numbered(path):
         try:
             if isinstance(content, bytes):
                 return write_file(place, content, overwrite=force)
@@ -140,8 +145,9 @@ def check_room(
 
 
 def numbered(path: Path) -> Iterator[Path]:
-    """``name-2.png``, ``name-3.png`` and so on."""
-    return (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
+    """``name.png``, ``name-2.png``, ``name-3.png`` and so on."""
+    yield path
+    yield from (path.with_name(f"{path.stem}-{number}{path.suffix}") for number in itertools.count(2))
 
 
 def deliver_picture(target: Target, picture: Picture | Tensor, recipe: Mapping[str, Any] | None = None) -> str:

@@ -62,8 +62,8 @@ def similar(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
-    reads = [image, *(paths_of([where], quiet=quiet) if Path(where).is_dir() else [where])]
-    target = plan_picture(output, 1, reads, force=force) if output else None
+    paths = paths_of([where], quiet=quiet) if Path(where).is_dir() else []
+    target = plan_picture(output, 1, [image, *(paths or [where])], force=force) if output else None
     source = read(image)
 
     from vggapps.classify.feature_files import load_features
@@ -71,7 +71,7 @@ def similar(  # noqa: D103 - people see HELP
     from vggapps.classify.similar import blocks_of, nearest, sheet
     from vggapps.image import from_pil
 
-    table = None if Path(where).is_dir() else load_features(where)
+    table = None if paths else load_features(where)
     if table:
         made = table.settings
         for option, word, own in (("--layer", layer, made.layer), ("--pool", pool, made.pool)):
@@ -89,7 +89,6 @@ def similar(  # noqa: D103 - people see HELP
 
     def looked_at() -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         nonlocal failed
-        paths = paths_of([where], quiet=quiet)
         for chunk in extract(paths, network, made.layer, made.pool, size=made.size):
             for error in chunk.errors.values():
                 tell_in_passing(error)
