@@ -19,6 +19,15 @@ import errno
 from collections.abc import Iterable
 
 
+def in_a_line(text: str) -> str:
+    r"""With escapes for what would break the line or speak to the terminal: names and values of users hold anything.
+
+    >>> print(in_a_line("two\nlines"))
+    two\nlines
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 class VggappsError(Exception):
     """Base of all errors that vggapps raises on purpose.
 
@@ -30,6 +39,7 @@ class VggappsError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
+        message, hint = in_a_line(message), in_a_line(hint)
         super().__init__(message)
         self.message = message
         self.hint = hint

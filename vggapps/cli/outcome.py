@@ -8,21 +8,21 @@ from __future__ import annotations
 import typer
 
 from vggapps.cli.foreign import known
-from vggapps.errors import VggappsError
+from vggapps.errors import VggappsError, in_a_line
 
 _codes: list[int] = []
 
 
 def tell(error: VggappsError) -> None:
     """Say on stderr what is wrong and what to do, a line each."""
-    typer.secho(f"error: {_in_a_line(error.message)}", fg="red", err=True)
+    typer.secho(f"error: {error.message}", fg="red", err=True)
     if error.hint:
-        typer.echo(f"hint: {_in_a_line(error.hint)}", err=True)
+        typer.echo(f"hint: {error.hint}", err=True)
 
 
 def tell_in_passing(error: VggappsError | str) -> None:
     """Say in one line what stopped one of several pictures."""
-    typer.secho(f"error: {_in_a_line(str(error))}", fg="red", err=True)
+    typer.secho(f"error: {in_a_line(str(error))}", fg="red", err=True)
 
 
 def trouble(error: VggappsError) -> None:
@@ -49,7 +49,3 @@ def exit_code() -> int:
     _codes.clear()
     return first
 
-
-def _in_a_line(text: str) -> str:
-    """With escapes for what would break the line or speak to the terminal: names of files can hold anything."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
