@@ -10,7 +10,7 @@ demo: .venv/ready
 
 test: .venv/ready
 	@echo "== running the tests"
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile  # a process a core, with one thread each
 
 check: lint types test
 

@@ -18,7 +18,7 @@ from vggapps.stylize.recipe import Identity, read_recipe, recipe, settings_from
 from vggapps.stylize.settings import StylizeSettings
 
 DIGEST = "0" * 64
-GONE = object()  # this entry is left out
+GONE = ...  # this entry is left out
 SETTINGS = {
     "backbone": [7, None, [], "vgg91"],
     "weights": [7, None, {}, "/etc/passwd", "../w.pth", ""],
