@@ -267,7 +267,7 @@ def test_the_command_learns_measures_and_writes(
     ran = cli("probe", "f.npz", "--labels", "labels.csv", "-o", "head.safetensors")
     assert ran.code == 0
     lines = ran.out.splitlines()
-    assert lines[0] == "classes             3  by labels.csv: a, b, c"
+    assert lines[0] == "classes             3  labels.csv: a, b, c"
     low = 100 / (1 + 1.959964**2 / 48)  # Wilson's bound where nothing is wrong
     assert lines[1] == f"top-1         100.00%  right, of 48 pictures held out (95 % interval {low:.1f} to 100.0)"
     assert lines[2].startswith("L2 strength")

@@ -23,7 +23,7 @@ def print_report(report: Report, names: Sequence[str], source: str, kind: str, *
         kind: of what was learnt.
         is_taught: whether a teacher's classes were learnt.
     """
-    typer.echo(f"classes      {len(names):8}  by {source}: {listed(names)}")
+    typer.echo(f"classes      {len(names):8}  {source}: {listed(names)}")
     what = "agrees with the teacher" if is_taught else "right"
     shares = [("top-1", report.top1, report.top1_interval, f"{what}, of {report.tested} pictures held out")]
     if len(names) > 5:
