@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from vggapps.image import is_picture_file
+from vggapps.image import look_into
 from vggapps.vgg.fast import accelerate
 from vggapps.vgg.hooks import OUTPUT
 from vggapps.visualize.natural import maxima, save_natural
@@ -24,7 +24,7 @@ OUT = Path(__file__).parents[1] / "vggapps" / "data" / "vgg19-natural.safetensor
 
 def main() -> None:
     """Look at all pictures, write the file."""
-    paths = sorted(filter(is_picture_file, Path(sys.argv[1]).iterdir()))
+    paths = look_into(sys.argv[1], deep=False).pictures
     # Borders are repeated as where pictures are made: zeros would be edges that some channels see most of all.
     network = accelerate(load_vgg("vgg19", head="gap", padding="replicate-first"))
     layers = [name for name in network.layer_names if name.startswith(("conv", "relu")) and name != "relu7"]

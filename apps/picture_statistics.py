@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from vggapps.image import is_picture_file, open_picture
+from vggapps.image import look_into, open_picture
 from vggapps.optimize.parameterize import spectrum_of
 from vggapps.visualize.spectrum import SIDE, middle
 
@@ -23,7 +23,7 @@ OUT = Path(__file__).parents[1] / "vggapps" / "data" / "spectrum.safetensors"
 
 def main() -> None:
     """Print the colours, write the spectrum."""
-    paths = sorted(filter(is_picture_file, Path(sys.argv[1]).iterdir()))
+    paths = look_into(sys.argv[1], deep=False).pictures
     images = torch.cat([middle(open_picture(path, at_least=2 * SIDE).rgb) for path in paths])
     pixels = images.movedim(1, 0).flatten(1).double()
     values, vectors = torch.linalg.eigh(pixels.cov())

@@ -29,7 +29,7 @@ from vggapps.classify.feature_files import FeatureTable
 from vggapps.classify.features import Descriptor
 from vggapps.classify.heads import Head, save_head
 from vggapps.classify.probe import probe
-from vggapps.image import is_picture_file, open_picture, to_pil
+from vggapps.image import look_into, open_picture, to_pil
 from vggapps.vgg.fast import accelerate
 from vggapps.weights.labels import imagenet
 
@@ -142,7 +142,7 @@ def main() -> None:
     pools = []
     for word in arguments.pool:
         share, _, folder = word.partition("=")
-        pools.append((float(share), sorted(p for p in Path(folder).rglob("*") if is_picture_file(p))))
+        pools.append((float(share), sorted(look_into(folder).pictures)))
     arguments.work.mkdir(parents=True, exist_ok=True)
     wanted = [arguments.work / f"{number:04}.npz" for number in range(math.ceil(arguments.samples / CHUNK))]
     if missing := [path for path in wanted if not path.exists()]:

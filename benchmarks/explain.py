@@ -29,7 +29,7 @@ from vggapps.explain.lrp import lrp
 from vggapps.explain.methods import METHODS, explain, seen_at
 from vggapps.explain.question import Question, ask, likeliest
 from vggapps.explain.sanity import randomised
-from vggapps.image import is_picture_file, open_picture, resize
+from vggapps.image import look_into, open_picture, resize
 from vggapps.vgg.fast import accelerate
 from vggapps.vgg.network import VGG
 from vggapps.weights.load import load_vgg
@@ -49,7 +49,7 @@ CAMS = {
 
 def opened(folder: Path, count: int) -> list[Tensor]:
     """So many pictures, from all over the folder; their middle, 224 pixels a side."""
-    files = sorted(file for file in folder.iterdir() if is_picture_file(file))
+    files = look_into(folder, deep=False).pictures
     found = []
     for file in files[:: max(1, len(files) // count)][:count]:
         rgb = open_picture(file).rgb

@@ -38,7 +38,8 @@ MIDDLE = ("stylize", "visualize", "explain", "classify", "train")
 DOORS = ("cli", "web", "__main__")
 ROOMS |= dict.fromkeys(MIDDLE, GROUND)
 ROOMS["explain"] = GROUND | {"visualize"}  # what is explained is what can be climbed: one language for both
-ROOMS["classify"] = GROUND | {"explain"}  # a class is localised by what decided for it
+# a class is localised by what decided for it, and mistakes are shown on a contact sheet
+ROOMS["classify"] = GROUND | {"explain", "visualize"}
 ROOMS |= {
     "web": GROUND | set(MIDDLE),
     "cli": GROUND | set(MIDDLE) | {"web"},  # a command opens the page

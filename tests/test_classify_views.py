@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import models, transforms
 
+from vggapps.classify.classifier import Classifier
 from vggapps.classify.reading import scaled_to, to_tensor
 from vggapps.classify.views import CROP, VIEWS, corners, crops, probabilities, scales_of
 from vggapps.errors import SettingsError
@@ -194,3 +195,16 @@ def test_every_view_gives_probabilities(full: VGG, views: str) -> None:
     found = probabilities(full.dense(), scales, views)  # type: ignore[arg-type]
     assert found.shape == (7,)
     assert math.isclose(float(found.sum()), 1, rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("views", ["center", "ten", "dense"])
+def test_a_single_output_has_the_sigmoid_of_its_score_as_probability(views: str) -> None:
+    """The softmax of one number is 1, whatever the picture shows."""
+    network = initialize(VGG(NARROW, head="gap", classes=1), seed=3).freeze()
+    network.temperature = 2.0
+    image = picture(256, 256)
+    (found,) = Classifier(network, views=views, device="cpu", dtype="float32").probabilities(image)  # type: ignore[arg-type]
+    shown = crops(image, views) if views != "dense" else torch.cat([image, image.flip(3)])  # type: ignore[arg-type]
+    wanted = (network.dense()(shown).mean((2, 3)) / 2).sigmoid().mean()
+    assert float(found) == pytest.approx(float(wanted), rel=1e-5)
+    assert 0 < float(found) < 1

@@ -13,11 +13,12 @@ import torch
 from PIL import Image
 from scipy.stats import binomtest
 
+from vggapps.classify import plots
 from vggapps.classify.classifier import Result
 from vggapps.classify.dataset import Example
 from vggapps.classify.evaluation import BINS, Evaluation, calibration_error, evaluate, rate
 from vggapps.classify.plots import RIGHT, confusion_picture, reliability_plot
-from vggapps.errors import DivergedError, PictureError
+from vggapps.errors import DivergedError, PictureError, SettingsError
 from vggapps.weights.labels import Label, labels_of
 
 ANIMALS = labels_of(["cat", "dog", "great white shark"])
@@ -195,6 +196,30 @@ def test_bars_are_as_high_as_the_accuracy() -> None:
     assert orange(none) - orange(full) == pytest.approx(750 / 15 * 620 * 0.9, rel=0.1)
     assert orange(half) - orange(full) == pytest.approx(750 / 15 * 620 * 0.4, rel=0.1)
     assert pixels(full, RIGHT) - pixels(none, RIGHT) == pytest.approx(750 / 15 * 620 * 0.9, rel=0.1)
+
+
+def test_one_output_is_no_guess_between_classes() -> None:
+    with pytest.raises(SettingsError, match="one output"):
+        measured([[0.7]], [0], labels_of(["cat"]))
+
+
+@pytest.mark.parametrize("classes", [10, 75, 230])
+def test_columns_have_the_rows_names(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: dict[bool, list[tuple[str, float]]] = {True: [], False: []}
+    draw = plots.draw_text
+
+    def seen(image: Image.Image, at: tuple[float, float], text: str, *rest: object, upwards: bool = False) -> None:
+        drawn[upwards].append((text, at[0 if upwards else 1]))
+        draw(image, at, text, *rest, upwards=upwards)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(plots, "draw_text", seen)
+    names = [f"class {c}" for c in range(classes)]
+    confusion_picture({(c, c): 3 for c in range(classes)}, names)
+    rows, columns = ([one for one in drawn[upwards] if one[0] in names] for upwards in (False, True))
+    assert [name for name, _ in columns] == [name for name, _ in rows]
+    assert len(columns) >= min(classes, 25)
+    # each as far from the first column as its row is from the first row
+    assert [x - columns[0][1] for _, x in columns] == [y - rows[0][1] for _, y in rows]
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 40, 41, 75, 230])

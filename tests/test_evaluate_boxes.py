@@ -165,6 +165,8 @@ def test_rows_are_of_the_picture_whose_path_ends_so() -> None:
     examples = [Example(Path(f"data/{name}.jpg"), i) for name, i in (("cat/1", 0), ("dog/1", 1), ("dog/2", 1))]
     table = {"1.jpg": [("cat", one), ("dog", two)], "./dog/2.jpg": [("dog", three), ("1", four), ("cat", one)]}
     assert true_boxes(table, examples, labels) == [(one,), (two,), (three, four)]
+    with pytest.raises(SettingsError, match=r"the box of 1\.jpg may be in data/cat/1\.jpg or data/cow/1\.jpg"):
+        true_boxes(table, [*examples, Example(Path("data/cow/1.jpg"), 0)], labels)
     table["data/cat/1.jpg"] = [("cat", four)]  # says more than 1.jpg does
     assert true_boxes(table, examples, labels) == [(four,), (two,), (three, four)]
     assert true_boxes({str(Path("data/dog/1.jpg").absolute()): [("dog", one)]}, examples, labels) == [(), (one,), ()]

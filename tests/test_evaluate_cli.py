@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import typer
@@ -170,9 +171,40 @@ def test_report_and_drawings_are_written(data: Path, run: Callable[..., Ran]) ->
             assert min(image.size) > 300
 
 
-@pytest.mark.parametrize("option", ["--report", "--reliability", "--confusion"])
+def test_each_picture_and_the_surest_mistakes_are_written(data: Path, run: Callable[..., Ran]) -> None:
+    for path in data.rglob("*.jpg"):
+        Image.new("RGB", (64, 48), "teal").save(path)
+    (data / "goldfish" / "broken_1.jpg").touch()
+    assert run(data, "--per-picture", "pictures.csv", "--mistakes", "wrong.png").code == 1
+    rows = list(csv.DictReader(Path("pictures.csv").read_text().splitlines()))
+    assert [(Path(row["path"]).name, row["truth"], row["guess"], row["right"]) for row in rows] == [
+        ("f_0.jpg", "great white shark", "tench", "false"),
+        ("broken_1.jpg", "goldfish", "", ""),
+        ("d_1.jpg", "goldfish", "goldfish", "true"),
+        ("e_1.jpg", "goldfish", "goldfish", "true"),
+        ("a_0.jpg", "tench", "tench", "true"),
+        ("b_0.jpg", "tench", "tench", "true"),
+        ("c_9.jpg", "tench", "ostrich", "false"),
+    ]
+    assert {row["guess_probability"] for row in rows} == {"0.8", ""}
+    assert rows[1]["error"] == "broken_1.jpg: it is damaged"
+    with Image.open("wrong.png") as image:
+        teal = (abs(np.asarray(image).astype(int) - (0, 128, 128)) < 4).all(2).sum()
+    assert teal == 2 * 64 * 48
+    right = run(data, "--shard", "3/7", "--mistakes", "none.png")
+    assert (right.code, Path("none.png").exists()) == (0, False)
+    assert "none.png is not written: there is no mistake to show" in right.err
+
+
+def test_what_was_taken_for_classes_is_printed(data: Path, run: Callable[..., Ran]) -> None:
+    assert "classes        tench, goldfish, great white shark\n" in run(data).out
+
+
+@pytest.mark.parametrize("option", ["--report", "--reliability", "--confusion", "--per-picture", "--mistakes"])
 def test_what_exists_is_overwritten_by_force_only(data: Path, run: Callable[..., Ran], option: str) -> None:
-    target = Path("there.csv" if option == "--report" else "there.png")
+    for path in data.rglob("*.jpg"):
+        Image.new("RGB", (64, 48)).save(path)
+    target = Path("there.csv" if option in ("--report", "--per-picture") else "there.png")
     target.write_text("mine")
     refused = run(data, option, target)
     assert (refused.code, refused.out, target.read_text(), Fake.made) == (4, "", "mine", 0)
@@ -187,6 +219,12 @@ def test_what_exists_is_overwritten_by_force_only(data: Path, run: Callable[...,
         (["--confusion", "nowhere/c.png"], 3),
         (["--confusion", "c.txt"], 2),
         (["--confusion", "c.png", "--reliability", "c.png"], 2),
+        (["--per-picture", "r.csv", "--report", "r.csv"], 2),
+        (["--mistakes", "c.png", "--reliability", "c.png"], 2),
+        (["--mistakes", "nowhere/c.png"], 3),
+        (["--per-picture", "nowhere/p.csv"], 3),
+        (["--per-picture", "p.json"], 2),
+        (["--per-picture", "data/goldfish/d_1.jpg", "--force"], 2),
         (["--report", "data/../data"], 2),
         (["--shard", "3/2"], 2),
         (["--views", "sideways"], 2),

@@ -23,9 +23,8 @@ from vggapps.classify.feature_files import load_features
 from vggapps.classify.features import POOLS, describe, extract, load_network, pooled, width
 from vggapps.cli import app as door
 from vggapps.cli import extract as extract_command
-from vggapps.cli import similar as similar_command
 from vggapps.cli.shards import take
-from vggapps.errors import OutputExistsError, PictureError, SettingsError, VggappsError
+from vggapps.errors import OutputExistsError, PictureError, SettingsError
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
 
@@ -55,10 +54,10 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def command(cli: Cli, network: VGG, monkeypatch: pytest.MonkeyPatch) -> Cli:
-    """``extract`` and ``similar``, with the narrow network in place of a large one."""
+    """``extract``, with the narrow network in place of a large one."""
     app = typer.Typer(rich_markup_mode="rich", pretty_exceptions_enable=False)
     app.command(name="extract")(extract_command.extract)
-    app.command(name="similar")(similar_command.similar)
+    app.callback()(lambda: None)
     monkeypatch.setattr(door, "app", app)
     monkeypatch.setattr(features, "load_network", lambda *_: network)
     return cli
@@ -262,29 +261,3 @@ def test_the_command_tells_what_it_wrote_and_what_it_could_not_read(pictures: li
     assert load_features("f.npz").paths == tuple(path for path in order[1::2] if path != "photos/10.png")
     again = command("extract", "photos", "-o", "f.npz")
     assert (again.code, again.err.splitlines()[0]) == (4, "error: f.npz exists")
-
-
-def test_similar_finds_the_picture_itself_first(pictures: list[str], command: Cli, network: VGG) -> None:
-    list(write("f.npz", pictures, network))
-    for where in ("photos", "f.npz"):
-        ran = command(
-            "similar", "photos/05.png", where, "--layer", "pool4", "--top", 3, "--json", "-o", "sheet.png", "-f"
-        )
-        found = [json.loads(line) for line in ran.out.splitlines()]
-        assert (ran.code, len(found), found[0]["path"]) == (0, 3, "photos/05.png")
-        assert found[0]["similarity"] == pytest.approx(1, abs=1e-6)
-        with Image.open("sheet.png") as sheet:
-            assert sheet.width > 4 * 192
-    rows = of_all(pictures, network).astype(np.float64)
-    cosines = rows @ rows[5] / np.linalg.norm(rows, axis=1) / np.linalg.norm(rows[5])
-    assert [match["path"] for match in found] == [pictures[i] for i in np.argsort(-cosines)[:3]]
-    assert [match["similarity"] for match in found] == pytest.approx(np.sort(cosines)[::-1][:3])
-    refused = command("similar", "photos/05.png", "f.npz", "--layer", "pool3")
-    assert (refused.code, refused.err.splitlines()[0]) == (2, "error: --layer pool3, and f.npz has pool4")
-
-
-def test_features_of_different_widths_are_not_compared() -> None:
-    from vggapps.classify.similar import nearest
-
-    with pytest.raises(VggappsError, match="3 numbers and the others 4"):
-        nearest(np.ones(3, np.float32), [(["a"], np.ones((1, 4), np.float32))])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -119,6 +120,16 @@ def test_every_command_that_takes_pictures_walks_folders_alike(here: Path, cli: 
     assert len(told) == 3
     if "output" in told[0] and told[0]["output"]:
         assert [Path(one["output"]).parent.parts[1:] for one in told] == [(), ("2023",), ("2023", "june")]
+
+
+def test_no_script_walks_folders_in_its_own_way() -> None:
+    """Else what is hidden, or a system's own, would count as pictures there."""
+    root = Path(__file__).parents[1]
+    files = [file for folder in ("vggapps", "apps", "benchmarks") for file in (root / folder).rglob("*.py")]
+    ways = re.compile(r"\.iterdir\(|\.rglob\(|os\.walk\(|os\.scandir\(|os\.listdir\(")
+    own = {str(file.relative_to(root)) for file in files if ways.search(file.read_text())}
+    others = {"stylize/recipe.py", "image/opening.py", "image/fonts.py"}  # recipes, names like a missing one, fonts
+    assert own == {f"vggapps/{name}" for name in others} | {"vggapps/image/folders.py", "benchmarks/web.py"}
 
 
 def test_a_data_set_and_a_table_see_the_same_pictures(here: Path, cli: Cli) -> None:

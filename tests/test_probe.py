@@ -17,12 +17,14 @@ from torch import Tensor
 
 from tests.conftest import Ran
 from vggapps.classify import fitting, radial
+from vggapps.classify.calibration import calibrate
 from vggapps.classify.feature_files import FeatureTable
 from vggapps.classify.features import Descriptor
 from vggapps.classify.fitting import Data, logistic, moments, ridge
 from vggapps.classify.heads import save_head
-from vggapps.classify.probe import calibrate, neighbours, probe, split, top
-from vggapps.classify.targets import classes_of, teacher_of
+from vggapps.classify.probe import neighbours, probe, top
+from vggapps.classify.splits import split
+from vggapps.classify.targets import teacher_of
 from vggapps.cli import app as door
 from vggapps.cli import probe as command
 from vggapps.errors import SettingsError
@@ -230,20 +232,6 @@ def test_centres_are_where_the_clouds_are() -> None:
     assert (distances.min(0) < 4).all()  # and each cloud has one
 
 
-def test_classes_come_from_folders_or_from_a_table(tmp_path: Path) -> None:
-    paths = ["x/dog/1.png", "x/cat/2.png", "x/dog/3.png"]
-    targets, names = classes_of(paths)
-    assert (targets.tolist(), names) == ([1, 0, 1], ("cat", "dog"))
-    file = tmp_path / "labels.csv"
-    file.write_text("file,class\n1.png,b\nx/cat/2.png,a\n3.png,a\n")
-    targets, names = classes_of(paths, file)
-    assert (targets.tolist(), names) == ([1, 0, 0], ("a", "b"))
-    with pytest.raises(SettingsError, match=r"no class for x/cow/4\.png"):
-        classes_of([*paths, "x/cow/4.png"], file)
-    with pytest.raises(SettingsError, match="one class"):
-        classes_of(paths[:1])
-
-
 def test_a_teachers_rows_are_found_by_path_where_it_has_paths(tmp_path: Path) -> None:
     logits = np.arange(6, dtype=np.float32).reshape(3, 2)
     np.savez(tmp_path / "t.npz", logits=logits, paths=["c", "a", "b"], labels=["left", "right"])
@@ -256,6 +244,12 @@ def test_a_teachers_rows_are_found_by_path_where_it_has_paths(tmp_path: Path) ->
         teacher_of(["a", "b"], tmp_path / "t.npy")
     with pytest.raises(SettingsError, match="no row for d"):
         teacher_of(["a", "d"], tmp_path / "t.npz")
+    np.savez(tmp_path / "t.npz", logits=logits, paths=["a", "a", "b"])
+    with pytest.raises(SettingsError, match="several rows of one picture"):
+        teacher_of(["a", "b"], tmp_path / "t.npz")
+    np.save(tmp_path / "t.npy", logits[:, :1])
+    with pytest.raises(SettingsError, match="one class"):
+        teacher_of(["a", "b", "c"], tmp_path / "t.npy")
 
 
 def test_the_command_learns_measures_and_writes(
@@ -272,11 +266,17 @@ def test_the_command_learns_measures_and_writes(
         csv.writer(file).writerows([path, "abc"[target]] for path, target in zip(found.paths, targets, strict=True))
     ran = cli("probe", "f.npz", "--labels", "labels.csv", "-o", "head.safetensors")
     assert ran.code == 0
-    assert ran.out.startswith("top-1         100.00%  right, of 48 pictures held out\nL2 strength")
+    lines = ran.out.splitlines()
+    assert lines[0] == "classes             3  labels.csv: a, b, c"
+    low = 100 / (1 + 1.959964**2 / 48)  # Wilson's bound where nothing is wrong
+    assert lines[1] == f"top-1         100.00%  right, of 48 pictures held out (95 % interval {low:.1f} to 100.0)"
+    assert lines[2].startswith("L2 strength")
+    assert lines[3].startswith("temperature     1.000  not fitted: there are too few mistakes on 240 pictures")
     assert ran.err == "head.safetensors: 3 classes on pool5 of vgg19\n"
     again = cli("probe", "f.npz", "--labels", "labels.csv", "-o", "head.safetensors")
     assert (again.code, again.err.splitlines()[0]) == (4, "error: head.safetensors exists")
     facts = json.loads(cli("probe", "f.npz", "--labels", "labels.csv", "--kind", "knn", "--json").out)
     assert (facts["schema"], facts["top1"], facts["temperature"], facts["layer"]) == (1, 1.0, None, "pool5")
+    assert (facts["classes"], facts["names"]) == (3, ["a", "b", "c"])
     assert cli("probe", "f.npz", "--kind", "knn", "-o", "h.safetensors").code == 2
     assert cli("probe", "f.npz", "--labels", "labels.csv", "--kind", "liner").err.startswith("error: there is no kind")

@@ -19,7 +19,7 @@ import numpy as np
 import ray
 
 from vggapps.classify.features import extract, load_network
-from vggapps.image import is_picture_file
+from vggapps.image import look_into
 from vggapps.vgg.network import VGG
 
 Batch = dict[str, Any]
@@ -56,7 +56,7 @@ def features_of(
 
 def main(folder: str, target: str, layer: str = "pool5", pool: str = "avg") -> None:
     """Every picture below the folder."""
-    paths = sorted(str(path.resolve()) for path in Path(folder).rglob("*") if is_picture_file(path))
+    paths = [str(path.resolve()) for path in look_into(folder).pictures]
     features_of(paths, partial(load_network, "auto", layer), layer, pool).write_parquet(str(Path(target).resolve()))
 
 

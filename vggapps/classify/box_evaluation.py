@@ -49,7 +49,7 @@ def true_boxes(table: Table, examples: Sequence[Example], labels: Sequence[Label
     """For each picture the boxes of its own class, none where the table has none.
 
     A row is about the picture whose path ends as its ``file``, which may be a bare name, a path or part of one; if
-    several rows' words do, the longest counts.
+    several rows' words do, the longest counts. Pictures of one name are told apart by their classes, too.
 
     Args:
         table: as :func:`~vggapps.classify.boxes.read_boxes` gives it.
@@ -57,7 +57,7 @@ def true_boxes(table: Table, examples: Sequence[Example], labels: Sequence[Label
         labels: of the network's outputs.
 
     Raises:
-        SettingsError: a class that the network doesn't know, or no box for any picture.
+        SettingsError: a class that the network doesn't know, a box that may be in several pictures, or no box for any.
     """
     known: dict[PurePath, dict[int, list[Box]]] = {}
     indices: dict[str, int] = {}
@@ -71,11 +71,18 @@ def true_boxes(table: Table, examples: Sequence[Example], labels: Sequence[Label
                     raise SettingsError(f"the box of {file}: {error.message}", error.hint) from None
             boxes[indices[word]].append(box)
     found = []
+    meant: dict[tuple[PurePath, int], Example] = {}
     for example in examples:
         parts = example.path.absolute().parts
         ends = (PurePath(*parts[i:]) for i in range(len(parts)))
-        own = next((known[end] for end in ends if end in known), {})
-        found.append(tuple(own.get(example.index, ())))
+        end = next((end for end in ends if end in known), None)
+        own = known[end].get(example.index, []) if end else []
+        if end and own and (other := meant.setdefault((end, example.index), example)) != example:
+            raise SettingsError(
+                f"the box of {end} may be in {other.path} or {example.path}, both of one class",
+                "write more of the paths in the column file",
+            )
+        found.append(tuple(own))
     if not any(found):
         raise SettingsError(
             f"none of the {len(examples)} pictures has a box of its class in the table",

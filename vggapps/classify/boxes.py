@@ -159,11 +159,14 @@ def read_boxes(path: str | os.PathLike[str]) -> dict[str, list[tuple[str, Box]]]
     found: dict[str, list[tuple[str, Box]]] = defaultdict(list)
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
+            rows = csv.DictReader(file, skipinitialspace=True)
+            rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
+            if missing := [name for name in COLUMNS if name not in rows.fieldnames]:
                 raise SettingsError(f"{path} has no column '{missing[0]}'", f"the columns are {', '.join(COLUMNS)}")
             for row in rows:
-                found[row["file"]].append((row["class"], _box(row, f"{path}, line {rows.line_num}")))
+                box = _box(row, f"{path}, line {rows.line_num}")
+                file_name, word = ((row[name] or "").strip() for name in ("file", "class"))
+                found[file_name].append((word, box))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise SettingsError(f"{path} can't be read: {error}", "give a CSV file of boxes") from None
     return dict(found)

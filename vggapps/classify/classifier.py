@@ -150,7 +150,7 @@ class Classifier:
         return self.best(self.probabilities(image), top)  # type: ignore[arg-type]
 
     def probabilities(self, image: Input) -> Float[Tensor, " classes"]:
-        """Of every class, in the order of ``labels``: float32, on the CPU, sum 1.
+        """Of every class, in the order of ``labels``: float32, on the CPU, sum 1; of a single class its sigmoid.
 
         Raises:
             PictureError: it can't be read.

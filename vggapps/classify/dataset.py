@@ -6,19 +6,15 @@ of the common samples of ImageNet (``n01440764_10026.JPEG``, ``000_n01440764_1.j
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vggapps.classify.label_tables import read_labels
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import look_into
 from vggapps.weights.labels import Label, find_label
-
-FILE_COLUMNS = ("file", "path", "filename", "image")
-# The id comes first: it means one class only, where a number may be of another order than the network's outputs.
-CLASS_COLUMNS = ("wnid", "class", "label", "index")
 
 _WORDNET = re.compile(r"(?<![A-Za-z0-9])n[0-9]{8}(?![A-Za-z0-9])")
 _VALIDATION = re.compile(r"ILSVRC2012_val_[0-9]{8}")
@@ -121,17 +117,38 @@ def list_pictures(source: str | Path) -> Listing:
     return _from_table(source)
 
 
+def class_folders(paths: Sequence[str | Path], root: str | Path) -> list[str | None]:
+    """For each picture the name of its class folder, the first one below the root; None for pictures in the root.
+
+    Folders within a class folder (``church/2023/``) do not matter.
+
+    Args:
+        paths: of pictures in the root or below.
+        root: the folder of the class folders.
+    """
+    below = [Path(path).relative_to(root).parts for path in paths]
+    return [parts[0] if len(parts) > 1 else None for parts in below]
+
+
 def _from_folders(source: Path) -> Listing | None:
     """One folder a class; None if no folder in it holds a picture."""
     found = look_into(source)
-    names = [(path.relative_to(source).parts, path) for path in found.pictures]
-    entries = [Entry(path, parts[0], f"class folder {source / parts[0]}") for parts, path in sorted(names) if parts[1:]]
+    pictures = sorted(found.pictures, key=lambda path: path.relative_to(source).parts)
+    words = class_folders(pictures, source)
+    entries = [
+        Entry(path, word, f"class folder {source / word}") for path, word in zip(pictures, words, strict=True) if word
+    ]
     if not entries:
         return None
     notes = [f"{path} is left out: {reason}" for path, reason in found.closed]
-    if loose := len(names) - len(entries):
-        notes.append(f"{loose} pictures beside the class folders are left out: they belong to no class")
+    if loose := words.count(None):
+        notes.append(beside(loose))
     return Listing(tuple(entries), tuple(notes))
+
+
+def beside(loose: int) -> str:
+    """The note on pictures that are in no class folder."""
+    return f"{loose} pictures beside the class folders are left out: they belong to no class"
 
 
 def _from_names(source: Path) -> Listing:
@@ -156,32 +173,6 @@ def _from_names(source: Path) -> Listing:
 
 def _from_table(source: Path) -> Listing:
     """A row a picture; what is in the other columns doesn't matter."""
-    try:
-        # utf-8-sig: spreadsheets put a mark in front of the first column's name.
-        with source.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            header = list(rows.fieldnames or ())
-            files, classes = _column(header, FILE_COLUMNS), _column(header, CLASS_COLUMNS)
-            if files is None or classes is None:
-                raise SettingsError(
-                    f"{source}: its first line names the columns {', '.join(header) or '(none)'}",
-                    f"it must have one of {', '.join(FILE_COLUMNS)} and one of {', '.join(CLASS_COLUMNS)}",
-                )
-            entries = []
-            for row in rows:
-                where = f"{source}, line {rows.line_num}"
-                name, word = ((row[column] or "").strip() for column in (files, classes))
-                if not (name and word):
-                    raise SettingsError(f"{where}: it names no {'class' if name else 'file'}", "fill it or remove it")
-                entries.append(Entry(source.parent / name, word, where))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PictureError(f"{source}: it can't be read: {error}", "save it as CSV, comma-separated, UTF-8") from None
-    if not entries:
-        raise PictureError(f"{source}: it lists no picture", "add a line for each picture: file,class")
-    return Listing(tuple(entries))
-
-
-def _column(header: Sequence[str], wanted: Sequence[str]) -> str | None:
-    """The column that has the first of the wanted names, in any case."""
-    known = {name.strip().casefold(): name for name in header}
-    return next((known[name] for name in wanted if name in known), None)
+    table = read_labels(source)
+    entries = [Entry(source.parent / row.file, row.word, table.where(row)) for row in table.rows]
+    return Listing(tuple(entries), table.notes)

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.classify.dataset import Example
-from vggapps.errors import DivergedError, PictureError
+from vggapps.errors import DivergedError, PictureError, SettingsError
 from vggapps.weights.labels import Label
 
 if TYPE_CHECKING:
@@ -55,6 +55,23 @@ class Bin:
     count: int
     confidence: float
     accuracy: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a classifier said of one picture.
+
+    Attributes:
+        guess: the class that it thinks most probable.
+        rank: how many classes it thinks more probable than the true one; 0 where the guess is right.
+        confidence: the guess's probability.
+        probability: the true class's.
+    """
+
+    guess: int
+    rank: int
+    confidence: float
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -129,8 +146,13 @@ def evaluate(results: Iterable[Result], examples: Sequence[Example], labels: Seq
 
     Raises:
         PictureError: no picture can be read.
+        SettingsError: there is one output, which is no guess between classes.
         DivergedError: probabilities that are no numbers.
     """
+    if len(labels) < 2:
+        raise SettingsError(
+            "the network has one output: every guess is the same", "evaluate a network of two classes or more"
+        )
     started = time.perf_counter()
     confusion: Counter[tuple[int, int]] = Counter()
     bins = [[0, 0.0, 0] for _ in range(BINS)]  # pictures, sum of their confidences, right ones
@@ -141,16 +163,17 @@ def evaluate(results: Iterable[Result], examples: Sequence[Example], labels: Seq
             unreadable += 1
             continue
         truth = examples[result.index].index
-        guess, rank, confidence, probability = _judge(result.probabilities, truth)
+        judged = judge(result.probabilities, truth)
+        confidence = judged.confidence
         pictures += 1
-        beyond += rank >= FEW
-        nll -= math.log(max(probability, _FLOOR))
-        confusion[truth, guess] += 1
+        beyond += judged.rank >= FEW
+        nll -= math.log(max(judged.probability, _FLOOR))
+        confusion[truth, judged.guess] += 1
         # (low, high] as in Guo et al.; rounding may leave the softmax a hair outside of [0, 1].
         at = min(max(math.ceil(confidence * BINS) - 1, 0), BINS - 1)
         bins[at][0] += 1
         bins[at][1] += confidence
-        bins[at][2] += rank == 0
+        bins[at][2] += judged.rank == 0
     if not pictures:
         raise PictureError(f"none of the {unreadable} pictures can be read", "check the paths of the data set")
     found = tuple(
@@ -197,14 +220,18 @@ def calibration_error(bins: Sequence[Bin]) -> float:
     return 100 * sum(b.count / total * abs(b.accuracy - b.confidence) for b in bins)
 
 
-def _judge(probabilities: Float[Tensor, classes], truth: int) -> tuple[int, int, float, float]:
-    """The first guess, how many classes are ranked before the true one, the guess's and the truth's probability."""
+def judge(probabilities: Float[Tensor, classes], truth: int) -> Judgement:
+    """Compare the probabilities of one picture with its class; equal ones are ranked by the order of the outputs.
+
+    Raises:
+        DivergedError: they are no numbers.
+    """
     if not bool(probabilities.isfinite().all()):
         raise DivergedError("the network's probabilities are not numbers", "use --device cpu, or other weights")
     highest, own = probabilities.max(), probabilities[truth]
     guess = int((probabilities == highest).nonzero()[0])
     rank = int((probabilities > own).sum()) + int((probabilities[:truth] == own).sum())
-    return guess, rank, float(highest), float(own)
+    return Judgement(guess, rank, float(highest), float(own))
 
 
 def _reports(confusion: Counter[tuple[int, int]], labels: Sequence[Label]) -> tuple[ClassReport, ...]:

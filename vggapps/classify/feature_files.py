@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,6 +35,12 @@ class FeatureTable:
     features: Rows
     settings: Descriptor
     failed: tuple[str, ...] = ()
+
+    def take(self, rows: NDArray[np.int64]) -> FeatureTable:
+        """Some of the rows; all of them stay in the file, others are copied into memory."""
+        if len(rows) == len(self.paths):
+            return self
+        return replace(self, paths=tuple(self.paths[row] for row in rows), features=self.features[rows])
 
 
 def load_features(path: str | Path) -> FeatureTable:

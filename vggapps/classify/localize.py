@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vggapps.classify.box_regression import BoxRegressor, describe_windows
 from vggapps.classify.boxes import Box, box_of, iou, merge
+from vggapps.classify.views import likelihoods
 from vggapps.explain.cam import grad_cam, heat
 from vggapps.explain.methods import seen_at
 from vggapps.explain.overlay import overlay
@@ -176,7 +177,7 @@ def _regressed(
 ) -> list[Box]:
     image = image.to(network.conv1_1.weight.device)
     windows = describe_windows(network, image).cpu()
-    probabilities = (network(image).float() / network.temperature).softmax(1).cpu()
+    probabilities = likelihoods(network(image).float() / network.temperature).cpu()
     # A head on an earlier layer has more windows than pool5.
     probabilities = F.adaptive_avg_pool2d(probabilities, (windows.shape[2], windows.shape[3]))[0]
     return [

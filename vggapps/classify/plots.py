@@ -174,7 +174,10 @@ def _blocks(matrix: NDArray[np.int64], names: Sequence[str], pairs: Sequence[tup
     # The column of other classes stays a block of its own.
     sums = np.add.reduceat(np.add.reduceat(matrix, starts, axis=0), starts + [count] * others, axis=1)
     share = sums / sums.sum(1, keepdims=True)
-    cell, left, top = 900 // len(starts), 280, 130
+    cell = 900 // len(starts)
+    titles = {at: shorten(names[starts[at]], 18, LONGEST * 18) for at in range(0, len(starts), math.ceil(28 / cell))}
+    margin = math.ceil(max(text_width(title, 18) for title in titles.values())) + 24
+    left, top = 48 + margin, 124 + margin
     side = cell * len(starts)
     beside = left + side + cell * 2 * others + 60
     image = Image.new("RGB", (beside + 620, top + side + 60), PAPER)
@@ -187,7 +190,7 @@ def _blocks(matrix: NDArray[np.int64], names: Sequence[str], pairs: Sequence[tup
         image, (30, 78), said if together > 1 else f"{count} classes; blue: right, orange: wrong", 20, "lm", FAINT
     )
     draw_text(image, (left, 112), "taken for", 18, "lm", FAINT)
-    draw_text(image, (left - 12, 112), "true class", 18, "rm", FAINT)
+    draw_text(image, (30, top + side // 2), "true class", 18, "mm", FAINT, upwards=True)
     for row in range(len(starts)):
         for column in range(sums.shape[1]):
             other = column == len(starts)
@@ -199,11 +202,11 @@ def _blocks(matrix: NDArray[np.int64], names: Sequence[str], pairs: Sequence[tup
     if others:
         draw.rectangle((left + side + cell - 1, top - 1, left + side + 2 * cell, top + side), outline=FAINT)
         draw_text(image, (left + side + 2 * cell, top + side + 20), "any other", 18, "rm", FAINT)
-    for row in range(0, len(starts), math.ceil(28 / cell)):
-        draw_text(
-            image, (left - 12, top + row * cell + cell // 2), shorten(names[starts[row]], 18, LONGEST * 18), 18, "rm"
-        )
-    draw_text(image, (beside, 112), "most frequent confusions" if pairs else "no confusions", 20, "lm", FAINT)
+    for at, title in titles.items():
+        middle = at * cell + cell // 2
+        draw_text(image, (left - 12, top + middle), title, 18, "rm")
+        draw_text(image, (left + middle, top - 12), title, 18, "lm", upwards=True)
+    draw_text(image, (beside, top - 18), "most frequent confusions" if pairs else "no confusions", 20, "lm", FAINT)
     for i, (n, true, guess) in enumerate(pairs):
         y = top + 18 + i * 34
         draw_text(image, (beside + 44, y), str(n), 20, "rm", WRONG)

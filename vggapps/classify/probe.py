@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,48 +12,50 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from vggapps.classify import radial
+from vggapps.classify.calibration import LEAST, Calibration, calibration
+from vggapps.classify.evaluation import rate
 from vggapps.classify.feature_files import FeatureTable
-from vggapps.classify.fitting import (
-    Data,
-    Index,
-    Layers,
-    Targets,
-    beginning,
-    logistic,
-    loss_of,
-    moments,
-    probabilities,
-    ridge,
-    train,
-)
+from vggapps.classify.fitting import Data, Index, Targets, moments, probabilities, through
 from vggapps.classify.heads import Head
+from vggapps.classify.learning import KINDS, Recipe, choose, learnt
+from vggapps.classify.splits import copies, firsts, folds, split, untested
 from vggapps.errors import SettingsError, unknown
-from vggapps.vgg.radial import Radial
 
-Kind = Literal["linear", "mlp", "radial", "knn"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of L2, per row: what is chosen from
+FOLDS = 5  # of cross-validation
 NEIGHBOURS = (1, 3, 5, 10, 20, 50)
 
 
 @dataclass(frozen=True)
 class Report:
-    """How well it went on the rows that were held out.
+    """How well it went on the pictures that were held out.
 
     Attributes:
-        top1, top5: share of rows whose class is first, among the first five; with a teacher, whose first class is.
-        temperature: one number that minimises these rows' negative log likelihood; None for neighbours.
+        top1, top5: share of pictures whose class is first, among the first five; with a teacher, whose first class is.
+        top1_interval, top5_interval: 95 % confidence intervals of these shares (Wilson's), low and high.
+        temperature: what logits are divided by for probabilities; None for neighbours.
+        calibration: which pictures it was fitted on: ``held-out`` ones, all by ``cross-validation``, or ``none``, and
+            then it is 1; None for neighbours.
+        calibrated_on: how many pictures these are, or would not do; 0 where there are too few to try.
         chosen: the L2 strength or the number of neighbours that did best on a fifth of the learnt rows.
-        learnt, tested: rows.
+        learnt, tested: pictures; of copies all are learnt, and one is tested.
+        copies: pictures that equal another one; copies are all learnt or all held out.
+        disputed: those of them that have another class than the first of their copies.
+        untested: names of the classes that have no picture to test on, since they have one only, copies aside.
     """
 
     top1: float
     top5: float
+    top1_interval: tuple[float, float]
+    top5_interval: tuple[float, float]
     temperature: float | None
+    calibration: str | None
+    calibrated_on: int | None
     chosen: float | None
     learnt: int
     tested: int
+    copies: int
+    disputed: int
+    untested: tuple[str, ...]
 
 
 def probe(
@@ -99,27 +100,17 @@ def probe(
         raise SettingsError(f"{len(targets)} targets for {len(table.features)} rows", "give one for each row")
     if not 0 < test < 1:
         raise SettingsError(f"--test is {test}", "it must be between 0 and 1")
-    learn, tested = split(targets, test, seed)
+    groups = copies(table.features)
+    learn, held = split(targets, test, seed, groups)
+    tested = firsts(held, groups)
+    report = partial(_report, targets=targets, labels=labels, groups=groups, learnt=len(learn), tested=tested)
     if kind == "knn":
-        rows = F.normalize(torch.from_numpy(np.array(table.features)))
-        fit, held = split(targets[learn], 0.2, seed)
-        counts = [k for k in NEIGHBOURS if k <= len(fit)]
-        votes = neighbours(rows[learn[held]], rows[learn[fit]], targets[learn[fit]], len(labels), counts)
-        best = max(counts, key=lambda k: top(votes[k], targets[learn[held]], 1))
-        found = neighbours(rows[tested], rows[learn], targets[learn], len(labels), [best])[best]
-        scores = [top(found, targets[tested], count) for count in (1, 5)]
-        return Report(scores[0], scores[1], None, best, len(learn), len(tested)), None
+        best, votes = _vote(table, targets, len(labels), learn, tested, groups, seed)
+        return report(votes, chosen=best), None
     data = Data(table.features, targets, root, *moments(table.features, learn, root))
-    strength, basis = None, None
-    if kind == "radial":
-        strength, basis, layers = _radial(data, learn, len(labels), hidden, seed)
-    elif kind == "linear":
-        strength, layers = _linear(data, learn, len(labels), seed)
-        if targets.ndim == 2 and epochs:
-            layers = train(layers, data, learn, epochs, seed)
-    else:
-        layers = beginning(table.features.shape[1], hidden, len(labels), seed)
-        layers = train(layers, data, learn, 50 if epochs is None else epochs, seed)
+    how = Recipe(kind, len(labels), hidden, epochs, seed)
+    strength, basis = choose(how, data, learn, groups)
+    basis, layers = learnt(how, data, learn, strength, basis)
     about = table.settings
     head = Head(
         network=about.network,
@@ -134,32 +125,73 @@ def probe(
         radial=basis,
     )
     logits = torch.cat([head.scores(rows) for rows, _ in data.blocks(tested)])
-    scores = [top(logits, targets[tested], count) for count in (1, 5)]
-    heat = calibrate(logits, targets[tested])
-    head = replace(head, temperature=heat)
-    return Report(scores[0], scores[1], heat, strength, len(learn), len(tested)), head
+    heat = calibration(logits, targets[tested], lambda: _by_folds(how, table, targets, root, strength, groups))
+    return report(logits, chosen=strength, heat=heat), replace(head, temperature=heat.temperature)
 
 
-def split(targets: Targets, share: float, seed: int = 0) -> tuple[Index, Index]:
-    """Indices of two parts, sorted: the rest, and about this share of the rows, of each class (logits: of all) alike.
+def _report(
+    scores: Float[Tensor, "n classes"],
+    *,
+    targets: Targets,
+    labels: Sequence[str],
+    groups: Index,
+    learnt: int,
+    tested: Index,
+    chosen: float | None,
+    heat: Calibration | None = None,
+) -> Report:
+    top1, top5 = (top(scores, targets[tested], count) for count in (1, 5))
+    is_copy = groups != np.arange(len(groups))
+    return Report(
+        top1=top1,
+        top5=top5,
+        top1_interval=_interval(top1, len(tested)),
+        top5_interval=_interval(top5, len(tested)),
+        temperature=heat.temperature if heat else None,
+        calibration=heat.source if heat else None,
+        calibrated_on=heat.pictures if heat else None,
+        chosen=chosen,
+        learnt=learnt,
+        tested=len(tested),
+        copies=int(is_copy.sum()),
+        disputed=int((targets != targets[groups]).sum()) if targets.ndim == 1 else 0,
+        untested=tuple(labels[index] for index in untested(targets, groups)),
+    )
 
-    A class of one row stays with the rest, one of two gives one row.
 
-    Raises:
-        SettingsError: so few rows that a part would be empty.
-    """
-    generator = np.random.default_rng(seed)
-    groups = [np.arange(len(targets))]
-    if targets.ndim == 1:
-        classes = targets.numpy()
-        order = np.argsort(classes, kind="stable")
-        groups = np.split(order, np.flatnonzero(np.diff(classes[order])) + 1)
-    held = [generator.permutation(g)[: max(round(share * len(g)), 1) if len(g) > 1 else 0] for g in groups]
-    second = np.sort(np.concatenate(held))
-    first = np.setdiff1d(np.arange(len(targets)), second)
-    if not (len(first) and len(second)):
-        raise SettingsError(f"{len(targets)} pictures are too few to hold some back", "give two of a class at least")
-    return first, second
+def _interval(share: float, count: int) -> tuple[float, float]:
+    found = rate(round(share * count), count)
+    return found.low / 100, found.high / 100
+
+
+def _by_folds(
+    how: Recipe, table: FeatureTable, targets: Targets, root: bool, strength: float | None, groups: Index
+) -> tuple[Float[Tensor, "n classes"], Targets]:
+    """Logits and targets of pictures, each by layers that have not seen it; none where they are too few anyway."""
+    parts = [firsts(part, groups) for part in folds(targets, FOLDS, how.seed, groups)]
+    logits, wanted = [torch.empty(0, how.classes)], [targets[:0]]
+    if sum(map(len, parts)) < LEAST:
+        parts = []
+    for part in parts:
+        rest = np.flatnonzero(~np.isin(groups, groups[part]))
+        data = Data(table.features, targets, root, *moments(table.features, rest, root))
+        basis, layers = learnt(how, data, rest, strength)
+        for rows, found in data.blocks(part):
+            logits.append(through(layers, rows if basis is None else basis(rows)))
+            wanted.append(found)
+    return torch.cat(logits), torch.cat(wanted)
+
+
+def _vote(
+    table: FeatureTable, targets: Targets, classes: int, learn: Index, tested: Index, groups: Index, seed: int
+) -> tuple[int, Float[Tensor, "n classes"]]:
+    """The number of neighbours that does best on a fifth of the learnt rows, and the votes for the tested ones."""
+    rows = F.normalize(torch.from_numpy(np.array(table.features)))
+    fit, held = (learn[part] for part in split(targets[learn], 0.2, seed, groups[learn]))
+    counts = [k for k in NEIGHBOURS if k <= len(fit)]
+    votes = neighbours(rows[held], rows[fit], targets[fit], classes, counts)
+    best = max(counts, key=lambda k: top(votes[k], targets[held], 1))
+    return best, neighbours(rows[tested], rows[learn], targets[learn], classes, [best])[best]
 
 
 def top(scores: Float[Tensor, "n classes"], targets: Targets, count: int) -> float:
@@ -167,22 +199,6 @@ def top(scores: Float[Tensor, "n classes"], targets: Targets, count: int) -> flo
     right = targets if targets.ndim == 1 else targets.argmax(1)
     best = scores.topk(min(count, scores.shape[1]), 1).indices
     return float((best == right[:, None]).any(1).float().mean())
-
-
-def calibrate(logits: Float[Tensor, "n classes"], targets: Targets) -> float:
-    """The temperature that minimises the negative log likelihood (Guo et al., ICML 2017, section 4.2).
-
-    The likelihood is convex in 1/T, so that its slope, the mean of E_p[z] - E_q[z] over rows, is halved to its zero.
-    Between 0.05 and 20: what is told perfectly would go to 0. A teacher's probabilities stand for its classes.
-    """
-    logits = logits.double()
-    wanted = (probabilities(targets, logits.shape[1]) * logits).sum(1).mean()
-    low, high = 1 / 20, 20.0
-    for _ in range(50):
-        middle = (low * high) ** 0.5
-        slope = ((middle * logits).softmax(1) * logits).sum(1).mean() - wanted
-        low, high = (low, middle) if slope > 0 else (middle, high)
-    return float(1 / middle)
 
 
 def neighbours(
@@ -203,22 +219,3 @@ def neighbours(
         for k in counts:
             parts[k].append(votes[:, :k].sum(1))
     return {k: torch.cat(found) for k, found in parts.items()}
-
-
-def _linear(data: Data, learn: Index, classes: int, seed: int) -> tuple[float, Layers]:
-    """The L2 strength that does best on a fifth of the rows that may be learnt from, then all of these rows."""
-    first, second = split(data.targets[learn], 0.2, seed)
-    fit, held = learn[first], learn[second]
-    solve = ridge(data, fit) if data.targets.ndim == 2 else partial(logistic, data, fit, classes)
-    best = min(STRENGTHS, key=lambda strength: loss_of(solve(strength), data, held))
-    return best, ridge(data, learn)(best) if data.targets.ndim == 2 else logistic(data, learn, classes, best)
-
-
-def _radial(data: Data, learn: Index, classes: int, count: int, seed: int) -> tuple[float, Radial, Layers]:
-    """As :func:`_linear`; the centres are those of all rows that may be learnt from."""
-    first, second = split(data.targets[learn], 0.2, seed)
-    fit, held = learn[first], learn[second]
-    layer = radial.layer_of(radial.centres(data, learn, count, seed))
-    solve = radial.ridge(data, fit, layer, classes)
-    best = max(reversed(radial.STRENGTHS), key=lambda strength: radial.right(layer, solve(strength), data, held))
-    return best, layer, (radial.ridge(data, learn, layer, classes)(best),)

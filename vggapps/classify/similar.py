@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ from vggapps.image.lettering import draw_text, shorten
 from vggapps.image.opening import Source
 
 _ROWS = 4096  # that are in memory at once
+_EQUAL = 0.9999  # cosine of rows that differ by rounding at most
 _CELL, _GAP, _TEXT = 192, 16, 13  # pixels of a sheet: a picture's side, between pictures, of letters
 _PAPER, _FAINT, _FRAME = "#ffffff", "#777777", "#d9480f"
 
@@ -33,7 +36,10 @@ class Match:
 
 
 def nearest(
-    query: NDArray[np.float32], blocks: Iterable[tuple[Sequence[str], NDArray[np.float32]]], count: int = 12
+    query: NDArray[np.float32],
+    blocks: Iterable[tuple[Sequence[str], NDArray[np.float32]]],
+    count: int = 12,
+    skip: Callable[[Match], bool] = lambda _: False,
 ) -> list[Match]:
     """The pictures whose features have the largest cosine with the query's, the most similar first.
 
@@ -41,6 +47,7 @@ def nearest(
         query: (d,).
         blocks: paths of pictures and their rows, (n, d); one block after another is looked at.
         count: how many at most.
+        skip: whether a picture is left out; asked only of those that would be among the first.
 
     Raises:
         SettingsError: the query has not d numbers.
@@ -53,8 +60,23 @@ def nearest(
             raise SettingsError(words, "take both from the same layer, pooled alike")
         cosines = (F.normalize(torch.from_numpy(np.array(rows)).double()) @ wanted).clamp(-1, 1).tolist()
         found = [Match(path, cosine) for path, cosine in zip(paths, cosines, strict=True)]
-        best = heapq.nlargest(count, [*best, *found], key=lambda match: match.similarity)
+        found.sort(key=lambda match: -match.similarity)
+        others = islice((match for match in found if not skip(match)), count)
+        best = heapq.nlargest(count, [*best, *others], key=lambda match: match.similarity)
     return best
+
+
+def is_query(query: str | Path, match: Match) -> bool:
+    """Whether a match is the very file that was asked for; a copy of it is another file.
+
+    A table may have been made in another folder, and then its relative paths lead nowhere from here. Such a path is the
+    query's if the query's ends with it and the features are equal, too.
+    """
+    try:
+        return Path(query).samefile(match.path)
+    except OSError:
+        own, other = (Path(os.path.normpath(path)).parts for path in (Path(query).absolute(), match.path))
+        return own[-len(other) :] == other and match.similarity > _EQUAL
 
 
 def blocks_of(table: FeatureTable) -> Iterator[tuple[Sequence[str], NDArray[np.float32]]]:

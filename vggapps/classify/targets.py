@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,38 +13,54 @@ from jaxtyping import Float, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vggapps.classify.dataset import beside, class_folders
+from vggapps.classify.fitting import Index
+from vggapps.classify.label_tables import LabelTable, read_labels, rows_for
 from vggapps.errors import SettingsError
 from vggapps.weights.labels import imagenet
 
 
-def classes_of(paths: Sequence[str], table: str | Path | None = None) -> tuple[Int64[Tensor, " n"], tuple[str, ...]]:
-    """A class for each picture, and the classes' names, sorted.
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The classes of pictures.
+
+    Attributes:
+        rows: indices of the pictures that have a class, sorted.
+        targets: for each of them its class, an index of ``names``.
+        names: sorted.
+        source: what named the classes, for messages.
+        notes: what people should know about how they were found, a line each.
+    """
+
+    rows: Index
+    targets: Int64[Tensor, " n"]
+    names: tuple[str, ...]
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def classes_of(paths: Sequence[str], table: str | Path | None = None) -> Classes:
+    """A class for each picture: from a table, or the first folder below the folder that holds them all.
 
     Args:
         paths: of the pictures.
-        table: a CSV file of two columns, file and class, with those names above or not; files are told by their
-            path, or by their name alone. None: a picture's class is its folder's name.
+        table: a CSV file, see :func:`~vggapps.classify.label_tables.read_labels`; it must have a row for each picture,
+            found as :func:`~vggapps.classify.label_tables.rows_for` says. None: a picture's class is the folder below
+            the common root, as in :func:`~vggapps.classify.dataset.class_folders`; pictures in the root have none.
 
     Raises:
-        SettingsError: a table that can't be read or lacks a picture, or fewer than two classes.
+        PictureError: a table that can't be read.
+        SettingsError: a table that contradicts itself or lacks a picture, or fewer than two classes.
     """
-    if table is None:
-        words = [Path(path).parent.name for path in paths]
-    else:
-        known = dict(_rows(Path(table)))
-        words = []
-        for path in paths:
-            word = known.get(path, known.get(Path(path).name))
-            if word is None:
-                raise SettingsError(f"{table} has no class for {path}", "write a line file,class for each picture")
-            words.append(word)
-    names = tuple(sorted(set(words)))
+    words, source, notes = _from_folders(paths) if table is None else _from_table(paths, read_labels(table))
+    names = tuple(sorted({word for word in words if word is not None}))
     if len(names) < 2:
-        where = table or "the folder's name"
-        hint = "put each class into a folder of its own, or name a table with --labels"
-        raise SettingsError(f"all pictures are of one class by {where}", hint)
+        problem = f"{source}: all pictures are of one class" if names else f"{source}: there is no class folder"
+        raise SettingsError(problem, "put each class into a folder of its own, or name a table with --labels")
     number = {name: index for index, name in enumerate(names)}
-    return torch.tensor([number[word] for word in words]), names
+    rows = np.flatnonzero([word is not None for word in words])
+    targets = torch.tensor([number[word] for word in words if word is not None])
+    return Classes(rows, targets, names, source, (*notes, *_alike(names)))
 
 
 def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n classes"], tuple[str, ...]]:
@@ -69,12 +86,16 @@ def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n
     logits = tables[0]
     if "paths" in arrays:
         row = {path: index for index, path in enumerate(arrays["paths"].tolist())}
+        if len(row) < len(arrays["paths"]):
+            raise SettingsError(f"{file} has several rows of one picture", "give one row for each")
         if lacking := next((path for path in paths if path not in row), None):
             raise SettingsError(f"{file} has no row for {lacking}", "let the teacher see the same pictures")
         logits = logits[[row[path] for path in paths]]
     if len(logits) != len(paths):
         raise SettingsError(f"{file} has {len(logits)} rows for {len(paths)} pictures", "give a row for each")
     count = logits.shape[1]
+    if count < 2:
+        raise SettingsError(f"{file} has logits of one class", "a head is learnt for two classes or more")
     if "labels" in arrays:
         labels = arrays["labels"].tolist()
     else:
@@ -82,12 +103,33 @@ def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n
     return torch.from_numpy(np.array(logits, np.float32)), tuple(labels)
 
 
-def _rows(file: Path) -> Iterable[tuple[str, str]]:
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            rows = [row for row in csv.reader(stream) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SettingsError(f"{file} can't be read: {error}", "give a CSV file with lines file,class") from None
-    if odd := next((row for row in rows if len(row) != 2), None):
-        raise SettingsError(f"{file}: '{','.join(odd)}' is not file,class", "write two columns, quoted where needed")
-    return [(name, word) for name, word in rows if (name, word) != ("file", "class")]
+def _from_folders(paths: Sequence[str]) -> tuple[list[str | None], str, tuple[str, ...]]:
+    """A word for each picture, what named them, and notes."""
+    places = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links stay as they are
+    root = Path(os.path.commonpath([place.parent for place in places]))
+    words = class_folders(places, root)
+    here = Path.cwd()
+    source = f"folders of {root.relative_to(here) if root.is_relative_to(here) and root != here else root}"
+    loose = words.count(None)
+    return words, source, (beside(loose),) if loose else ()
+
+
+def _from_table(paths: Sequence[str], table: LabelTable) -> tuple[list[str | None], str, tuple[str, ...]]:
+    found = rows_for(table, paths)
+    if lacking := next((path for path in paths if path not in found), None):
+        raise SettingsError(f"{table.source} has no class for {lacking}", "write a line file,class for each picture")
+    notes = table.notes
+    if unused := len(table.rows) - len({row.line for row in found.values()}):
+        notes = (*notes, f"{table.source}: {unused} of {len(table.rows)} rows are of pictures without features")
+    return [found[path].word for path in paths], str(table.source), notes
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """Notes on classes that are perhaps meant as one."""
+    known: dict[str, str] = {}
+    pairs = [(known.setdefault(" ".join(name.casefold().split()), name), name) for name in names]
+    return [
+        f"{first!r} and {second!r} differ in spelling alone: they are two classes"
+        for first, second in pairs
+        if first != second
+    ]

@@ -124,7 +124,12 @@ def probabilities(
 
 def softened(scores: Float[Tensor, "n classes h w"], temperature: float) -> Float[Tensor, "n classes"]:
     """Probabilities from scores, whose mean over positions is taken first."""
-    return (scores.float().mean((2, 3)) / temperature).softmax(1)
+    return likelihoods(scores.float().mean((2, 3)) / temperature)
+
+
+def likelihoods(scores: Float[Tensor, "n classes *hw"]) -> Float[Tensor, "n classes *hw"]:
+    """The softmax over classes; of a single output, which has no other to compare with, the sigmoid."""
+    return scores.sigmoid() if scores.shape[1] == 1 else scores.softmax(1)
 
 
 def _mean(parts: list[Tensor]) -> Float[Tensor, " classes"]:

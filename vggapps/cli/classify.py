@@ -28,7 +28,7 @@ Say what is in a picture.
 
 IMAGE is a picture, a folder, a pattern, or - for stdin. Prints the most
 probable classes, their probability and their WordNet id. A low probability
-means that the network is unsure: believe it.
+means that the network is unsure.
 
 [bold]auto[/bold] works offline: it takes VGG-19 or VGG-16 as published where they
 are on this machine, else the small head that comes with vggapps, which

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,19 +11,18 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
+from vggapps.cli.evaluation_files import plan, write
 from vggapps.cli.evaluation_report import Measured, facts, print_report
 from vggapps.cli.options import Backbone, BoxesFrom, Device, Json, LookAt, Quiet, Verbose, words
 from vggapps.cli.outcome import tell_in_passing
-from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.progress import silence
-from vggapps.cli.saving import deliver, deliver_picture
 from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
     from vggapps.classify.classifier import Result
     from vggapps.classify.dataset import Example
-    from vggapps.classify.evaluation import Evaluation
+    from vggapps.classify.outcomes import Outcome
 
 HELP = """
 Measure how often a network is right about a data set.
@@ -56,6 +53,8 @@ The exit code is 1 if some of the pictures can't be read; the rest is done.
 
   vggapps evaluate labels.csv --report classes.csv --confusion confusion.png
 
+  vggapps evaluate photos/ --per-picture pictures.csv --mistakes mistakes.png
+
   vggapps evaluate imagenet/val/ --shard 1/4 --json
 
   vggapps evaluate imagenet/val/ --boxes boxes.csv --boxes-from trained.safetensors
@@ -63,6 +62,10 @@ The exit code is 1 if some of the pictures can't be read; the rest is done.
 
 Data = Annotated[str, typer.Argument(metavar="DATA", help="A folder, or a .csv file.", show_default=False)]
 Report = Annotated[str | None, typer.Option(metavar="FILE.csv", help="Write the numbers of each class.")]
+PerPicture = Annotated[
+    str | None, typer.Option(metavar="FILE.csv", help="Write class, guess and probabilities of each picture.")
+]
+Mistakes = Annotated[str | None, typer.Option(metavar="FILE.png", help="Show the wrong guesses it was surest of.")]
 Reliability = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw accuracy against confidence.")]
 Confusion = Annotated[str | None, typer.Option(metavar="FILE.png", help="Draw what was taken for what.")]
 Boxes = Annotated[str | None, typer.Option(metavar="FILE.csv", help="True boxes: score where objects are, too.")]
@@ -74,6 +77,8 @@ def evaluate(  # noqa: D103 - people see HELP
     backbone: Backbone = "auto",
     views: LookAt = "center",
     report: Report = None,
+    per_picture: PerPicture = None,
+    mistakes: Mistakes = None,
     reliability: Reliability = None,
     confusion: Confusion = None,
     boxes: Boxes = None,
@@ -90,23 +95,19 @@ def evaluate(  # noqa: D103 - people see HELP
     if boxes_from and not boxes:
         raise SettingsError("--boxes-from without --boxes", "give the true boxes, too, to compare with")
 
-    from vggapps.classify import evaluation, plots
+    from vggapps.classify import evaluation
     from vggapps.classify.box_evaluation import evaluate_boxes, true_boxes
     from vggapps.classify.box_regression import load_boxes
     from vggapps.classify.boxes import read_boxes
     from vggapps.classify.classifier import Classifier, ClassifySettings
     from vggapps.classify.dataset import list_pictures
+    from vggapps.classify.outcomes import noted
     from vggapps.classify.published import comparable, comparable_boxes
-    from vggapps.image import from_pil
     from vggapps.weights.labels import imagenet
 
     listing = list_pictures(data)
     read = [path for path in (data, boxes, boxes_from) if path] + [str(entry.path) for entry in listing.entries]
-    table_file = plan_file(report, read, force=force) if report else None
-    bins_file, confusion_file = (
-        plan_picture(path, 1, read, force=force) if path else None for path in (reliability, confusion)
-    )
-    plan_distinct(table_file, bins_file, confusion_file)
+    files = plan(report, per_picture, reliability, confusion, mistakes, read=read, force=force)
     for note in () if quiet else listing.notes:
         typer.echo(note, err=True)
     table = read_boxes(boxes) if boxes else None
@@ -118,19 +119,16 @@ def evaluate(  # noqa: D103 - people see HELP
     if not examples:
         raise SettingsError(f"--shard {shard} of {len(listing.entries)} pictures is none", "make fewer shares")
     results = _watched(classifier.run([example.path for example in examples]), examples, quiet=quiet)
+    outcomes: list[Outcome] = []
+    if files.of_pictures:
+        results = noted(results, examples, outcomes)
     if table is not None:
         truths = true_boxes(table, examples, classifier.labels)
         found, places = evaluate_boxes(results, examples, truths, classifier, regressor)
     else:
         found, places = evaluation.evaluate(results, examples, classifier.labels), None
 
-    if table_file:
-        deliver(table_file, _table(found))
-    if bins_file:
-        deliver_picture(bins_file, from_pil(plots.reliability_plot(found.bins, found.ece)))
-    if confusion_file:
-        drawn = plots.confusion_picture(found.confusion, [label.name for label in classifier.labels])
-        deliver_picture(confusion_file, from_pil(drawn))
+    write(files, found, outcomes, classifier.labels)
     network = "+".join(classifier.backbone)
     # Numbers on ImageNet say nothing about a network's own classes.
     known = classifier.labels == imagenet()
@@ -163,27 +161,3 @@ def _watched(results: Iterable[Result], examples: Sequence[Example], *, quiet: b
             if not (quiet or drawn) and done * 10 // total > tenth:
                 tenth = done * 10 // total
                 typer.echo(f"evaluating: {10 * tenth} %, picture {done} of {total}", err=True)
-
-
-def _table(found: Evaluation) -> bytes:
-    """A row for each class, as CSV."""
-    rows = [
-        {
-            "index": c.label.index,
-            "wordnet": c.label.wordnet,
-            "class": c.label.name,
-            "pictures": c.count,
-            "correct": c.correct,
-            "recall": f"{c.recall:.4f}",
-            "precision": "" if c.precision is None else f"{c.precision:.4f}",
-            "f1": f"{c.f1:.4f}",
-            "mistaken_for": c.mistaken_for.name if c.mistaken_for else "",
-            "mistakes": c.mistakes,
-        }
-        for c in found.classes
-    ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from vggapps.errors import in_a_line
+
 if TYPE_CHECKING:
     from vggapps.classify.box_evaluation import BoxEvaluation
     from vggapps.classify.classifier import Classifier
@@ -63,6 +65,7 @@ def print_report(classifier: Classifier, measured: Measured, *, shard: str, is_v
     _say("views", f"{classifier.views}, shorter side {', '.join(map(str, classifier.scales))}")
     part = "" if shard == "1/1" else f", share {shard}"
     _say("pictures", f"{found.pictures} of {len(found.classes)} classes{part}")
+    _say("classes", listed([each.label.name for each in found.classes]))
     _say("top-1 error", _rate(found.top1_error))
     _say("top-5 error", _rate(found.top5_error))
     _say("calibration", f"{found.ece:4.1f} %  expected calibration error, 0 is best")
@@ -90,6 +93,11 @@ def print_report(classifier: Classifier, measured: Measured, *, shard: str, is_v
         typer.echo("the paper: K. Simonyan, A. Zisserman, ICLR 2015 (arXiv 1409.1556)")
     if (measured.published or measured.published_boxes) and not is_validation:
         typer.echo("published numbers are for ILSVRC-2012 validation, which these pictures are not")
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names of classes, the first ones if there are many."""
+    return in_a_line(", ".join(names[:most])) + (", ..." if len(names) > most else "")
 
 
 def _say(title: str, words: str) -> None:

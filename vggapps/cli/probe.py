@@ -10,23 +10,30 @@ import typer
 
 from vggapps.cli.options import Json, Quiet, Verbose
 from vggapps.cli.outputs import plan_file
+from vggapps.cli.probe_report import notes_on, print_report
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, in_a_line
 
 HELP = """
 Learn classes from features, and measure how well that goes.
 
 FEATURES is a table that [bold]vggapps extract[/bold] made. A picture's class is the
-name of its folder, or stands in a table of lines file,class (--labels). A
-fifth of the pictures, of each class alike, is held out, and what is printed
-is measured on it.
+first folder below the one that holds them all (data/CLASS/2023/a.jpg), as for
+[bold]vggapps evaluate[/bold], or stands in a table of lines file,class (--labels), with
+paths relative to the table. A bare name will do where only one picture has it.
+
+A fifth of the pictures, of each class alike, is held out, and what is printed
+is measured on it, with a 95 % confidence interval. Copies of a picture (equal
+rows) are all learnt or all held out, and held-out ones count once.
 
 [bold]linear[/bold] is logistic regression, [bold]mlp[/bold] has one hidden layer, [bold]radial[/bold] has radial
 basis functions (best for many classes of few pictures), [bold]knn[/bold] lets the
 most similar pictures vote. L2 strength and the number of neighbours are
 chosen on a fifth of the pictures that are learnt from. With -o the head is
-written, with the temperature that calibrates it.
+written, with the temperature that calibrates it: fitted on the held-out
+pictures; by cross-validation on all, where fewer than 50 are held out; 1
+where there are fewer than 50 altogether, or hardly a mistake.
 
 With --teacher the outputs of another network are learnt instead (logits, a
 row a picture): linear is ridge regression then, and accuracy is agreement.
@@ -87,21 +94,28 @@ def probe(  # noqa: D103 - people see HELP
     from vggapps.classify.targets import classes_of, teacher_of
 
     table = load_features(features)
-    targets, names = teacher_of(table.paths, teacher) if teacher else classes_of(table.paths, labels)
+    if teacher:
+        targets, names = teacher_of(table.paths, teacher)
+        source, notes = teacher, tuple[str, ...]()
+    else:
+        found = classes_of(table.paths, labels)
+        table, targets = table.take(found.rows), found.targets
+        names, source, notes = found.names, found.source, found.notes
     report, head = learn(table, targets, names, kind, test=test, hidden=hidden, epochs=epochs, root=root, seed=seed)
+    for note in () if quiet else (*notes, *notes_on(report)):
+        typer.echo(in_a_line(note), err=True)
     place = deliver(target, lambda path: save_head(path, head)) if target and head else None
     if as_json:
-        facts = {"schema": 1, "features": features, "kind": kind, "classes": len(names), "output": place}
+        facts = {
+            "schema": 1,
+            "features": features,
+            "kind": kind,
+            "classes": len(names),
+            "names": names,
+            "output": place,
+        }
         typer.echo(json.dumps({**facts, **asdict(table.settings), **asdict(report)}))
         return
-    what = "agrees with the teacher" if teacher else "right"
-    typer.echo(f"top-1        {report.top1:8.2%}  {what}, of {report.tested} pictures held out")
-    if len(names) > 5:
-        typer.echo(f"top-5        {report.top5:8.2%}  {what} among five")
-    if report.chosen is not None:
-        word = "neighbours" if kind == "knn" else "L2 strength"
-        typer.echo(f"{word:<12} {report.chosen:8g}  did best on a fifth of the {report.learnt} learnt")
-    if report.temperature is not None:
-        typer.echo(f"temperature  {report.temperature:8.3f}  divides the logits for calibrated probabilities")
+    print_report(report, names, in_a_line(source), kind, is_taught=teacher is not None)
     if place and not quiet:
         typer.echo(f"{place}: {len(names)} classes on {table.settings.layer} of {table.settings.network}", err=True)

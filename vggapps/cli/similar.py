@@ -10,24 +10,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.inputs import paths_of, read
+from vggapps.cli.inputs import STREAM, paths_of, read
 from vggapps.cli.options import Device, Json, Quiet, Verbose
 from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_picture
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver_picture
-from vggapps.errors import SettingsError
+from vggapps.errors import PictureError, SettingsError, in_a_line
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from vggapps.classify.similar import Match
 
 HELP = """
 Find the pictures that are most like IMAGE.
 
 They are looked for in a folder and its subfolders, or in a table that
 [bold]vggapps extract[/bold] made, which is quicker the second time. What is compared is the
-output of a layer, averaged over the picture: 1 is the same.
+output of a layer, averaged over the picture: 1 is the same. IMAGE itself is
+left out if it is there; a copy of it is a result.
 
 [bold]Examples[/bold]
 
@@ -68,7 +71,7 @@ def similar(  # noqa: D103 - people see HELP
 
     from vggapps.classify.feature_files import load_features
     from vggapps.classify.features import describe, extract, load_network
-    from vggapps.classify.similar import blocks_of, nearest, sheet
+    from vggapps.classify.similar import blocks_of, is_query, nearest, sheet
     from vggapps.image import from_pil
 
     table = None if paths else load_features(where)
@@ -95,7 +98,19 @@ def similar(  # noqa: D103 - people see HELP
             failed += len(chunk.errors)
             yield [paths[i] for i in chunk.kept], chunk.rows
 
-    matches = nearest(query.rows[0], blocks_of(table) if table else looked_at(), top)
+    left_out: list[str] = []
+
+    def skip(match: Match) -> bool:
+        is_itself = image != STREAM and is_query(image, match)
+        if is_itself:
+            left_out.append(match.path)
+        return is_itself
+
+    matches = nearest(query.rows[0], blocks_of(table) if table else looked_at(), top, skip)
+    if left_out and not quiet:
+        typer.echo(in_a_line(f"{left_out[0]} is the picture itself and left out"), err=True)
+    if not matches:
+        raise PictureError(f"{where}: there is no other picture in it", "name a folder or table with more pictures")
     for match in matches:
         facts = {"schema": 1, "path": match.path, "similarity": match.similarity}
         typer.echo(json.dumps(facts) if as_json else f"{match.similarity:.4f}  {match.path}")
