@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import sys
 from collections.abc import Callable
@@ -11,7 +9,6 @@ from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import psutil
@@ -20,35 +17,18 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
 
+from tests.comparing import decibels, flat, likeness, objects
 from tests.conftest import Ran
 from tests.reference.published import seeded
 from vggapps import load_vgg
 from vggapps.image import open_picture
 from vggapps.losses import LPIPS, comparison
-from vggapps.losses.comparison import METRICS, available, measure, wanting
+from vggapps.losses.comparison import METRICS, Measured, available, measure, wanting
 from vggapps.losses.trunk import Trunk
 from vggapps.weights.records import RECORDS
 
 Cli = Callable[..., Ran]
 CPU = torch.device("cpu")
-
-
-def flat(name: str, level: int, size: tuple[int, int] = (48, 36)) -> None:
-    Image.new("RGB", size, (level,) * 3).save(name)
-
-
-def decibels(difference: int) -> float:
-    """PSNR of flat pictures that are so many levels of 255 apart: 10 log10(1 / (d / 255)^2)."""
-    return 20 * math.log10(255 / difference)
-
-
-def likeness(x: int, y: int) -> float:
-    """SSIM of flat pictures: of Wang 2004, eq. 13, the means alone are left."""
-    return (2 * x * y + 2.55**2) / (x * x + y * y + 2.55**2)
-
-
-def objects(ran: Ran) -> list[dict[str, Any]]:
-    return [json.loads(line, parse_constant=pytest.fail) for line in ran.out.splitlines()]
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +77,9 @@ def test_equal_pictures_have_the_values_that_help_promises(cli: Cli) -> None:
     ]
     (found,) = objects(cli("compare", "town.png", "town.png", "--json", "--map", "where.png"))
     assert found.pop("values") == {"perceptual": 0.0, "ssim": 1.0, "ms-ssim": None, "psnr": "inf"}
-    assert found == {"schema": 1, "a": "town.png", "b": "town.png", "size": [96, 64], "map": "where.png"}
+    names = {"a": "town.png", "b": "town.png", "map": "where.png"}
+    how = {"schema": 1, "y_channel": False, "crop_border": 0, "size": [96, 64], "scaled": None, "error": None}
+    assert found == names | how
     Image.open("town.png").convert("L").save("grey.png")
     assert torch.allclose(open_picture("where.png").rgb, 0.6 * open_picture("grey.png").rgb, atol=0.01)
 
@@ -112,10 +94,10 @@ def test_perceptual_is_one_minus_cosine_averaged_over_positions_and_five_layers(
 
 
 def test_what_is_equal_is_best_and_what_differs_more_is_worse() -> None:
-    losses = {name: METRICS[name].make(CPU) for name in available()}
+    losses = {METRICS[name]: METRICS[name].make(CPU) for name in available()}
     x = torch.rand(1, 3, 192, 192)
-    rows = [measure(losses, x + strength * (0.5 - x), x) for strength in (0.0, 0.2, 0.4)]
-    for name in losses:
+    rows = [measure(losses, x + strength * (0.5 - x), x).values for strength in (0.0, 0.2, 0.4)]
+    for name in available():
         best, less, least = ((1 if METRICS[name].lower_is_better else -1) * (row[name] or 0) for row in rows)
         assert best < less < least, name
 
@@ -142,7 +124,7 @@ def test_the_map_is_yellow_where_the_pictures_differ(cli: Cli) -> None:
 
 def test_folders_are_matched_by_name_and_summed_up(folders: None, cli: Cli) -> None:
     ran = cli("compare", "old", "new", "--metric", "psnr,ssim")
-    assert (ran.code, ran.err) == (0, "2 without a partner: old/lost.png, new/found.png\n")
+    assert (ran.code, ran.err) == (1, "error: 2 without a partner: old/lost.png, new/found.png\n")
     far, middle, near = ((decibels(d), likeness(100, 100 + d)) for d in (20, 10, 5))
     mean = tuple(sum(column) / 3 for column in zip(far, middle, near, strict=True))
     rows = {"far.png": far, "middle.png": middle, "near.png": near, "mean": mean, "median": middle, "worst": far}
@@ -154,9 +136,11 @@ def test_folders_are_matched_by_name_and_summed_up(folders: None, cli: Cli) -> N
     ]
     *_, last = objects(cli("compare", "old", "new", "--metric", "psnr", "--json"))
     psnr = last["metrics"].pop("psnr")
-    assert last == {"schema": 1, "pairs": 3, "failed": 0, "alone": ["old/lost.png", "new/found.png"], "metrics": {}}
+    counts = {"pairs": 3, "failed": 0, "beyond": 0, "alone": ["old/lost.png", "new/found.png"]}
+    assert last == {"schema": 1, "y_channel": False, "crop_border": 0, "metrics": {}} | counts
     assert psnr.pop("at") == ["old/far.png", "new/far.bmp"]
-    assert psnr == pytest.approx({"mean": mean[0], "median": middle[0], "worst": far[0]}, rel=1e-6)
+    numbers = {"mean": mean[0], "median": middle[0], "worst": far[0], "count": 3, "infinite": 0}
+    assert psnr == pytest.approx(numbers, rel=1e-6)
 
 
 def test_one_picture_is_compared_with_all_of_a_folder(folders: None, cli: Cli) -> None:
@@ -174,11 +158,13 @@ def test_folders_get_a_row_of_csv_and_a_map_for_each_pair(folders: None, cli: Cl
     maps = ["maps/far_map.png", "maps/middle_map.png", "maps/near_map.png", "maps/near_map-2.png"]
     assert [pair["map"] for pair in pairs] == maps
     assert all(open_picture(name).size == (36, 48) for name in maps)
-    head, far, _, equal, near = [line.split(",") for line in Path("numbers.csv").read_text().splitlines()]
-    assert head == ["a", "b", "perceptual", "ssim", "ms-ssim", "psnr"]
-    assert far[:2] + far[4:] == ["old/far.png", "new/far.bmp", "", f"{decibels(20):.7g}"]
-    assert equal == ["old/near.bmp", "new/near.bmp", "0.0", "1.0", "", "inf"]
+    head, far, _, equal, near, *alone = [line.split(",") for line in Path("numbers.csv").read_text().splitlines()]
+    assert head == ["a", "b", "perceptual", "ssim", "ms-ssim", "psnr", "error"]
+    assert far[:2] + far[4:] == ["old/far.png", "new/far.bmp", "", f"{decibels(20):.7g}", ""]
+    assert equal == ["old/near.bmp", "new/near.bmp", "0.0", "1.0", "", "inf", ""]
     assert near[:2] == ["old/near.png", "new/near.png"]
+    empty = ["", "", "", "", "no partner"]
+    assert alone == [["old/lost.png", "", *empty], ["", "new/found.png", *empty]]
 
 
 def test_a_pair_that_can_not_be_compared_is_told_and_the_others_go_on(folders: None, cli: Cli) -> None:
@@ -186,31 +172,34 @@ def test_a_pair_that_can_not_be_compared_is_told_and_the_others_go_on(folders: N
     Path("new/near.png").write_text("no picture")
     ran = cli("compare", "old", "new", "--metric", "psnr", "-q")
     assert ran.code == 1
-    assert [line.split()[0] for line in ran.out.splitlines()[2:]] == ["far.png", "mean", "median", "worst", "worst"]
+    assert [line.split()[0] for line in ran.out.splitlines()[2:6]] == ["far.png", "mean", "median", "worst"]
     wrong = r"error: old/middle.png has 48x36 pixels, and new/middle.png 40x36 .*\nerror: new/near.png: .*\n"
-    assert re.fullmatch(wrong + "2 of 3 pairs can't be compared\n", ran.err)
+    assert re.fullmatch("error: 2 without a partner.*\n" + wrong + "2 of 3 pairs failed\n", ran.err)
 
 
 def test_ctrl_c_keeps_what_was_measured(folders: None, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    results = iter([{"psnr": 22.5}])
+    results = iter([Measured({"psnr": 22.5}, {})])
 
-    def interrupted(*_: object, **__: object) -> dict[str, float]:
+    def interrupted(*_: object, **__: object) -> Measured:
         if result := next(results, None):
             return result
         raise KeyboardInterrupt
 
     monkeypatch.setattr(comparison, "measure", interrupted)
     ran = cli("compare", "old", "new", "--metric", "psnr", "--csv", "numbers.csv", "-q")
-    assert (ran.code, ran.err) == (130, "")
+    assert (ran.code, ran.err.count("\n")) == (130, 1)
     assert ran.out.splitlines()[-1].split() == ["far.png", "22.50"]
-    assert Path("numbers.csv").read_text().splitlines()[-1] == "old/far.png,new/far.bmp,22.5"
+    assert Path("numbers.csv").read_text().splitlines()[1] == "old/far.png,new/far.bmp,22.5,"
 
 
 def test_the_exit_code_says_whether_any_pair_is_above_the_limit(folders: None, cli: Cli) -> None:
+    Path("old/lost.png").unlink()
+    Path("new/found.png").unlink()
     far, middle, _ = (o["values"]["perceptual"] for o in objects(cli("compare", "old", "new", "--json"))[:-1])
     assert middle < far
     ran = cli("compare", "old", "new", "--fail-above", (middle + far) / 2, "-q")
-    assert re.fullmatch(r"far\.png: Perceptual \(VGG-19\) is 0\.\d+, above 0\.\d+\n", ran.err)
+    told = r"far\.png: Perceptual \(VGG-19\) is 0\.\d+, above 0\.\d+\n1 of 3 pairs beyond a limit\n"
+    assert re.fullmatch(told, ran.err)
     assert (ran.code, "worst" in ran.out) == (1, True)
     assert cli("compare", "old", "new", "--fail-above", far).code == 0
     assert cli("compare", "old/far.png", "new/far.bmp", "--fail-above", middle).code == 1
@@ -221,7 +210,7 @@ WRONG: list[tuple[str, int, str]] = [
     ("town.png small.png", 2, "town.png has 96x64 pixels, and small.png 10x10"),
     ("town.png town.png --metric lpisp", 2, "did you mean 'lpips'"),
     ("small.png small.png --metric ssim", 2, "SSIM needs 11 pixels a side, and the pictures have 10x10"),
-    ("small.png small.png", 2, "Perceptual (VGG-19) needs 16 pixels a side"),
+    ("small.png small.png --metric ssim,perceptual", 2, "SSIM needs 11 pixels a side"),
     ("town.png town.png --metric ssim --fail-above 0.5", 2, "of SSIM more is better"),
     ("town.png town.png --metric ssim --map out.png", 2, "none of these metrics has a map"),
     ("town.png smudged.png --map smudged.png --force", 2, "is one of the files that are read"),
@@ -232,6 +221,9 @@ WRONG: list[tuple[str, int, str]] = [
     ("town.png smudged.png --csv there.txt", 4, "there.txt exists"),
     ("town.png town.png --device cuda:99", 2, "no cuda:99 device"),
     ("town.png town.png --metric lpips", 5, "alexnet-convolutions is not on this machine"),
+    ("one three", 3, "three: there is no such file or folder"),
+    ("town.png three", 3, "three: there is no such file or folder"),
+    ("there.txt one", 3, "there.txt: it is text"),
     ("one two", 3, "no picture of one has a partner in two"),
     ("one/a.png one --map out.png", 2, "use --map out/"),
 ]

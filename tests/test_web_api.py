@@ -236,6 +236,19 @@ def test_equal_pictures_are_told_as_equal(client: Client, pictures: Path) -> Non
     assert "nan" not in line
 
 
+def test_pictures_of_two_sizes_are_compared_once_b_is_scaled_to_a(
+    client: Client, pictures: Path, tmp_path: Path
+) -> None:
+    with Image.open(pictures / "town.png") as image:
+        image.resize((image.width * 2, image.height * 2), Image.Resampling.NEAREST).save(tmp_path / "large.png")
+    town, large = file(pictures / "town.png"), file(tmp_path / "large.png")
+    table, heat, *_ = client.predict(town, large, scale_to_a=True, api_name="/compare")
+    rows = {title: shown for title, shown, _ in table["data"]}
+    assert float(rows["PSNR (dB)"]) > 15
+    with Image.open(pictures / "town.png") as image:
+        assert grey_levels(heat).shape[:2] == (image.height, image.width)
+
+
 def test_the_server_stands_where_only_this_machine_reaches_it(site: Served) -> None:
     assert site.url.startswith("http://127.0.0.1:")
     assert site.share is None

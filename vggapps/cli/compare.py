@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vggapps.cli.inputs import Input
+from vggapps.cli.limits import read_limits
 from vggapps.cli.options import Device, Json, Quiet, Verbose, words
-from vggapps.cli.outcome import failure, tell_in_passing
+from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_distinct, plan_file, plan_outputs
-from vggapps.cli.pairs import Pair, find_pairs, opened
+from vggapps.cli.pairs import ANY, Pair, find_pairs
 from vggapps.cli.progress import silence, tracked
-from vggapps.cli.saving import Target, deliver, deliver_picture
-from vggapps.cli.tables import Values, plain, print_list, print_row, print_summary, text
-from vggapps.errors import SettingsError
+from vggapps.cli.rows import Comparer, Row
+from vggapps.cli.saving import Target, deliver
+from vggapps.cli.tables import (
+    as_csv,
+    print_head,
+    print_json,
+    print_json_summary,
+    print_list,
+    print_row,
+    print_summary,
+    text,
+)
+from vggapps.errors import SettingsError, in_a_line
 
 HELP = """
 Measure how alike two pictures are.
 
-A and B are two pictures of one size; or two folders, in which pictures of
-one name are a pair (a.png goes with a.jpg, too); or a picture and a folder
-of its versions.
+A and B are two pictures of one size; or two folders; or a picture and a
+folder of its versions. In folders and their subfolders, pictures of one name
+at the same place are a pair; so are a.png and a.jpg or A.PNG, if no other
+could be meant. --pattern-a '{}_gt' --pattern-b '{}_sr' pairs a_gt.png with
+a_sr.png.
 
 [bold]perceptual[/bold], [bold]lpips[/bold], [bold]lpips-vgg[/bold], [bold]lpips-squeeze[/bold] and [bold]dists[/bold]
 are 0 for equal pictures, [bold]ssim[/bold] and [bold]ms-ssim[/bold] are 1, and [bold]psnr[/bold] is inf
-(in JSON the word "inf"). Without --metric all are measured that need no
-download; one that is named and not here is downloaded.
+(in JSON the word "inf"; a mean leaves it out). Without --metric all are
+measured that need no download; one that is named and not here is downloaded.
 
-The exit code is 1 if the first metric is above --fail-above for any pair,
-or if some pairs of folders can't be compared.
+The exit code is 1 if a value is beyond a limit, a picture of a folder has no
+partner, or a pair failed; the CSV and the JSON tell why.
 
 [bold]Examples[/bold]
 
@@ -45,6 +54,8 @@ or if some pairs of folders can't be compared.
   vggapps compare original.png compressed.jpg --metric lpips --map where.png
 
   vggapps compare wanted/ made/ --metric perceptual,ssim --fail-above 0.05
+
+  vggapps compare Set5/ x4/ --metric psnr,ssim --y-channel --crop-border 4
 """
 
 A = Annotated[str, typer.Argument(metavar="A", help="A picture or a folder.", show_default=False)]
@@ -55,8 +66,25 @@ MapTo = Annotated[
     typer.Option("--map", metavar="PATH", help="Draw where they differ: a file, or folder/ for several pairs."),
 ]
 CsvTo = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers to this file, too.")]
-Limit = Annotated[float | None, typer.Option(metavar="X", help="Fail if the first metric is above X for any pair.")]
+Above = Annotated[
+    str,
+    typer.Option(
+        metavar="[METRIC=]X,...", help="Fail if a metric, or the first, is above X for any pair.", show_default=False
+    ),
+]
+Below = Annotated[
+    str, typer.Option(metavar="[METRIC=]X,...", help="The same for PSNR, SSIM and MS-SSIM below X.", show_default=False)
+]
 Size = Annotated[int | None, typer.Option(metavar="SIDE", min=1, help="Scale both down first: longer side in pixels.")]
+ScaleToA = Annotated[
+    bool, typer.Option("--scale-to-a", help="Scale B to the size of A, if it has another: bicubic, antialiased.")
+]
+YChannel = Annotated[
+    bool, typer.Option("--y-channel", help="PSNR and SSIM of luma alone (BT.601, 16 to 235), as of super-resolution.")
+]
+Crop = Annotated[int, typer.Option(metavar="N", min=0, help="PSNR and SSIM without N pixels at each border.")]
+PatternA = Annotated[str, typer.Option(metavar="NAME", help="Names in folder A; {} is what partners have in common.")]
+PatternB = Annotated[str, typer.Option(metavar="NAME", help="Names in folder B.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files that --map and --csv name.")]
 
 
@@ -66,8 +94,14 @@ def compare(  # noqa: D103 - people see HELP
     metric: Names = "",
     map_to: MapTo = None,
     csv_to: CsvTo = None,
-    fail_above: Limit = None,
+    fail_above: Above = "",
+    fail_below: Below = "",
     size: Size = None,
+    scale_to_a: ScaleToA = False,
+    y_channel: YChannel = False,
+    crop_border: Crop = 0,
+    pattern_a: PatternA = ANY,
+    pattern_b: PatternB = ANY,
     device: Device = "auto",
     force: Force = False,
     as_json: Json = False,
@@ -78,19 +112,21 @@ def compare(  # noqa: D103 - people see HELP
 
     def note(text: str) -> None:
         if not quiet:
-            typer.echo(text, err=True)
+            typer.echo(in_a_line(text), err=True)
 
     many = Path(a).is_dir() or Path(b).is_dir()
-    pairs, alone = find_pairs(a, b, quiet=quiet)
+    pairs, alone = find_pairs(a, b, (pattern_a, pattern_b), quiet=quiet)
 
-    from vggapps.losses.comparison import available, get_metrics, heat_map, measure, summarize, wanting
+    from vggapps.losses.comparison import available, get_metrics, restricted, wanting
+    from vggapps.losses.summary import summarize
     from vggapps.vgg.fast import pick_device
 
     named = words(metric)
     metrics = get_metrics(named or available())
-    first, drawn = metrics[0], next((m for m in metrics if m.has_map), None)
-    if fail_above is not None and not first.lower_is_better:
-        raise SettingsError(f"--fail-above, and of {first.title} more is better", "name perceptual or lpips first")
+    if y_channel or crop_border:
+        metrics = restricted(metrics, y_channel=y_channel, crop_border=crop_border)
+    limits = read_limits(metrics, fail_above, fail_below)
+    drawn = next((m for m in metrics if m.has_map), None) if map_to else None
     if map_to and drawn is None:
         raise SettingsError("none of these metrics has a map", "name perceptual or lpips, too")
     reads = [path for pair in pairs for path in (pair.a, pair.b)]
@@ -99,59 +135,51 @@ def compare(  # noqa: D103 - people see HELP
     plan_distinct(table, *maps)
     where = pick_device(device)
     if alone:
-        note(f"{len(alone)} without a partner: {', '.join(alone[:9])}{', ...' if len(alone) > 9 else ''}")
+        listed = ", ".join(one.a or one.b for one in alone[:9]) + (", ..." if len(alone) > 9 else "")
+        tell_in_passing(f"{len(alone)} without a partner: {listed}")
     for command, names in {} if named else wanting().items():
         note(f"not measured: {', '.join(names)} (to have them: {command})")
-    losses = {m.name: m.make(where) for m in metrics}
+    needed = {*named, *(limit.metric.name for limit in limits), *([drawn.name] if drawn else [])}
+    comparer = Comparer({m: m.make(where) for m in metrics}, needed, drawn, where, size, scale_to_a, note)
 
-    found: dict[Pair, Values] = {}
+    about = {"schema": 1, "y_channel": y_channel, "crop_border": crop_border}
+    rows: list[Row] = []
     beyond = 0
-    widths = [-max(6, *(len(pair.name) for pair in pairs)), *(max(8, len(m.name)) for m in metrics)]
+    widths = [-max(6, *(len(in_a_line(pair.name)) for pair in pairs)), *(max(8, len(m.name)) for m in metrics)]
     if many and not as_json:
-        print_row(widths, ["", *losses])
-        print_row(widths, ["better", *("lower" if m.lower_is_better else "higher" for m in metrics)])
+        print_head(widths, metrics)
     try:
         for pair, target in tracked(zip(pairs, maps, strict=True), len(pairs), "comparing", shown=many and not quiet):
-            try:
-                x, y = (picture.to(where) for picture in opened(pair, size, note))
-                values = measure(losses, x, y, needed=named or [first.name])
-                heat = heat_map(losses[drawn.name], x, y) if target and drawn else None
-            except Exception as error:
-                problem = failure(error, pair.name)
-                if not many:
-                    raise
-                tell_in_passing(problem)
-                continue
-            found[pair] = values
-            place = None
-            if target and drawn and heat:
-                place = deliver_picture(target, heat[0])
-                note(f"{place}: yellow is the most, {heat[1]:.3g} by {drawn.title}")
+            row = comparer.row(pair, target)
+            rows.append(row)
             if as_json:
-                facts = {"schema": 1, "a": pair.a, "b": pair.b, "size": [x.shape[3], x.shape[2]], "map": place}
-                typer.echo(json.dumps({**facts, "values": plain(values)}))
-            elif many:
-                print_row(widths, [pair.name, *(text(m, values[m.name]) for m in metrics)])
-            else:
-                print_list(metrics, values)
-            value = values[first.name]
-            if fail_above is not None and value is not None and value > fail_above:
-                typer.secho(f"{pair.name}: {first.title} is {value:g}, above {fail_above:g}", fg="red", err=True)
-                beyond += 1
+                print_json(row, about)
+            elif many and row.is_measured:
+                print_row(widths, [pair.name, *(text(m, row.values[m.name]) for m in metrics)])
+            elif row.is_measured:
+                print_list(metrics, row)
+            wrong = [told for limit in limits if (told := limit.told(row.values[limit.metric.name]))]
+            for told in wrong:
+                typer.secho(in_a_line(f"{pair.name}: {told}"), fg="red", err=True)
+            beyond += bool(wrong)
+            for error in row.errors:
+                if not many:
+                    raise error
+                told = str(error)
+                tell_in_passing(told if told.startswith(pair[1:]) else f"{pair.name}: {told}")
     finally:  # what is measured is kept, whatever ends the run
         if table:
-            deliver(table, _csv([*losses], found))
-    failed = len(pairs) - len(found)
-    summary = summarize(list(found.values()))
+            deliver(table, as_csv([m.name for m in metrics], rows, alone))
+    summary = summarize([row.values for row in rows])
     if many and as_json:
-        numbers = {name: {**plain(asdict(s)), "at": list(found)[s.at][1:]} for name, s in summary.items()}
-        counts = {"schema": 1, "pairs": len(found), "failed": failed, "alone": alone}
-        typer.echo(json.dumps({**counts, "metrics": numbers}))
-    elif many and found:
-        print_summary(widths, summary, list(found), metrics)
-    if failed:
-        typer.echo(f"{failed} of {len(pairs)} pairs can't be compared", err=True)
-    if failed or beyond:
+        print_json_summary(summary, rows, alone, beyond, about)
+    elif many and summary:
+        print_summary(widths, summary, rows, metrics)
+    failed = sum(bool(row.errors) for row in rows)
+    for count, what in ((failed, "failed"), (beyond, "beyond a limit")) if many else ():
+        if count:
+            typer.echo(f"{count} of {len(pairs)} pairs {what}", err=True)
+    if failed or beyond or alone:
         sys.exit(1)
 
 
@@ -163,11 +191,3 @@ def _plan(pairs: Sequence[Pair], map_to: str | None, reads: Sequence[str], *, fo
     if len(pairs) > 1 and not (map_to.endswith(("/", "\\")) or Path(map_to).is_dir()):
         raise SettingsError(f"--map {map_to} is one file for {len(pairs)} pairs", f"use --map {Path(map_to).stem}/")
     return plan_outputs(inputs, "_map", map_to, force=force, protected=reads)
-
-
-def _csv(names: Sequence[str], found: Mapping[Pair, Values]) -> bytes:
-    rows = io.StringIO()
-    table = csv.writer(rows)
-    table.writerow(["a", "b", *names])
-    table.writerows([pair.a, pair.b, *values.values()] for pair, values in found.items())
-    return rows.getvalue().encode("utf-8", "surrogateescape")

@@ -2,72 +2,195 @@
 
 from __future__ import annotations
 
+import os
+import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import typer
+
 from vggapps.cli.inputs import Input, expand
-from vggapps.errors import PictureError
+from vggapps.errors import PictureError, SettingsError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+ANY = "{}"  # in a pattern, what the names of two partners have in common
+
 
 class Pair(NamedTuple):
-    """Two files to compare, and what to call them."""
+    """Two files to compare, and what to call them; one of them is "" for a picture without a partner."""
 
     name: str
     a: str
     b: str
 
 
-def find_pairs(a: str, b: str, *, quiet: bool = False) -> tuple[list[Pair], list[str]]:
+class _Named(NamedTuple):
+    """A picture, and what its partner is found by: its path below the folder without the suffix, and the suffix."""
+
+    input: Input
+    common: str
+    suffix: str
+
+
+# How partners may be called, from the same to the least alike.
+_ALIKE: Sequence[Callable[[_Named], str]] = (
+    lambda one: one.common + one.suffix,
+    lambda one: _blind(one.common + one.suffix),
+    lambda one: one.common,
+    lambda one: _blind(one.common),
+)
+
+
+def find_pairs(
+    a: str, b: str, patterns: Sequence[str] = (ANY, ANY), *, quiet: bool = False
+) -> tuple[list[Pair], list[Pair]]:
     """The pairs of two files, of two folders, or of a file and a folder; and the pictures without a partner.
 
-    In folders and their subfolders pictures of one name at the same place are a pair; those without a namesake are one
-    with what differs in the suffix only.
+    In folders and their subfolders partners stand at the same place and have the same name. Those without a namesake
+    are partners of what differs in the suffix, or in upper and lower case, if there is only one.
+
+    Args:
+        a: a file or a folder.
+        b: another.
+        patterns: of the names in both folders: what stands for `ANY` is the same in the names of partners. Pictures
+            with other names are left out.
+        quiet: don't say what is left out.
 
     Raises:
-        PictureError: there is none.
+        PictureError: a file or folder is not there, or no picture has a partner.
+        SettingsError: several pictures could be partners of one; a pattern without `ANY`, or without two folders.
     """
-    lefts, rights = (expand([word], quiet=quiet) if Path(word).is_dir() else [Input(word)] for word in (a, b))
+    for word in (a, b):
+        _check_there(word)
     if not (Path(a).is_dir() and Path(b).is_dir()):
+        if [*patterns] != [ANY, ANY]:
+            raise SettingsError("--pattern-a and --pattern-b are for two folders", "leave them out")
+        lefts, rights = (expand([word], quiet=quiet) if Path(word).is_dir() else [Input(word)] for word in (a, b))
         return [Pair(_name(x if Path(a).is_dir() else y), x.path, y.path) for x, y in product(lefts, rights)], []
-    both = set(map(_name, lefts)) & set(map(_name, rights))
-
-    def key(one: Input) -> tuple[str, str, str]:
-        return one.below, one.stem, Path(one.path).suffix if _name(one) in both else ""
-
-    partners: dict[tuple[str, str, str], list[Input]] = defaultdict(list)
-    for right in rights:
-        partners[key(right)].append(right)
-    pairs = [Pair(_name(left), left.path, right.path) for left in lefts for right in partners[key(left)]]
-    if not pairs:
+    left, right = (
+        _named(word, other, option, pattern, quiet=quiet)
+        for word, other, option, pattern in ((a, b, "--pattern-a", patterns[0]), (b, a, "--pattern-b", patterns[1]))
+    )
+    partners = _matched(left, right)
+    if not partners:
         raise PictureError(
-            f"no picture of {a} has a partner in {b}", "partners are a.png and a.png, or a.png and a.jpg"
+            f"no picture of {a} has a partner in {b}",
+            "partners are a.png and a.png, or a.png and a.jpg; if their names differ: "
+            "--pattern-a '{}_gt' --pattern-b '{}_sr'",
         )
-    paired = {path for pair in pairs for path in pair[1:]}
-    return pairs, [one.path for one in (*lefts, *rights) if one.path not in paired]
+    taken = set(partners.values())
+    pairs = [Pair(_name(x.input), x.input.path, partners[x].input.path) for x in left if x in partners]
+    alone = [Pair(_name(x.input), x.input.path, "") for x in left if x not in partners]
+    return pairs, alone + [Pair(_name(y.input), "", y.input.path) for y in right if y not in taken]
+
+
+def _check_there(word: str) -> None:
+    """Refuses a word that names nothing that can be opened, before anything is loaded."""
+    from vggapps.image import size_of
+
+    there = os.path.exists(word)  # noqa: PTH110 - pathlib's may raise
+    try:
+        if not there or os.path.isfile(word):  # noqa: PTH113
+            size_of(word, name=word)
+    except PictureError as error:
+        message = error.message if there else error.message.replace("no such file", "no such file or folder")
+        raise PictureError(message, error.hint) from None
+
+
+def _named(folder: str, other: str, option: str, pattern: str, *, quiet: bool) -> list[_Named]:
+    """The pictures of a folder whose names fit the pattern; without those of the other folder, if it lies in this."""
+    if pattern.count(ANY) != 1 or "/" in pattern:
+        raise SettingsError(
+            f"{option} is '{pattern}'", "write {} once for what the names of partners have in common: '{}_gt'"
+        )
+    inner, outer = (Path(os.path.realpath(word)) for word in (other, folder))
+    inputs = expand([folder], quiet=quiet)
+    if inner != outer and inner.is_relative_to(outer):
+        inputs = [one for one in inputs if not Path(os.path.realpath(one.path)).is_relative_to(inner)]
+    form = re.compile("(.+)".join(map(re.escape, pattern.split(ANY))), re.IGNORECASE | re.DOTALL)
+    fits: list[_Named] = []
+    for one in inputs:
+        path = Path(one.path)
+        # A pattern may tell the suffix, too: {}_gt.png
+        if found := form.fullmatch(path.stem) or form.fullmatch(path.name):
+            fits.append(_Named(one, str(Path(one.below, found[1])), path.suffix))
+    if not fits:
+        raise PictureError(f"no picture of {folder} is named '{pattern}'", f"one is {Path(inputs[0].path).name}")
+    if len(fits) < len(inputs) and not quiet:
+        typer.echo(f"{folder}: {len(inputs) - len(fits)} of {len(inputs)} are not named '{pattern}'", err=True)
+    return fits
+
+
+def _matched(left: Sequence[_Named], right: Sequence[_Named]) -> dict[_Named, _Named]:
+    """For pictures on the left their partners on the right."""
+    partners: dict[_Named, _Named] = {}
+    for key in _ALIKE:
+        groups: dict[str, tuple[list[_Named], list[_Named]]] = defaultdict(lambda: ([], []))
+        taken = {*partners, *partners.values()}
+        for side, pictures in enumerate((left, right)):
+            for one in pictures:
+                if one not in taken:
+                    groups[key(one)][side].append(one)
+        both = [group for group in groups.values() if group[0] and group[1]]
+        partners |= {x[0]: y[0] for x, y in both if len(x) == len(y) == 1}
+    unclear = [group for group in both if len(group[0]) + len(group[1]) > 2]
+    if unclear:
+        ones, others = (" or ".join(one.input.path for one in side) for side in unclear[0])
+        more = f", and {len(unclear) - 1} more such" if len(unclear) > 1 else ""
+        raise SettingsError(f"{ones} could be the partner of {others}{more}", "rename or move what does not belong")
+    return partners
 
 
 def _name(one: Input) -> str:
     return str(Path(one.below, Path(one.path).name))
 
 
-def opened(pair: Pair, size: int | None, note: Callable[[str], None]) -> tuple[Tensor, Tensor]:
+def _blind(name: str) -> str:
+    """Without upper and lower case, accents as one character: as Windows and macOS see names."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+class Opened(NamedTuple):
+    """Two pictures as they are compared: N x 3 x H x W; and B's (width, height) before it was scaled to A's, if so."""
+
+    x: Tensor
+    y: Tensor
+    scaled_from: tuple[int, int] | None
+
+
+def opened(pair: Pair, size: int | None, note: Callable[[str], None], *, scale_to_a: bool = False) -> Opened:
     """Both pictures, over white where they are transparent.
 
+    Args:
+        pair: their files.
+        size: scale both down first, to this longer side.
+        note: takes what a user should know.
+        scale_to_a: bring B to A's size.
+
     Raises:
+        PictureError: one can't be read.
         SettingsError: they are of different sizes.
     """
     from vggapps.image import comparable, open_picture
+    from vggapps.image.pair import RESAMPLING
 
     a, b = (open_picture(path, longer_side=size, name=path) for path in pair[1:])
+    scaled_from = None
+    if scale_to_a and a.size != b.size:
+        if size:
+            b = open_picture(pair.b, name=pair.b)  # to be resampled once
+        height, width = b.size
+        scaled_from = width, height
+        note(f"{b.name}: its {width}x{height} pixels are scaled to {a.size[1]}x{a.size[0]} ({RESAMPLING})")
     for picture in (a, b):
         for text in picture.notes + (
             ("it is transparent, and is laid over white",) if picture.alpha is not None else ()
         ):
             note(f"{picture.name}: {text}")
-    return comparable(a, b)
+    return Opened(*comparable(a, b, scale_to_a=scale_to_a), scaled_from)

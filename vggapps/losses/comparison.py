@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
-from statistics import fmean, median
 
 import psutil
 import torch
@@ -14,7 +14,7 @@ from jaxtyping import Float
 from kornia.color import ColorMap, rgb_to_grayscale
 from torch import Tensor
 
-from vggapps.errors import OutOfMemoryError, SettingsError, unknown
+from vggapps.errors import OutOfMemoryError, SettingsError, VggappsError, out_of_memory, unknown
 from vggapps.losses.dists import DISTS
 from vggapps.losses.lpips import LPIPS
 from vggapps.losses.perceptual import PerceptualLoss
@@ -134,6 +134,34 @@ def get_metrics(names: Iterable[str]) -> list[Metric]:
     return [METRICS[name] for name in names]
 
 
+def restricted(metrics: Sequence[Metric], *, y_channel: bool, crop_border: int) -> list[Metric]:
+    """The metrics, PSNR and SSIM of them on luma alone, or without a border, as papers on super-resolution report them.
+
+    Args:
+        metrics: the others stay as they are.
+        y_channel: see `vggapps.losses.quality.luma`.
+        crop_border: pixels that are left out at each border.
+
+    Raises:
+        SettingsError: PSNR and SSIM are not among the metrics.
+    """
+    functions = {"psnr": psnr, "ssim": ssim}
+    if not functions.keys() & {metric.name for metric in metrics}:
+        raise SettingsError("only PSNR and SSIM have a Y channel and a cropped border", "add --metric psnr,ssim")
+    told = " on Y" * y_channel + f", {crop_border} px cropped" * (crop_border > 0)
+    return [
+        replace(
+            metric,
+            title=metric.title + told,
+            make=partial(_plain, partial(functions[metric.name], y_channel=y_channel, crop_border=crop_border)),
+            side=metric.side + 2 * crop_border,
+        )
+        if metric.name in functions
+        else metric
+        for metric in metrics
+    ]
+
+
 def available() -> list[str]:
     """Names of the metrics that can run with what is on this machine."""
     return [name for name, metric in METRICS.items() if not (metric.lacks_weights or metric.lacks_package)]
@@ -150,43 +178,60 @@ def wanting() -> dict[str, list[str]]:
     return {command: names for command, names in commands.items() if names}
 
 
+@dataclass(frozen=True)
+class Measured:
+    """The numbers of one pair of pictures.
+
+    Attributes:
+        values: by metric; None where the pictures are too small for it, or an error tells why there is none.
+        errors: by metric, what went wrong.
+    """
+
+    values: dict[str, float | None]
+    errors: dict[str, Exception]
+
+
 def measure(
-    losses: Mapping[str, Loss],
+    losses: Mapping[Metric, Loss],
     x: Float[Tensor, "1 3 h w"],
     y: Float[Tensor, "1 3 h w"],
     *,
     needed: Collection[str] = (),
-) -> dict[str, float | None]:
+) -> Measured:
     """The numbers of two pictures of one size. PSNR of equal ones is infinite.
 
+    A metric that fails does not keep the others from being measured: pictures that are too small for one that is
+    needed are an error of that metric, and so is too little memory.
+
     Args:
-        losses: what ``METRICS[name].make`` gave, by name.
+        losses: for each metric what its ``make`` gave.
         x: a picture in [0, 1].
         y: what it is compared with.
-        needed: those of the others that the pictures are too small for are None.
-
-    Raises:
-        SettingsError: the pictures are too small for a metric that is needed.
-        OutOfMemoryError: a network would take more memory than is free.
+        needed: names of metrics that should not be left out without an error.
     """
     height, width = x.shape[2:]
     values: dict[str, float | None] = {}
-    for metric in get_metrics(losses):
-        if min(height, width) >= metric.side:
-            _check_memory(metric, x)
-            with torch.no_grad():
-                values[metric.name] = _rounded(losses[metric.name](x, y).item())
-        elif metric.name in needed:
-            raise SettingsError(
-                f"{metric.title} needs {metric.side} pixels a side, and the pictures have {width}x{height}",
-                "enlarge both alike, or leave that metric out",
-            )
-        else:
-            values[metric.name] = None
-    return values
+    errors: dict[str, Exception] = {}
+    for metric, loss in losses.items():
+        values[metric.name] = None
+        try:
+            if min(height, width) >= metric.side:
+                _check_memory(metric, x)
+                with torch.no_grad():
+                    values[metric.name] = rounded(loss(x, y).item())
+            elif metric.name in needed:
+                raise SettingsError(
+                    f"{metric.title} needs {metric.side} pixels a side, and the pictures have {width}x{height}",
+                    "enlarge both alike, or leave that metric out",
+                )
+        except Exception as error:
+            if not (isinstance(error, VggappsError) or out_of_memory(error)):
+                raise
+            errors[metric.name] = error
+    return Measured(values, errors)
 
 
-def _rounded(value: float) -> float:
+def rounded(value: float) -> float:
     """To the seven digits that float32 has."""
     return float(f"{value:.7g}")
 
@@ -195,10 +240,11 @@ def _check_memory(metric: Metric, x: Tensor) -> None:
     """Before the system ends the program without a word. CUDA says it by itself."""
     wanted, free = metric.bytes * x.shape[2] * x.shape[3], psutil.virtual_memory().available
     if x.device.type != "cuda" and wanted > free:
+        enough = int(max(x.shape[2:]) * math.sqrt(free / wanted))
         raise OutOfMemoryError(
             f"{metric.title} of {x.shape[3]}x{x.shape[2]} pixels takes about {wanted / 1e9:.1f} GB of memory, "
             f"and {free / 1e9:.1f} GB are free",
-            "compare smaller copies, --size 2048, or close other programs",
+            f"compare smaller copies, --size {max(1, enough)}, or close other programs",
         )
 
 
@@ -223,26 +269,3 @@ def heat_map(
     colours = plasma[:, (heat * 255).round().long()][None]
     # Where little differs the picture shows; where much does, the colour does.
     return torch.lerp(0.6 * rgb_to_grayscale(x), colours, heat.sqrt()), peak
-
-
-@dataclass(frozen=True)
-class Summary:
-    """One metric over many pairs; ``at`` is the index of the worst."""
-
-    mean: float
-    median: float
-    worst: float
-    at: int
-
-
-def summarize(rows: Sequence[Mapping[str, float | None]]) -> dict[str, Summary]:
-    """Of what ``measure`` gave for each pair, by metric; pairs that are too small for one do not count in it."""
-    found = {}
-    for metric in get_metrics(rows[0]) if rows else ():
-        values = {index: value for index, row in enumerate(rows) if (value := row[metric.name]) is not None}
-        if values:
-            at = (max if metric.lower_is_better else min)(values, key=values.__getitem__)
-            found[metric.name] = Summary(
-                _rounded(fmean(values.values())), _rounded(median(values.values())), values[at], at
-            )
-    return found

@@ -2,12 +2,17 @@
 
 All take pictures in [0, 1] and give one number a picture, in float32 at least. To train on the first two, minimise
 one minus the value.
+
+Papers on super-resolution report PSNR and SSIM on luma alone and without a border of a few pixels: ``y_channel`` and
+``crop_border`` are what BasicSR (``basicsr/metrics/psnr_ssim.py``) calls ``test_y_channel`` and ``crop_border``. There
+the border is as wide as the scale factor, 4 for x4.
 """
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float
+from kornia.color import rgb_to_grayscale
 from kornia.metrics import ssim as ssim_map
 from torch import Tensor
 
@@ -19,18 +24,27 @@ SSIM_SIDE = 11
 MS_SSIM_SIDE = 176
 
 
-def ssim(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+def ssim(
+    x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], *, y_channel: bool = False, crop_border: int = 0
+) -> Float[Tensor, " n"]:
     """Structural similarity, at most 1, which equal pictures have: Wang et al. 2004, eq. 13, mean over channels.
 
     A Gaussian window of 11 pixels with sigma 1.5, K₁ = 0.01, K₂ = 0.03, only where the whole window lies on the
-    picture, as Wang's ssim_index.m, pytorch-msssim and (which shrinks large pictures first) piq do. The border is not a
-    detail: reflected, as in torchmetrics and kornia's default, one pair of 64 x 64 has 0.614 instead of 0.626.
+    picture, as Wang's ssim_index.m, BasicSR, pytorch-msssim and (which shrinks large pictures first) piq do. The border
+    is not a detail: reflected, as in torchmetrics and kornia's default, one pair of 64 x 64 has 0.614 instead of 0.626;
+    MATLAB's own ``ssim`` repeats the outermost pixels.
+
+    Args:
+        x: pictures in [0, 1].
+        y: what they are compared with.
+        y_channel: compare `luma` alone.
+        crop_border: leave out so many pixels at each of the four borders.
 
     Raises:
         SettingsError: the shapes differ, or a side is below 11 pixels.
     """
-    x, y = comparable(x, y)
-    _check_side("SSIM", x, SSIM_SIDE, "psnr")
+    x, y = _seen(x, y, y_channel, crop_border)
+    _check_side("SSIM", x, SSIM_SIDE, "psnr", crop_border)
     with torch.autocast(x.device.type, enabled=False):  # differences of squares
         # eps is kornia's own addition to a denominator that K₁ and K₂ keep above 0 already
         by_place: Tensor = ssim_map(x, y, SSIM_SIDE, max_val=1.0, eps=0.0, padding="valid")
@@ -57,17 +71,59 @@ def ms_ssim(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[T
         return multiscale_structural_similarity_index_measure(x, y, data_range=1.0, reduction="none")
 
 
-def psnr(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+def psnr(
+    x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], *, y_channel: bool = False, crop_border: int = 0
+) -> Float[Tensor, " n"]:
     """Peak signal-to-noise ratio in dB: 10 log₁₀(1 / mean squared error).
 
     A metric, not a loss: equal pictures have infinity, and no gradient. (kornia's pools a batch's errors, which is not
-    the mean of its pictures' values.)
+    the mean of its pictures' values.) The peak is 1, for luma too, which ends at 235 of 255: as in BasicSR.
+
+    Args:
+        x: pictures in [0, 1].
+        y: what they are compared with.
+        y_channel: compare `luma` alone.
+        crop_border: leave out so many pixels at each of the four borders.
 
     Raises:
-        SettingsError: the shapes differ.
+        SettingsError: the shapes differ, or nothing is left within the border.
     """
-    x, y = comparable(x, y)
+    x, y = _seen(x, y, y_channel, crop_border)
+    _check_side("PSNR", x, 1, "a narrower border", crop_border)
     return -10 * torch.log10((x - y).square().mean((1, 2, 3)))
+
+
+def luma(image: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 h w"]:
+    """Y of YCbCr in studio range, 16 to 235 of 255: (16 + 219 (0.299 R + 0.587 G + 0.114 B)) / 255.
+
+    ITU-R BT.601-7, section 2.5. It is MATLAB's ``rgb2ycbcr`` of floating-point pictures, and BasicSR's
+    ``to_y_channel``. Of uint8 pictures MATLAB's rounds Y to whole levels, which is not done here.
+
+    Args:
+        image: RGB in [0, 1]; or one channel, which is taken for luma and returned. A grey picture in three equal
+            channels, as `vggapps.image.open_picture` and BasicSR read it, goes from 16 to 235 as well: its PSNR is
+            20 log₁₀(255 / 219) = 1.32 dB higher than that of its grey levels.
+
+    Raises:
+        SettingsError: the channels are neither one nor three.
+    """
+    if image.shape[1] == 1:
+        return image
+    if image.shape[1] != 3:
+        raise SettingsError(f"luma of {image.shape[1]} channels is not defined", "give RGB, N x 3 x H x W")
+    grey: Tensor = rgb_to_grayscale(image)
+    return (16 + 219 * grey) / 255
+
+
+def _seen(x: Tensor, y: Tensor, y_channel: bool, crop_border: int) -> tuple[Tensor, Tensor]:
+    """What is compared of two pictures."""
+    if crop_border < 0:
+        raise SettingsError(f"crop_border is {crop_border}", "give the pixels to leave out at each border, 0 or more")
+    x, y = comparable(x, y)
+    height, width = x.shape[-2:]
+    rows, columns = (slice(crop_border, max(crop_border, side - crop_border)) for side in (height, width))
+    x, y = x[..., rows, columns], y[..., rows, columns]
+    return (luma(x), luma(y)) if y_channel else (x, y)
 
 
 def comparable(
@@ -85,8 +141,8 @@ def comparable(
     return x.to(dtype), y.to(dtype)
 
 
-def _check_side(name: str, x: Tensor, side: int, instead: str) -> None:
+def _check_side(name: str, x: Tensor, side: int, instead: str, border: int = 0) -> None:
     height, width = x.shape[-2:]
     if min(height, width) < side:
-        found = f"the pictures have {width}x{height}"
+        found = f"the pictures have {width}x{height}" + (f" within a border of {border}" if border else "")
         raise SettingsError(f"{name} needs {side} pixels a side, and {found}", f"enlarge both alike, or use {instead}")

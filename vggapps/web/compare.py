@@ -11,8 +11,10 @@ from vggapps.web.controls import choice
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf, upload
 from vggapps.web.running import Page, loaded, offer, reveal, status
+from vggapps.web.telling import label, sentence
 
 SIZE = "Scale both down first, to this many pixels on the longer side; 0: as they are."
+SCALE = "Where B has another size, scale it to that of A: bicubic, antialiased."
 NONE = 0  # a size of 0: compared as they are
 
 
@@ -43,9 +45,12 @@ def compare_tab(page: Page) -> None:
                 NONE, page.limits.max_size, NONE, step=32, precision=0, label="Size", interactive=True,
                 info=SIZE,
             )  # fmt: skip
+            scale = gr.Checkbox(False, label=label("scale_to_a"), interactive=True, info=SCALE)
             drawn = choice(maps, maps[0], label="Heat map of", interactive=True)
 
-    def compare(job: Job, shelf: Shelf, *, a: str | None, b: str | None, size: int, map_of: str) -> Iterator[News]:
+    def compare(
+        job: Job, shelf: Shelf, *, a: str | None, b: str | None, size: int, map_of: str, scale_to_a: bool
+    ) -> Iterator[News]:
         """Measure how alike two pictures are, by every measure that is here, and draw where they differ."""
         from vggapps.image import comparable, open_picture
         from vggapps.losses.comparison import available, get_metrics, heat_map, measure
@@ -56,21 +61,24 @@ def compare_tab(page: Page) -> None:
         yield {line: "1 % · looking"}
         where = pick_device("auto")
         pictures = [open_picture(path, longer_side=int(size) or None) for path in (a, b)]
-        x, y = (picture.to(where) for picture in comparable(*pictures))
+        x, y = (picture.to(where) for picture in comparable(*pictures, scale_to_a=bool(scale_to_a)))
         metrics = get_metrics(available())
-        losses = {metric.name: loaded(metric.make, where) for metric in metrics}
+        losses = {metric: loaded(metric.make, where) for metric in metrics}
         rows = []
         for done, metric in enumerate(metrics, 1):
-            value = job.whole(lambda name=metric.name: measure({name: losses[name]}, x, y)[name])  # type: ignore[misc]
+            found = job.whole(lambda metric=metric: measure({metric: losses[metric]}, x, y))  # type: ignore[misc]
+            value = found.values[metric.name]
             shown = "too small for it" if value is None else f"{value:.{metric.digits}f}"
+            if found.errors:
+                shown = sentence(found.errors[metric.name])
             rows.append([metric.title, shown, "lower" if metric.lower_is_better else "higher"])
             yield {table: rows, line: f"{90 * done / len(metrics):.0f} % · {metric.title}"}
-        picture, peak = job.whole(lambda: heat_map(losses[map_of], x, y))
+        picture, peak = job.whole(lambda: heat_map(losses[METRICS[map_of]], x, y))
         path = shelf.keep(picture, "where-they-differ", {"map_of": map_of, "yellow": peak})
         yield {heat: path, download: path, line: f"100 % · yellow is the most, {peak:.3g} by {map_of}"}
 
-    inputs = {"a": a, "b": b, "size": side, "map_of": drawn}
+    inputs = {"a": a, "b": b, "size": side, "map_of": drawn, "scale_to_a": scale}
     helps = {"a": "A picture.", "b": "What it is compared with, of the same size.", "size": SIZE}
-    helps |= {"map_of": "The measure whose map is drawn."}
+    helps |= {"map_of": "The measure whose map is drawn.", "scale_to_a": SCALE}
     done = offer(page, go.click, compare, inputs, [table, heat, download], line, helps=helps, required=("a", "b"))
     reveal(done, download)
