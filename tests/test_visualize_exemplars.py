@@ -17,8 +17,9 @@ from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, read_settings, save_picture
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
+from vggapps.visualize.fields import sees_of
 from vggapps.visualize.natural import scaled_picture
-from vggapps.visualize.retrieval import crops, exemplars, sees_of, sheet
+from vggapps.visualize.retrieval import crops, exemplars, sheet
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)), pointwise=("conv3_2",))
 SIZES = [(240, 300), (300, 240), (224, 224), (100, 130), (230, 460)]
@@ -120,7 +121,7 @@ def test_fields_have_their_known_sides(plan: str, layer: str, side: int) -> None
 def test_what_has_no_positions_sees_everything() -> None:
     vgg = VGG(NARROW, head="gap", classes=5)
     assert sees_of(vgg, "fc8")(0, 0, (64, 80)) == (0, 0, 80, 64)
-    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 4))
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 4)).eval()
     assert sees_of(module, "3")(0, 0, (20, 30)) == (0, 0, 30, 20)
 
 

@@ -13,8 +13,9 @@ from vggapps.image import save_picture
 from vggapps.optimize.step import last
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
+from vggapps.visualize.fields import field_of
 from vggapps.visualize.made import judge
-from vggapps.visualize.networks import field_of, see
+from vggapps.visualize.networks import see
 from vggapps.visualize.objectives import channel, class_score, neuron
 from vggapps.visualize.redirect import Redirected, redirected
 from vggapps.visualize.render import visualize
@@ -84,8 +85,8 @@ class TestTheRun:
 
     def test_the_default_canvas_is_what_the_layer_sees_and_the_jitter_its_stride(self) -> None:
         vgg = load_vgg("vgg19", weights=None, head="none")
-        assert field_of({"": vgg}, channel("conv4_3", 0)) == (100, 8)
-        assert field_of({"": vgg}, channel("conv3_1", 0) + channel("conv2_1", 0)) == (24, 4)
+        assert field_of({"": vgg}, ["conv4_3"]) == (100, 100, 8)
+        assert field_of({"": vgg}, ["conv3_1", "conv2_1"]) == (64, 24, 4)
         assert next(visualize("conv4_3:1", network=vgg, steps=1)).size == (100, 100)
         assert next(visualize("conv1_1:1", network=vgg, steps=1)).size == (64, 64)
 

@@ -14,6 +14,7 @@ from vggapps import __version__
 from vggapps.image import Picture
 from vggapps.settings import nameless, to_dict
 from vggapps.vgg.network import VGG
+from vggapps.visualize.looking import device_of
 from vggapps.visualize.natural import yardstick
 from vggapps.visualize.networks import Networks, see
 from vggapps.visualize.objectives import Objective, Seen, each
@@ -92,7 +93,7 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
         networks: that see them, as :func:`vggapps.visualize.networks.load_networks` gives them.
     """
     network = networks[""]
-    device = next(network.parameters()).device
+    device = device_of(network)
     own = list(objectives) * (len(pictures) if len(objectives) == 1 else 1)
     yards = [yardstick(one.text, network) for one in own]
     scores: list[float] = []

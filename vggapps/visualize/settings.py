@@ -8,7 +8,7 @@ from typing import Literal
 from vggapps.settings import setting
 from vggapps.vgg.settings import NetworkSettings
 
-Parameterization = Literal["fourier", "maco", "laplacian", "pixel", "cppn"]
+Parameterization = Literal["auto", "fourier", "maco", "laplacian", "pixel", "cppn"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class VisualizeSettings(NetworkSettings):
         1, minimum=1, maximum=64, help="So many of one objective, side by side; diversity(LAYER) tells them apart."
     )
     parameterization: Parameterization = setting(
-        "fourier", help="How the picture is written down: maco has the frequencies of photographs."
+        "auto",
+        help="How the picture is written down; auto is maco, photographs' frequencies, for classes, else fourier.",
     )
     start: str | None = setting(None, metavar="IMAGE", help="Start from the middle of a picture, not from noise.")
     jitter: float | None = setting(
