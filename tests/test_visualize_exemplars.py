@@ -19,7 +19,7 @@ from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
 from vggapps.visualize.fields import sees_of
 from vggapps.visualize.natural import scaled_picture
-from vggapps.visualize.retrieval import crops, exemplars, sheet
+from vggapps.visualize.retrieval import Exemplar, Exemplars, captions, crops, exemplars, sheet
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)), pointwise=("conv3_2",))
 SIZES = [(240, 300), (300, 240), (224, 224), (100, 130), (230, 460)]
@@ -182,6 +182,19 @@ def test_wrong_words_are_told_before_any_picture_is_read() -> None:
     for layer, channels, top in (("conv9_1", None, 9), ("conv2_1", [4], 9), ("conv2_1", [-1], 9), ("conv2_1", None, 0)):
         with pytest.raises(SettingsError):
             exemplars(network(), layer, ["there is no such picture"], channels, top)
+
+
+def test_below_each_patch_stand_its_number_its_file_and_why_it_is_smaller() -> None:
+    def one(name: str, activation: float, box: tuple[int, int, int, int]) -> Exemplar:
+        return Exemplar(f"photos/{name}", activation, 0, 0, box, (224, 300))
+
+    whole, corner = one("a.jpg", 14208.3, (10, 20, 42, 52)), one("b.jpg", 0.51234, (0, 0, 20, 32))
+    everything = one("c.jpg", 7.0, (0, 0, 300, 224))
+    assert captions(Exemplars({3: [whole, corner]}, 2)) == {
+        whole: ("14,208", "a.jpg"),
+        corner: ("0.512", "b.jpg", "cut at the border"),
+    }
+    assert captions(Exemplars({3: [everything]}, 1)) == {everything: ("7", "c.jpg")}  # nothing was cut
 
 
 def test_the_command_prints_draws_and_reports(folder: list[str], tmp_path: Path, cli: Callable[..., Any]) -> None:

@@ -116,11 +116,12 @@ def errors(
 
 
 def sheet(image: Picture, made: Float[Tensor, "n 3 h w"], found: Mapping[str, float]) -> Picture:
-    """The inversion; of several layers a row, the picture first, each with its error."""
+    """The inversion; of several layers a row, the picture first, each with its squared error (:func:`errors`)."""
     if len(found) == 1:
         return Picture(made, name=image.name)
-    labels = [f"{layer}\n{100 * error:.2g} %" for layer, error in found.items()]
-    return contact_sheet([photo(image, max(made.shape[2:])), *made], ["original", *labels], columns=1 + len(found))
+    labels = [f"{name}\nsquared error {100 * far:.2g} %\nof the features' square" for name, far in found.items()]
+    tiles, title = [photo(image, max(made.shape[2:])), *made], f"What layers know of {image.name}"
+    return contact_sheet(tiles, ["original", *labels], 1 + len(found), title)
 
 
 @dataclass(frozen=True, eq=False)

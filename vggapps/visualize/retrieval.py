@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -18,7 +19,7 @@ from vggapps.image import Picture
 from vggapps.visualize.activations import SHORTER_SIDE, maps_of
 from vggapps.visualize.fields import sees_of
 from vggapps.visualize.natural import scaled_pictures
-from vggapps.visualize.sheet import Box, contact_sheet
+from vggapps.visualize.sheet import Box, contact_sheet, short_number
 from vggapps.visualize.text import check_layer
 
 
@@ -151,8 +152,26 @@ def crops(found: Iterable[Exemplar]) -> dict[Exemplar, Float[Tensor, "1 3 h w"]]
     return patches
 
 
+def captions(found: Exemplars) -> dict[Exemplar, tuple[str, ...]]:
+    """What is written below each: its activation, its picture's name and, if it shows less than others, why."""
+    every = [one for best in found.by_channel.values() for one in best]
+    largest = max((side for one in every for side in _size(one)), default=0)
+
+    def lines(one: Exemplar) -> tuple[str, ...]:
+        cut = min(_size(one)) < largest and _size(one) != one.size
+        return short_number(one.activation), Path(one.path).name, *["cut at the border"] * cut
+
+    return {one: lines(one) for one in every}
+
+
+def _size(one: Exemplar) -> tuple[int, int]:
+    """Height and width of what it saw."""
+    left, top, right, bottom = one.box
+    return bottom - top, right - left
+
+
 def sheet(found: Exemplars, layer: str, top: int = 9) -> Picture:
-    """What was seen, on a contact sheet: a row for each channel, with its activations.
+    """What was seen, on a contact sheet: a row for each channel, with activations and the names of the pictures.
 
     Args:
         found: as :func:`exemplars` gives it.
@@ -160,12 +179,14 @@ def sheet(found: Exemplars, layer: str, top: int = 9) -> Picture:
         top: places in a row; those that no picture fills stay empty.
     """
     patches = crops(one for best in found.by_channel.values() for one in best)
+    told = captions(found)
     tiles: list[Tensor | None] = []
-    labels = []
+    labels: list[str] = []
     for channel, best in found.by_channel.items():
         tiles += [patches[one] for one in best] + [None] * (top - len(best))
-        numbers = [f"{one.activation:.4g}" for one in best] + [""] * (top - len(best))
-        labels += [f"{layer}:{channel}\n{numbers[0]}", *(f"\n{number}" for number in numbers[1:])]
+        lines = [told[one] for one in best] + [()] * (top - len(best))
+        names = [f"{layer}:{channel}"] + [""] * (top - 1)
+        labels += ["\n".join([name, *below]) for name, below in zip(names, lines, strict=True)]
     return contact_sheet(tiles, labels, top, f"{layer}: the strongest in {found.pictures} pictures")
 
 

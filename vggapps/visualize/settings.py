@@ -10,6 +10,10 @@ from vggapps.vgg.settings import NetworkSettings
 
 Parameterization = Literal["auto", "fourier", "maco", "laplacian", "pixel", "cppn"]
 
+REPORTED = 256  # pixels a side of what is made for the page of exemplars
+PLACE = 96  # pixels a side of what a place of a picture means
+CELL = 80  # pixels a side of an atlas's cells
+
 
 @dataclass(frozen=True)
 class VisualizeSettings(NetworkSettings):
