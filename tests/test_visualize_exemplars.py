@@ -192,7 +192,7 @@ def test_below_each_patch_stand_its_number_its_file_and_why_it_is_smaller() -> N
     everything = one("c.jpg", 7.0, (0, 0, 300, 224))
     assert captions(Exemplars({3: [whole, corner]}, 2)) == {
         whole: ("14,208", "a.jpg"),
-        corner: ("0.512", "b.jpg", "cut at the border"),
+        corner: ("0.512", "b.jpg", "at the border"),
     }
     assert captions(Exemplars({3: [everything]}, 1)) == {everything: ("7", "c.jpg")}  # nothing was cut
 

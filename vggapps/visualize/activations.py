@@ -164,7 +164,7 @@ def places_sheet(
     drawn, facts, boxes = cell_mosaic(made, cells)
     height = drawn.shape[2]
     beside = resize(image, (height, max(1, round(height * image.shape[3] / image.shape[2]))))
-    tiles, labels = [beside, drawn], ["the picture", "what is there to the layer; the larger, the stronger"]
+    tiles, labels = [beside, drawn], ["the picture", "what each place means to the layer; larger is stronger"]
     title, largest = f"{layer}: what places mean", max(*beside.shape[2:], *drawn.shape[2:])
     left, top, right, _ = manifest(tiles, labels, columns=2, title=title, largest=largest)["tiles"][1]["box"]
     factor = (right - left) // drawn.shape[3]  # that a tiny one is enlarged by

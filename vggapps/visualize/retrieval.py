@@ -159,7 +159,7 @@ def captions(found: Exemplars) -> dict[Exemplar, tuple[str, ...]]:
 
     def lines(one: Exemplar) -> tuple[str, ...]:
         cut = min(_size(one)) < largest and _size(one) != one.size
-        return short_number(one.activation), Path(one.path).name, *["cut at the border"] * cut
+        return short_number(one.activation), Path(one.path).name, *["at the border"] * cut
 
     return {one: lines(one) for one in every}
 
