@@ -53,7 +53,7 @@ def sheet(
         tiles[left] = mosaic([picture], 1, [max(FAINTEST, len(cell.members) / most)])
         tiles[right] = square(patches[photo], side)
         labels[left], labels[right] = str(len(cell.members)), Path(photo.path).name
-    title = f"{layer}: what it sees in {len(found.paths)} pictures, how many are in each cell, and one of them"
+    title = f"{layer} in {len(found.paths)} pictures: how many lie in each cell, and one of them"
     numbered = [{"place": number} for number in range(len(tiles))]
     boxes = {tile["place"]: tile["box"] for tile in manifest(tiles, labels, numbered, columns, title)["tiles"]}
     facts = []
