@@ -53,7 +53,7 @@ COMMANDS = {
     "conv3_3": "visualize conv3_3:0-11",
     "conv4_2": "visualize conv4_2:3 conv4_2:6 conv4_2:13 conv4_2:29 conv4_2:44 conv4_2:61",
     "conv5_2": "visualize conv5_2:13 conv5_2:20 conv5_2:28 conv5_2:43 conv5_2:45 conv5_2:19 --size 128",
-    "classes": "visualize class:peacock class:tabby class:volcano class:daisy --parameterization maco --steps 200",
+    "classes": "visualize class:peacock class:tabby class:volcano class:daisy --steps 200",
     "between": 'visualize "interpolate(conv4_3:3, conv4_3:11) + 1000*alignment(conv3_1)" --pictures 6',
     "cat_caricature": (
         'visualize "caricature(conv4_3, assets/content/cat.jpg)" --start assets/content/cat.jpg --size 256'

@@ -132,7 +132,8 @@ def test_weaker_cells_are_smaller_and_sit_in_the_middle_of_their_place() -> None
     cells = torch.zeros(5, 1, 2)
     cells[0, 0, 0], cells[:, 0, 1] = 4, 1 / 5**0.5
     black = [torch.zeros(1, 3, 20, 20)] * 2
-    drawn, facts = cell_mosaic(black, cells)
+    drawn, facts, boxes = cell_mosaic(black, cells)
+    assert boxes == [(0, 0, 20, 20), (20, 0, 40, 20)]
     assert [one["norm"] for one in facts] == pytest.approx([4, 1])
     ink = 1 - drawn[0, 0]
     assert ink[:, :20].sum() == 400
@@ -250,7 +251,18 @@ def test_the_command_draws_maps_places_and_filters(photo: Path, tmp_path: Path, 
     for target in out[1:3]:
         assert cli(*places, "-o", target, "-q").code == 0
     assert out[1].read_bytes() == out[2].read_bytes()
-    assert open_picture(out[1]).size == (32, 32)
+    listed = [json.loads(line) for line in cli(*places, "--json", "--force", "-o", out[1]).out.splitlines()]
+    assert [(one["row"], one["column"]) for one in listed] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    drawn, beside = open_picture(out[1]).rgb, open_picture(photo).rgb
+    left, top, right, bottom = listed[0]["box"]
+    side = right - left
+    assert side == bottom - top
+    assert listed[3]["box"] == [left + side, top + side, right + side, bottom + side]
+    # The photo is as high as the grid.
+    shown = drawn[:, :, top : top + 2 * side, 16 : 16 + round(2 * side * 120 / 90)]
+    assert torch.allclose(shown.mean((2, 3)), beside.mean((2, 3)), atol=0.02)
+    half = shown.shape[3] // 2
+    assert torch.allclose(shown[..., :half].mean((2, 3)), beside[..., :60].mean((2, 3)), atol=0.03)
     assert cli("activations", "--filters", "-o", out[3]).code == 0
     assert cli("activations", "--filters", "-o", out[3]).code == 4
     assert cli("activations", "--filters", photo).code == 2

@@ -16,8 +16,11 @@ from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, save_picture
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
-from vggapps.visualize.atlas import cells, choose_layout, grid_side, lay_out, sample
+from vggapps.visualize.atlas import Cell, cells, choose_layout, grid_side, lay_out, sample
+from vggapps.visualize.atlas_sheet import sheet
+from vggapps.visualize.fields import sees_of
 from vggapps.visualize.natural import scaled_picture
+from vggapps.visualize.transforms import square
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)))
 UMAP = pytest.param("umap", marks=pytest.mark.skipif(not find_spec("umap"), reason="umap-learn is not installed"))
@@ -136,6 +139,34 @@ def test_each_picture_gives_one_of_its_positions(folder: list[str], tmp_path: Pa
         sample(vgg, "conv4_1", [torn])
 
 
+def test_beside_what_was_made_for_a_cell_is_the_photo_that_is_most_like_it(folder: list[str]) -> None:
+    vgg = initialize(VGG(NARROW, head="none"), "glorot", seed=3).freeze()
+    found = sample(vgg, "conv3_1", folder)
+    many, few = tuple(range(6)), (6, 7)
+    common = found.vectors.mean(0)
+    shown = [Cell(0, 0, many, found.vectors[list(many)].mean(0) - common),
+             Cell(1, 1, few, found.vectors[list(few)].mean(0) - common)]  # fmt: skip
+    picture, facts = sheet(found, shown, [torch.zeros(1, 3, 48, 48)] * 2, 2, vgg, "conv3_1")
+    assert [fact["count"] for fact in facts] == [6, 2]
+    for cell, fact in zip(shown, facts, strict=True):
+        own = found.vectors[list(cell.members)] - common
+        chosen = cell.members[int((own @ cell.vector / own.norm(dim=1)).argmax())]
+        assert fact["photo"] == folder[chosen]
+        row, column, _ = found.places[chosen]
+        image = scaled_picture(folder[chosen], 224)
+        assert torch.equal(vgg.features(image, ["conv3_1"])["conv3_1"][0, :, row, column], found.vectors[chosen])
+        left, top, right, bottom = sees_of(vgg, "conv3_1")(row, column, found.places[chosen][2])
+        expected = square(image[:, :, top:bottom, left:right], 48)
+        left, top, right, bottom = fact["photo_box"]
+        assert torch.allclose(picture.rgb[:, :, top:bottom, left:right], expected, atol=1 / 255)
+    black = []
+    for fact in facts:
+        left, top, right, bottom = fact["box"]
+        black.append(int((picture.rgb[0, 0, top:bottom, left:right] == 0).sum()))
+    assert black[0] == 48 * 48
+    assert black[1] == pytest.approx(48 * 48 * 2 / 6, rel=0.05)  # the fewer, the smaller, by area
+
+
 def test_the_command_draws_the_same_map_again(folder: list[str], tmp_path: Path, cli: Callable[..., Any]) -> None:
     words = ["atlas", *folder, "--layer", "conv2_1", "--layout", "pca", "--grid", 2, "--steps", 2, "--size", 16]
     first, second = tmp_path / "map.png", tmp_path / "again.png"
@@ -146,12 +177,13 @@ def test_the_command_draws_the_same_map_again(folder: list[str], tmp_path: Path,
     assert len(listed) == len(set(listed)) == sum(line["count"] for line in lines)
     assert set(listed) <= set(folder)
     drawn = open_picture(first).rgb
-    assert drawn.shape[2:] == (32, 32)
     for line in lines:
-        left, top, right, bottom = line["box"]
-        assert (drawn[:, :, top:bottom, left:right] < 1).any()
-        drawn[:, :, top:bottom, left:right] = 1
-    assert (drawn == 1).all()
+        assert line["photo"] in line["paths"]
+        for left, top, right, bottom in (line["box"], line["photo_box"]):
+            assert (drawn[:, :, top:bottom, left:right] < 1).any()
+            drawn[:, :, top:bottom, left:right] = 1
+    letters = (drawn < 1).any(1).float().mean()
+    assert 0 < letters < 0.05  # the title, counts and names
     assert cli(*words, "-o", second, "-q").code == 0
     assert second.read_bytes() == first.read_bytes()
     assert cli(*words, "-o", second).code == 4

@@ -19,8 +19,8 @@ from vggapps.vgg.plan import Plan
 from vggapps.visualize import deepdream as dreaming
 from vggapps.visualize.deepdream import Ascent, dream, guided, octave_sizes
 from vggapps.visualize.dream_settings import DreamSettings
-from vggapps.visualize.networks import field_of
-from vggapps.visualize.objectives import Seen, layer
+from vggapps.visualize.fields import field_of
+from vggapps.visualize.objectives import Seen
 from vggapps.visualize.tiles import cover, tiled
 from vggapps.visualize.zooming import nearer, zoom
 from vggapps.weights.load import load_vgg
@@ -109,7 +109,7 @@ class TestTiles:
     @pytest.mark.parametrize("name", ["relu2_1", "conv3_1", "relu4_1"])
     def test_with_a_margin_of_a_whole_field_the_gradient_is_that_of_the_picture(self, name: str) -> None:
         vgg, image = network().double(), noise(160, 200).double().requires_grad_()
-        field, stride = field_of({"": vgg}, layer(name))
+        _, field, stride = field_of({"": vgg}, [name])
         (wanted,) = torch.autograd.grad(mean_square(vgg, name, image), image)
         score = tiled(lambda piece, _: mean_square(vgg, name, piece), field, generator(), side=64, stride=stride)
         loss, terms = score(image)

@@ -17,8 +17,9 @@ from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, read_settings, save_picture
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
+from vggapps.visualize.fields import sees_of
 from vggapps.visualize.natural import scaled_picture
-from vggapps.visualize.retrieval import crops, exemplars, sees_of, sheet
+from vggapps.visualize.retrieval import Exemplar, Exemplars, captions, crops, exemplars, sheet
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)), pointwise=("conv3_2",))
 SIZES = [(240, 300), (300, 240), (224, 224), (100, 130), (230, 460)]
@@ -120,7 +121,7 @@ def test_fields_have_their_known_sides(plan: str, layer: str, side: int) -> None
 def test_what_has_no_positions_sees_everything() -> None:
     vgg = VGG(NARROW, head="gap", classes=5)
     assert sees_of(vgg, "fc8")(0, 0, (64, 80)) == (0, 0, 80, 64)
-    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 4))
+    module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 4)).eval()
     assert sees_of(module, "3")(0, 0, (20, 30)) == (0, 0, 30, 20)
 
 
@@ -181,6 +182,19 @@ def test_wrong_words_are_told_before_any_picture_is_read() -> None:
     for layer, channels, top in (("conv9_1", None, 9), ("conv2_1", [4], 9), ("conv2_1", [-1], 9), ("conv2_1", None, 0)):
         with pytest.raises(SettingsError):
             exemplars(network(), layer, ["there is no such picture"], channels, top)
+
+
+def test_below_each_patch_stand_its_number_its_file_and_why_it_is_smaller() -> None:
+    def one(name: str, activation: float, box: tuple[int, int, int, int]) -> Exemplar:
+        return Exemplar(f"photos/{name}", activation, 0, 0, box, (224, 300))
+
+    whole, corner = one("a.jpg", 14208.3, (10, 20, 42, 52)), one("b.jpg", 0.51234, (0, 0, 20, 32))
+    everything = one("c.jpg", 7.0, (0, 0, 300, 224))
+    assert captions(Exemplars({3: [whole, corner]}, 2)) == {
+        whole: ("14,208", "a.jpg"),
+        corner: ("0.512", "b.jpg", "at the border"),
+    }
+    assert captions(Exemplars({3: [everything]}, 1)) == {everything: ("7", "c.jpg")}  # nothing was cut
 
 
 def test_the_command_prints_draws_and_reports(folder: list[str], tmp_path: Path, cli: Callable[..., Any]) -> None:

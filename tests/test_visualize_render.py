@@ -13,11 +13,14 @@ from vggapps.image import save_picture
 from vggapps.optimize.step import last
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.plan import Plan
-from vggapps.visualize.made import judge
-from vggapps.visualize.networks import field_of, see
+from vggapps.visualize.fields import field_of
+from vggapps.visualize.made import Made, judge
+from vggapps.visualize.networks import see
 from vggapps.visualize.objectives import channel, class_score, neuron
 from vggapps.visualize.redirect import Redirected, redirected
-from vggapps.visualize.render import visualize
+from vggapps.visualize.render import parameterization_of, visualize
+from vggapps.visualize.settings import VisualizeSettings
+from vggapps.visualize.text import parse
 from vggapps.weights.load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (6,), (8,), (8,), (8,)))
@@ -84,8 +87,8 @@ class TestTheRun:
 
     def test_the_default_canvas_is_what_the_layer_sees_and_the_jitter_its_stride(self) -> None:
         vgg = load_vgg("vgg19", weights=None, head="none")
-        assert field_of({"": vgg}, channel("conv4_3", 0)) == (100, 8)
-        assert field_of({"": vgg}, channel("conv3_1", 0) + channel("conv2_1", 0)) == (24, 4)
+        assert field_of({"": vgg}, ["conv4_3"]) == (100, 100, 8)
+        assert field_of({"": vgg}, ["conv3_1", "conv2_1"]) == (64, 24, 4)
         assert next(visualize("conv4_3:1", network=vgg, steps=1)).size == (100, 100)
         assert next(visualize("conv1_1:1", network=vgg, steps=1)).size == (64, 64)
 
@@ -103,6 +106,41 @@ class TestTheRun:
             visualize("conv1_1:0@99,0", network=vgg, size=32)
         with pytest.raises(SettingsError, match="--steps is 0"):
             visualize("conv1_1:0", network=vgg, steps=0)
+
+
+class TestTheParameterization:
+    @pytest.mark.parametrize(
+        ("objective", "settings", "kind"),
+        [
+            ("class:1", {}, "maco"),
+            ("class:1 - 0.5*class:2", {}, "maco"),
+            ("class:1 + 5*diversity(conv1_1)", {}, "maco"),
+            ("conv1_1:1", {}, "fourier"),
+            ("class:1", {"parameterization": "fourier"}, "fourier"),
+            ("conv1_1:1", {"parameterization": "maco"}, "maco"),
+            ("class:1", {"start": "photo.png"}, "fourier"),
+            ("conv1_1:1", {"spectrum": "photos"}, "maco"),
+        ],
+    )
+    def test_classes_have_the_frequencies_of_photographs_unless_told_otherwise(
+        self, objective: str, settings: dict[str, str], kind: str
+    ) -> None:
+        found = parse(objective, network("gap"))
+        assert parameterization_of(VisualizeSettings(**settings), found) == kind  # type: ignore[arg-type]
+
+    def test_each_picture_is_made_the_way_that_its_recipe_tells(self) -> None:
+        vgg = network("gap")
+        texts = ["class:1", "class:2", "conv1_1:1"]
+        both = last(visualize(texts, network=vgg, size=32, steps=2, jitter=4)).image()
+        made = judge(both, [parse(text, vgg) for text in texts], {"": vgg})
+        told = made.recipe(VisualizeSettings())["pictures"]
+        assert [one["parameterization"] for one in told] == ["maco", "maco", "fourier"]
+        # Pictures with the frequencies of photographs begin as noise, others as grey.
+        assert [bool(picture.std() > 0.1) for picture in both] == [True, True, False]
+
+    def test_a_spectrum_that_would_be_ignored_is_refused(self) -> None:
+        with pytest.raises(SettingsError, match="no use for a spectrum"):
+            visualize("conv1_1:1", network=network(), parameterization="fourier", spectrum="photos")
 
 
 class TestNetworks:
@@ -205,5 +243,11 @@ class TestJudging:
         assert listed["size"] == [sheet.size[1], sheet.size[0]]
         left, top, right, bottom = listed["tiles"][1]["box"]
         shown: Tensor = sheet.rgb[:, :, top:bottom, left:right]
-        assert shown.shape[2] % 32 == 0
-        assert shown.std() > 0.1
+        assert shown.shape[2] == 128  # small ones are enlarged
+        assert torch.allclose(shown.mean((2, 3)), pictures[1:2].mean((2, 3)), atol=0.01)
+
+    def test_what_excites_less_than_photographs_is_marked(self) -> None:
+        about = tuple(channel("conv2_1", i) for i in range(3))
+        made = Made(torch.rand(3, 3, 32, 32), about, (1.0,) * 3, (0.23, 2.31, None), "vgg19")
+        assert [tile["label"] for tile in made.manifest()["tiles"]] == ["0\nx0.23, unfinished", "1\nx2.3", "2"]
+        assert made.unfinished() == 1

@@ -15,10 +15,9 @@ from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver_picture
 from vggapps.errors import SettingsError, unknown
 from vggapps.settings import nameless
+from vggapps.visualize.settings import PLACE, VisualizeSettings
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from vggapps.image import Picture
 
 HELP = """
@@ -26,7 +25,7 @@ Show what a layer makes of a picture.
 
 Draws the maps of the layer's strongest channels beside the picture: dark blue
 is 0 or less, yellow the strongest of all (--scale own: of each map). --grid
-draws instead, for each place of the picture, what it means to the layer: a
+draws beside it, for each of its places, what the place means to the layer: a
 small picture that is made for the activations there, the larger the stronger
 they are. --filters draws the filters of the first convolution; it takes no
 picture.
@@ -57,13 +56,13 @@ def activations(  # noqa: D103 - people see HELP
     grid: Grid = 0,
     filters: Filters = False,
     output: Output = None,
-    size: Icon = 64,
-    steps: Steps = 64,
-    seed: Seed = 0,
-    backbone: Backbone = "vgg19",
-    weights: Weights = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
+    size: Icon = PLACE,
+    steps: Steps = VisualizeSettings.steps,
+    seed: Seed = VisualizeSettings.seed,
+    backbone: Backbone = VisualizeSettings.backbone,
+    weights: Weights = VisualizeSettings.weights,
+    device: Device = VisualizeSettings.device,
+    dtype: Dtype = VisualizeSettings.dtype,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -83,14 +82,13 @@ def activations(  # noqa: D103 - people see HELP
     from vggapps.visualize.filters import filter_sheet
     from vggapps.visualize.natural import scaled_picture
     from vggapps.visualize.networks import load_networks
-    from vggapps.visualize.settings import VisualizeSettings
 
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
     )  # fmt: skip
     named = nameless(settings, "weights").weights
     network = load_networks(["conv1_1" if filters else layer], settings)[""]
-    picture: Picture | Tensor
+    picture: Picture
     recipe: dict[str, Any] = {"command": "activations", "backbone": backbone, "weights": named}
     facts: list[dict[str, object]] = []
     if filters:
@@ -105,7 +103,7 @@ def activations(  # noqa: D103 - people see HELP
             cells = room.cells_of(maps, grid)
             drawn = room.icons(list(cells.flatten(1).T), layer, network, settings)
             made = list(tracked(drawn, cells[0].numel(), "drawing", shown=not quiet))
-            picture, facts = room.cell_mosaic(made, cells)
+            picture, facts = room.places_sheet(shown, made, cells, layer)
     place = deliver_picture(target, picture, recipe)
     for one in facts if as_json else []:
         typer.echo(json.dumps({"schema": 1, "path": image, "output": place, "layer": layer, **one}))

@@ -16,6 +16,7 @@ from vggapps.cli.outputs import plan_picture
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver_picture
 from vggapps.settings import nameless
+from vggapps.visualize.settings import CELL, VisualizeSettings
 
 HELP = """
 Draw a map of what a layer tells apart.
@@ -24,7 +25,9 @@ One random place of each picture is shown to the layer, and the places are
 laid out so that what is alike lies together: by umap, if umap-learn is
 installed (pip install 'vggapps\\[atlas]'), else by principal components. For
 each cell of a grid that has pictures enough, a small picture is made of what
-the layer's activations there mean. Give some hundreds of pictures.
+the layer's activations there mean: the larger, the more pictures the cell has,
+whose number stands below. The same map beside it has a photo for each cell, the
+piece of it that the layer saw. Give some hundreds of pictures.
 
 --json prints the cells: how many pictures are in each, which, and its place.
 
@@ -50,13 +53,13 @@ def atlas(  # noqa: D103 - people see HELP
     least: Least = 2,
     layout: LayOut = "auto",
     output: Output = "atlas.png",
-    size: Icon = 80,
-    steps: Steps = 96,
-    seed: Seed = 0,
-    backbone: Backbone = "vgg19",
-    weights: Weights = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
+    size: Icon = CELL,
+    steps: Steps = VisualizeSettings.steps,
+    seed: Seed = VisualizeSettings.seed,
+    backbone: Backbone = VisualizeSettings.backbone,
+    weights: Weights = VisualizeSettings.weights,
+    device: Device = VisualizeSettings.device,
+    dtype: Dtype = VisualizeSettings.dtype,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -67,9 +70,9 @@ def atlas(  # noqa: D103 - people see HELP
     target = plan_picture(output, 1, paths, force=force)
 
     from vggapps.visualize import atlas as room
-    from vggapps.visualize.activations import icons, mosaic
+    from vggapps.visualize.activations import icons
+    from vggapps.visualize.atlas_sheet import sheet
     from vggapps.visualize.networks import load_networks
-    from vggapps.visualize.settings import VisualizeSettings
 
     layout = room.choose_layout(layout, len(paths))
     settings = VisualizeSettings(
@@ -80,19 +83,15 @@ def atlas(  # noqa: D103 - people see HELP
     side = grid or room.grid_side(len(found.paths))
     cells = room.cells(room.lay_out(found.vectors, layout, seed), found.vectors, side, least)
     drawn = icons([cell.vector for cell in cells], layer, network, settings)
-    made = dict(zip(cells, tracked(drawn, len(cells), "drawing", shown=not quiet), strict=True))
-    places = {(cell.row, cell.column): made[cell] for cell in cells}
-    picture = mosaic([places.get(divmod(n, side)) for n in range(side * side)], side)
+    made = list(tracked(drawn, len(cells), "drawing", shown=not quiet))
+    picture, facts = sheet(found, cells, made, side, network, layer)
     recipe = {"command": "atlas", "layer": layer, "grid": side, "least": least, "layout": layout, "size": size}
     recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone}
     recipe["weights"] = nameless(settings, "weights").weights
     place = deliver_picture(target, picture, recipe)
     if as_json:
-        for cell in cells:
-            box = [cell.column * size, cell.row * size, (cell.column + 1) * size, (cell.row + 1) * size]
-            facts = {"row": cell.row, "column": cell.column, "box": box, "count": len(cell.members)}
-            inside = [found.paths[number] for number in cell.members]
-            typer.echo(json.dumps({"schema": 1, "output": place, **facts, "paths": inside}))
+        for one in facts:
+            typer.echo(json.dumps({"schema": 1, "output": place, **one}))
     elif not quiet:
         typer.echo(f"{place}: {len(cells)} cells of {len(found.paths)} pictures", err=True)
     if found.failed:

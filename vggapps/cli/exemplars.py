@@ -16,6 +16,7 @@ from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver, deliver_picture
 from vggapps.errors import SettingsError
 from vggapps.settings import nameless
+from vggapps.visualize.settings import REPORTED, VisualizeSettings
 
 if TYPE_CHECKING:
     from vggapps.visualize.retrieval import Exemplar
@@ -49,7 +50,7 @@ Top = Annotated[int, typer.Option(metavar="N", min=1, help="Pictures for each ch
 Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Draw a sheet.")]
 Page = Annotated[str | None, typer.Option("--report", metavar="FILE", help="Write a page, .html.")]
 Steps = Annotated[int, typer.Option(metavar="N", min=1, help="Steps of the pictures that are made.")]
-Size = Annotated[int | None, typer.Option(metavar="SIDE", min=16, help="Their side; by default what the layer sees.")]
+Size = Annotated[int, typer.Option(metavar="SIDE", min=16, help="Their side, in pixels.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same file.")]
 Backbone = Annotated[str, typer.Option(metavar="NAME", help="The network: vgg11, vgg16, vgg19, with _bn too.")]
 Weights = Annotated[str, typer.Option(metavar="NAME|PATH", help="Its weights.")]
@@ -64,13 +65,13 @@ def exemplars(  # noqa: D103 - people see HELP
     top: Top = 9,
     output: Output = None,
     page: Page = None,
-    steps: Steps = 128,
-    size: Size = None,
-    seed: Seed = 0,
-    backbone: Backbone = "vgg19",
-    weights: Weights = "auto",
-    device: Device = "auto",
-    dtype: Dtype = "auto",
+    steps: Steps = VisualizeSettings.steps,
+    size: Size = REPORTED,
+    seed: Seed = VisualizeSettings.seed,
+    backbone: Backbone = VisualizeSettings.backbone,
+    weights: Weights = VisualizeSettings.weights,
+    device: Device = VisualizeSettings.device,
+    dtype: Dtype = VisualizeSettings.dtype,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -88,7 +89,7 @@ def exemplars(  # noqa: D103 - people see HELP
     from vggapps.visualize import retrieval as room
     from vggapps.visualize.networks import load_networks
     from vggapps.visualize.report import made_for, report
-    from vggapps.visualize.settings import VisualizeSettings
+    from vggapps.visualize.sheet import short_number
 
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
@@ -101,7 +102,7 @@ def exemplars(  # noqa: D103 - people see HELP
             facts = {"schema": 1, "layer": layer, "channel": number, "exemplars": [_facts(e) for e in best]}
             typer.echo(json.dumps(facts))
         else:
-            typer.echo("\n".join(f"{layer}:{number}  {e.activation:.5g}  {e.path}" for e in best))
+            typer.echo("\n".join(f"{layer}:{number}  {short_number(e.activation)}  {e.path}" for e in best))
     if sheet:
         recipe = {"command": "exemplars", "layer": layer, "channels": chosen, "top": top, "pictures": found.pictures}
         recipe |= {"backbone": backbone, "weights": nameless(settings, "weights").weights}

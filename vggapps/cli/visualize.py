@@ -35,14 +35,14 @@ docs/visualize.md has them all.
 
 Names are those before the ReLU: conv4_3, not relu4_3, so that silent
 channels can be found, too. Numbers below the pictures say how far they go
-beyond 1,000 photographs: x2 is twice the largest of them. Ctrl-C keeps the
-picture as it is.
+beyond 1,000 photographs: x2 is twice the largest of them, and what is below
+x1 is unfinished. Ctrl-C keeps the picture as it is.
 
 [bold]Examples[/bold]
 
   vggapps visualize conv4_3:12
 
-  vggapps visualize class:tabby --parameterization maco -o tabby.png
+  vggapps visualize class:tabby -o tabby.png
 
   vggapps visualize conv3_1:0-63
 
@@ -107,6 +107,8 @@ def visualize(  # noqa: D103 - people see HELP
             watching=Watching(preview_every, frames_every, quiet),
         )
         assert result is not None
+        if (few := result.unfinished()) and not quiet:
+            typer.echo(f"{few} of {len(result.pictures)} unfinished: more --steps take them further", err=True)
         if not target.is_stream:
             if several:
                 beside = _list_beside(made["output"])

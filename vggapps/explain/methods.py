@@ -18,6 +18,7 @@ from vggapps.explain import cam, gradients, perturb
 from vggapps.explain.lrp import lrp
 from vggapps.explain.question import Question, Target, ask, likeliest
 from vggapps.explain.settings import MethodName
+from vggapps.vgg.inference import check_inference
 
 _STEP = 32  # of five poolings
 _LONGEST = 8  # shorter sides: what is still longer is squeezed, or a strip would fill the memory
@@ -159,8 +160,7 @@ def explain(
     for option in options:
         if option not in how.takes:
             raise SettingsError(f"{method} takes no {option}", f"it takes: {', '.join(how.takes) or 'nothing'}")
-    if network.training:  # before the likeliest class is looked for by chance
-        raise SettingsError("the network is in training mode", "call its eval() first, or freeze()")
+    check_inference(network)  # before the likeliest class is looked for by chance
     image = image.detach().to(next(network.parameters(), image).device)
     question = ask(network, likeliest(network, image) if target is None else target)
     layer = options.get("layer") or (cam.default_layer(question) if "layer" in how.takes else None)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError
 from vggapps.vgg.cut import Cut
 from vggapps.vgg.hooks import OUTPUT, features
+from vggapps.vgg.inference import check_inference
 from vggapps.vgg.network import VGG
 from vggapps.visualize.objectives import Objective, Seen, class_score, each
 from vggapps.visualize.text import parse
@@ -87,8 +88,7 @@ def ask(network: nn.Module, target: Target) -> Question:
         SettingsError: a target that the network has not, or that compares with a picture; or a network in training
             mode, where dropout would make explanations a matter of chance.
     """
-    if network.training:
-        raise SettingsError("the network is in training mode", "call its eval() first, or freeze()")
+    check_inference(network)
     if isinstance(target, str):
         target = parse(target, network)
     elif isinstance(target, int):

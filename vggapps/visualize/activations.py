@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError
 from vggapps.image import Picture, resize
 from vggapps.optimize.step import last
-from vggapps.vgg.hooks import features
+from vggapps.visualize.looking import device_of, look
 from vggapps.visualize.objectives import direction
 from vggapps.visualize.render import visualize
 from vggapps.visualize.settings import VisualizeSettings
-from vggapps.visualize.sheet import contact_sheet, manifest
+from vggapps.visualize.sheet import Box, contact_sheet, manifest, short_number
 
 ICONS = 16  # that are made together
 SHORTER_SIDE = 224  # pixels: pictures are scaled to it and stay rectangular
@@ -52,7 +52,7 @@ class Activation:
 @torch.inference_mode()
 def maps_of(network: nn.Module, layer: str, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "c h2 w2"]:
     """A layer's output for one picture, float32, on the CPU; one position where the layer has none."""
-    maps = features(network, image.to(next(network.parameters()).device), (layer,))[layer][0].float().cpu()
+    maps = look(network, image.to(device_of(network)), (layer,))[layer][0].float().cpu()
     return maps if maps.ndim == 3 else maps.flatten()[:, None, None]
 
 
@@ -106,7 +106,7 @@ def map_sheet(
     found = strongest(maps, count)
     scale, size = found[0].maximum if common else None, (image.shape[2], image.shape[3])
     tiles = [image, *(map_picture(maps[one.channel], size, scale) for one in found)]
-    labels = ["the picture\n", *(f"{layer}:{one.channel}\n{one.maximum:.4g}" for one in found)]
+    labels = ["the picture\n", *(f"{layer}:{one.channel}\n{short_number(one.maximum)}" for one in found)]
     title = f"{layer}: the strongest of {len(maps)} channels"
     known = [{"channel": o.channel, "max": o.maximum, "mean": o.mean, "row": o.row, "column": o.column} for o in found]
     listed = manifest(tiles, labels, [{}, *known], title=title)["tiles"][1:]
@@ -144,23 +144,55 @@ def icons(
         yield from torch.split(last(visualize(wanted, now, network=network)).image(), 1)
 
 
+def places_sheet(
+    image: Float[Tensor, "1 3 h w"],
+    made: Sequence[Float[Tensor, "1 3 s s"]],
+    cells: Float[Tensor, "c h2 w2"],
+    layer: str,
+) -> tuple[Picture, list[dict[str, object]]]:
+    """A picture, and beside it what each of its places means to a layer.
+
+    Args:
+        image: the picture.
+        made: an icon for each cell, row by row.
+        cells: the activations that the icons were made for.
+        layer: its name.
+
+    Returns:
+        The sheet, and of each cell ``row``, ``column``, the ``norm`` of its activations and its ``box`` on the sheet.
+    """
+    drawn, facts, boxes = cell_mosaic(made, cells)
+    height = drawn.shape[2]
+    beside = resize(image, (height, max(1, round(height * image.shape[3] / image.shape[2]))))
+    tiles, labels = [beside, drawn], ["the picture", "what each place means to the layer; larger is stronger"]
+    title, largest = f"{layer}: what places mean", max(*beside.shape[2:], *drawn.shape[2:])
+    left, top, right, _ = manifest(tiles, labels, columns=2, title=title, largest=largest)["tiles"][1]["box"]
+    factor = (right - left) // drawn.shape[3]  # that a tiny one is enlarged by
+    placed = [
+        {**fact, "box": [x + factor * y for x, y in zip((left, top, left, top), box, strict=True)]}
+        for fact, box in zip(facts, boxes, strict=True)
+    ]
+    return contact_sheet(tiles, labels, 2, title, largest), placed
+
+
 def cell_mosaic(
     made: Sequence[Float[Tensor, "1 3 s s"]], cells: Float[Tensor, "c h w"]
-) -> tuple[Float[Tensor, "1 3 h2 w2"], list[dict[str, object]]]:
+) -> tuple[Float[Tensor, "1 3 h2 w2"], list[dict[str, object]], list[Box]]:
     """Icons at their cells' places, the larger the stronger the activations there.
 
     Returns:
-        The picture, and of each cell ``row``, ``column``, the ``norm`` of its activations and its ``box``.
+        The picture, of each cell ``row``, ``column`` and the ``norm`` of its activations, and its box.
     """
     norms = cells.norm(dim=0).flatten()
     strengths = (norms / norms.max().clamp_min(torch.finfo(norms.dtype).tiny)).clamp(FAINTEST, 1).tolist()
     side, columns = made[0].shape[3], cells.shape[2]
     facts: list[dict[str, object]] = []
+    boxes: list[Box] = []
     for number, norm in enumerate(norms.tolist()):
         row, column = divmod(number, columns)
-        box = [column * side, row * side, (column + 1) * side, (row + 1) * side]
-        facts.append({"row": row, "column": column, "norm": norm, "box": box})
-    return mosaic(made, columns, strengths), facts
+        boxes.append((column * side, row * side, (column + 1) * side, (row + 1) * side))
+        facts.append({"row": row, "column": column, "norm": norm})
+    return mosaic(made, columns, strengths), facts, boxes
 
 
 def mosaic(

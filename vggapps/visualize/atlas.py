@@ -38,11 +38,13 @@ class Samples:
     Attributes:
         paths: the pictures.
         vectors: the layer's channels there.
+        places: the position's row and column, and (height, width) of the picture as it was shown.
         failed: paths of pictures that can't be read.
     """
 
     paths: Sequence[str]
     vectors: Float[Tensor, "n c"]
+    places: Sequence[tuple[int, int, tuple[int, int]]]
     failed: Sequence[str]
 
 
@@ -78,17 +80,20 @@ def sample(network: nn.Module, layer: str, paths: Iterable[str], seed: int = 0) 
     """
     check_layer(network, layer)
     generator = torch.Generator().manual_seed(seed)
-    kept, vectors, failed = [], [], []
+    kept, vectors, places, failed = [], [], [], []
     for path, image in scaled_pictures(paths, SHORTER_SIDE):
         if image is None:
             failed.append(path)
             continue
-        maps = maps_of(network, layer, image).flatten(1)
-        vectors.append(maps[:, int(torch.randint(maps.shape[1], (1,), generator=generator))])
+        maps = maps_of(network, layer, image)
+        place = int(torch.randint(maps[0].numel(), (1,), generator=generator))
+        row, column = divmod(place, maps.shape[2])
+        vectors.append(maps[:, row, column])
+        places.append((row, column, (image.shape[2], image.shape[3])))
         kept.append(path)
     if not vectors:
         raise PictureError("there is no picture that can be read", "give photographs")
-    return Samples(tuple(kept), torch.stack(vectors), tuple(failed))
+    return Samples(tuple(kept), torch.stack(vectors), tuple(places), tuple(failed))
 
 
 def choose_layout(layout: str, pictures: int) -> Literal["umap", "pca"]:
@@ -157,6 +162,12 @@ def cells(places: Float[Tensor, "n 2"], vectors: Float[Tensor, "n c"], grid: int
     if not found:
         raise SettingsError(f"no cell of {grid} x {grid} has {least} pictures", "make the grid coarser")
     return found
+
+
+def nearest(cell: Cell, vectors: Float[Tensor, "n c"]) -> int:
+    """The one of a cell's pictures whose activations, less the mean of all, point most where the cell's do."""
+    own = vectors[list(cell.members)] - vectors.mean(0)
+    return cell.members[int(torch.cosine_similarity(own, cell.vector[None], dim=1).argmax())]
 
 
 def _pca(vectors: Float[Tensor, "n c"]) -> Float[Tensor, "n 2"]:

@@ -29,7 +29,9 @@ from vggapps.optimize.engine import Score
 from vggapps.optimize.pyramid import Scale, pyramid
 from vggapps.optimize.step import Step
 from vggapps.visualize.dream_settings import DreamSettings
-from vggapps.visualize.networks import Networks, field_of, load_networks, see
+from vggapps.visualize.fields import field_of
+from vggapps.visualize.looking import device_of
+from vggapps.visualize.networks import Networks, load_networks, see
 from vggapps.visualize.objectives import Objective, Seen
 from vggapps.visualize.photo import Source, check_width, photo
 from vggapps.visualize.text import parse
@@ -110,8 +112,8 @@ def ascend(
         networks: by name, the first one's empty.
         like: the picture whose mean and deviation of each colour the dream keeps.
     """
-    field, stride = field_of(networks, objective)
-    device = next(networks[""].parameters()).device
+    _, field, stride = field_of(networks, objective.layers)
+    device = device_of(networks[""])
     start, like = start.to(device), like.to(device)
     generator = torch.Generator().manual_seed(settings.seed)
 
@@ -181,7 +183,7 @@ def guided(layer: str, guide: Float[Tensor, "1 3 h w"], networks: Networks, name
     factor = min(1.0, GUIDE / max(guide.shape[2:]))
     shown = resize(guide, (max(1, round(guide.shape[2] * factor)), max(1, round(guide.shape[3] * factor))))
     with torch.no_grad():
-        device = next(networks[""].parameters()).device
+        device = device_of(networks[""])
         vectors = see(networks, shown.to(device), [layer]).features[layer].flatten(2)[0]
 
     def score(seen: Seen) -> Float[Tensor, " n"]:

@@ -16,16 +16,17 @@ def first_filters(network: nn.Module) -> Float[Tensor, "c 3 k k"]:
     """The filters of a network's first convolution as pictures, all on one scale: grey is a weight of 0.
 
     The largest weight of all, of either sign, is full colour, so that strong filters look stronger than weak ones.
-    Of ours they are in the colours of the pictures that it takes, whatever its weights were trained on.
+    Of ours they are in the colours of the pictures that it takes, whatever its weights were trained on; those of a
+    network for grey pictures are grey.
 
     Raises:
-        SettingsError: the network has no convolution that takes three colours.
+        SettingsError: the network has no convolution that takes colours or grey.
     """
-    found = (module for module in network.modules() if isinstance(module, nn.Conv2d) and module.in_channels == 3)
+    found = (one for one in network.modules() if isinstance(one, nn.Conv2d) and one.in_channels in (1, 3))
     first = next(found, None)
     if first is None:
         raise SettingsError(f"{type(network).__name__} has no convolution of colours", "its filters can't be drawn")
-    weights = first.weight.detach().float().cpu()
+    weights = first.weight.detach().float().cpu().expand(-1, 3, -1, -1)
     if isinstance(network, VGG):  # a colour that is scaled down before counts for less
         weights = weights / torch.tensor(network.convention.std).view(3, 1, 1)
     return 0.5 + 0.5 * weights / weights.abs().max().clamp_min(torch.finfo(weights.dtype).tiny)

@@ -22,9 +22,10 @@ from vggapps.optimize.engine import Render, Score, optimize
 from vggapps.optimize.optimizers import LBFGS, Optimizer
 from vggapps.optimize.parameterize import fourier
 from vggapps.optimize.step import Step
+from vggapps.visualize.fields import field_of
 from vggapps.visualize.invert_settings import STEPS, InvertSettings
-from vggapps.visualize.networks import Networks, field_of, load_networks, see
-from vggapps.visualize.objectives import layer as whole_layer
+from vggapps.visualize.looking import device_of, in_grey
+from vggapps.visualize.networks import Networks, load_networks, only_grey, see
 from vggapps.visualize.photo import Source, check_width, photo
 from vggapps.visualize.priors import (
     descent_2014,
@@ -104,7 +105,7 @@ def errors(
         layers: by name.
         networks: as :func:`invert_networks` gives them.
     """
-    device = next(networks[""].parameters()).device
+    device = device_of(networks[""])
     target = photo(image, max(made.shape[2:])).to(device)
     found = {}
     with torch.no_grad():
@@ -115,11 +116,12 @@ def errors(
 
 
 def sheet(image: Picture, made: Float[Tensor, "n 3 h w"], found: Mapping[str, float]) -> Picture:
-    """The inversion; of several layers a row, the picture first, each with its error."""
+    """The inversion; of several layers a row, the picture first, each with its squared error (:func:`errors`)."""
     if len(found) == 1:
         return Picture(made, name=image.name)
-    labels = [f"{layer}\n{100 * error:.2g} %" for layer, error in found.items()]
-    return contact_sheet([photo(image, max(made.shape[2:])), *made], ["original", *labels], columns=1 + len(found))
+    labels = [f"{name}\nsquared error {100 * far:.2g} %\nof the features' square" for name, far in found.items()]
+    tiles, title = [photo(image, max(made.shape[2:])), *made], f"What layers know of {image.name}"
+    return contact_sheet(tiles, ["original", *labels], 1 + len(found), title)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,9 +147,9 @@ class _Run:
 def _prepared(target: Float[Tensor, "1 3 h w"], layer: str, settings: InvertSettings, networks: Networks) -> _Run:
     check_layer(networks[""], layer)
     size = (target.shape[2], target.shape[3])
-    _, stride = field_of(networks, whole_layer(layer))
+    stride = field_of(networks, [layer]).stride
     check_width(size, stride)
-    device = next(networks[""].parameters()).device
+    device = device_of(networks[""])
     with torch.no_grad():
         wanted = see(networks, target.to(device), [layer]).features[layer]
     steps = settings.steps or STEPS[settings.method]
@@ -158,6 +160,8 @@ def _prepared(target: Float[Tensor, "1 3 h w"], layer: str, settings: InvertSett
     margin = (places - 1) // 2
     generator = torch.Generator().manual_seed(settings.seed)
     leaves, render, optimizer = _start(settings.method, canvas, stride, steps, calm, generator)
+    if only_grey(networks, [layer], target):
+        render = in_grey(render)
     moves = torch.Generator().manual_seed(settings.seed + 1)
     taken = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +12,19 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps import __version__
-from vggapps.image import Picture
+from vggapps.image import Picture, resize
 from vggapps.settings import nameless, to_dict
 from vggapps.vgg.network import VGG
+from vggapps.visualize.looking import device_of
 from vggapps.visualize.natural import yardstick
 from vggapps.visualize.networks import Networks, see
 from vggapps.visualize.objectives import Objective, Seen, each
+from vggapps.visualize.render import parameterization_of
 from vggapps.visualize.settings import VisualizeSettings
 from vggapps.visualize.sheet import contact_sheet, manifest
 from vggapps.visualize.transforms import square
 
+STAMP = 128  # pixels: smaller pictures are enlarged on a sheet, by a whole factor
 _TOGETHER = 64  # pictures that are looked at together
 
 
@@ -30,7 +34,7 @@ class Made:
 
     Attributes:
         pictures: in [0, 1].
-        objectives: of each, as text.
+        objectives: of each.
         scores: what the finished pictures reach, standing still.
         natural: their activations over the largest of 1,000 photographs; None where that is not known, see
             :func:`vggapps.visualize.natural.yardstick`.
@@ -38,7 +42,7 @@ class Made:
     """
 
     pictures: Float[Tensor, "n 3 h w"]
-    objectives: tuple[str, ...]
+    objectives: tuple[Objective, ...]
     scores: tuple[float, ...]
     natural: tuple[float | None, ...]
     network: str
@@ -46,41 +50,56 @@ class Made:
     def picture(self) -> Picture:
         """The picture, or a sheet of all of them, labelled."""
         if len(self.pictures) == 1:
-            return Picture(self.pictures, name=self.objectives[0])
-        return contact_sheet(self.pictures.unbind(), self._labels(), title=self._title())
+            return Picture(self.pictures, name=self.objectives[0].text)
+        return contact_sheet(self._tiles(), self._labels(), title=self._title())
 
     def facts(self) -> list[dict[str, Any]]:
         """Objective, score and, where it is known, the activation relative to photographs, of each picture."""
         return [
             {"objective": text, "score": score, "relative_to_photographs": far}
-            for text, score, far in zip(self.objectives, self.scores, self.natural, strict=True)
+            for text, score, far in zip(self._texts(), self.scores, self.natural, strict=True)
         ]
 
     def recipe(self, settings: VisualizeSettings) -> dict[str, Any]:
-        """What is written into the picture."""
+        """What is written into the picture; of each picture also the parameterization that ``auto`` meant."""
+        kinds = [parameterization_of(settings, objective) for objective in self.objectives]
+        pictures = [fact | {"parameterization": kind} for fact, kind in zip(self.facts(), kinds, strict=True)]
         kept = to_dict(nameless(settings, "weights", "start", "spectrum"))
-        return {"made_by": f"vggapps {__version__} visualize", "pictures": self.facts(), "settings": kept}
+        return {"made_by": f"vggapps {__version__} visualize", "pictures": pictures, "settings": kept}
 
     def manifest(self) -> dict[str, Any]:
         """What lies where on the sheet."""
-        return manifest(self.pictures.unbind(), self._labels(), self.facts(), title=self._title())
+        return manifest(self._tiles(), self._labels(), self.facts(), title=self._title())
+
+    def unfinished(self) -> int:
+        """How many pictures excite the network less than the best of the photographs."""
+        return sum(map(_is_unfinished, self.natural))
+
+    def _tiles(self) -> list[Float[Tensor, "1 3 h w"]]:
+        """As they are put on a sheet: small ones enlarged, which people would else have to do."""
+        factor = math.ceil(STAMP / max(self.pictures.shape[2:]))
+        size = (factor * self.pictures.shape[2], factor * self.pictures.shape[3])
+        return list(torch.split(resize(self.pictures, size), 1))
 
     def _labels(self) -> list[str]:
-        common = self._common()
-        names = [text.removeprefix(common) for text in self.objectives]
-        if len(set(self.objectives)) == 1:
+        common, texts = self._common(), self._texts()
+        names = [text.removeprefix(common) for text in texts]
+        if len(set(texts)) == 1:
             names = [str(number) for number in range(1, len(names) + 1)]
-        lines = ["" if far is None else f"\nx{far:.1f}" for far in self.natural]  # the font has no ×
-        return [name + line for name, line in zip(names, lines, strict=True)]
+        return [name + _how_far(far) for name, far in zip(names, self.natural, strict=True)]
 
     def _title(self) -> str:
-        about = self.objectives[0] if len(set(self.objectives)) == 1 else self._common().rstrip(":")
-        return f"{self.network} {about}".strip()
+        texts = self._texts()
+        return f"{self.network} {texts[0] if len(set(texts)) == 1 else self._common().rstrip(':')}".strip()
 
     def _common(self) -> str:
         """The layer, where all are channels of one."""
-        layers = {text.partition(":")[0] for text in self.objectives}
-        return layers.pop() + ":" if len(layers) == 1 and all(":" in text for text in self.objectives) else ""
+        texts = self._texts()
+        layers = {text.partition(":")[0] for text in texts}
+        return layers.pop() + ":" if len(layers) == 1 and all(":" in text for text in texts) else ""
+
+    def _texts(self) -> list[str]:
+        return [objective.text for objective in self.objectives]
 
 
 def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], networks: Networks) -> Made:
@@ -92,7 +111,7 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
         networks: that see them, as :func:`vggapps.visualize.networks.load_networks` gives them.
     """
     network = networks[""]
-    device = next(network.parameters()).device
+    device = device_of(network)
     own = list(objectives) * (len(pictures) if len(objectives) == 1 else 1)
     yards = [yardstick(one.text, network) for one in own]
     scores: list[float] = []
@@ -107,7 +126,17 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
             reached += measured.score(seen).tolist()
     natural = [yard and round(far / yard[1], 4) for yard, far in zip(yards, reached, strict=True)]
     name = network.weights_name or network.plan.name if isinstance(network, VGG) else type(network).__name__
-    return Made(pictures, tuple(one.text for one in own), tuple(scores), tuple(natural), name)
+    return Made(pictures, tuple(own), tuple(scores), tuple(natural), name)
+
+
+def _is_unfinished(far: float | None) -> bool:
+    return far is not None and far < 1
+
+
+def _how_far(far: float | None) -> str:
+    if far is None:
+        return ""
+    return f"\nx{far:.2g}, unfinished" if _is_unfinished(far) else f"\nx{far:.1f}"  # the font has no ×
 
 
 def _seen(pictures: Tensor, whole: Objective, measured: Objective, networks: Networks) -> Seen:

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from vggapps.errors import PictureError, SettingsError, VggappsError
 from vggapps.image import open_picture, resize
 from vggapps.image.opening import Source
-from vggapps.vgg.hooks import OUTPUT, features
+from vggapps.vgg.hooks import OUTPUT
 from vggapps.vgg.network import VGG
+from vggapps.visualize.looking import device_of, look
 from vggapps.visualize.objectives import Objective, channel, class_score, neuron
 from vggapps.weights.labels import find_label
 
@@ -88,10 +89,10 @@ def maxima(network: nn.Module, paths: Iterable[str | Path], layers: Sequence[str
         PictureError: no picture can be read.
         SettingsError: a layer that the network has not.
     """
-    device = next(network.parameters()).device
+    device = device_of(network)
     found: dict[str, Natural] = {}
     for batch in _squares(paths):
-        for layer, maps in features(network, batch.to(device), layers).items():
+        for layer, maps in look(network, batch.to(device), layers).items():
             positions = maps.float().flatten(2) if maps.ndim > 2 else maps.float()[..., None]
             now = Natural(positions.mean(2).amax(0).cpu(), positions.amax((0, 2)).cpu())
             old = found.get(layer, now)

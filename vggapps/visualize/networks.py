@@ -9,15 +9,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.vgg.fast import accelerate
-from vggapps.vgg.hooks import features
-from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import PLANS, Head, get_plan, layer_facts
+from vggapps.vgg.plan import PLANS, Head, get_plan
 from vggapps.vgg.settings import NetworkSettings
-from vggapps.visualize.objectives import Objective, Seen
+from vggapps.visualize.looking import device_of, is_grey, look
+from vggapps.visualize.objectives import Seen
 from vggapps.visualize.text import Networks as Networks
 from vggapps.weights.load import load_vgg
-
-_SIDE = 224  # pixels: what a class or a module whose layers are not known is shown at
 
 
 def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
@@ -46,25 +43,33 @@ def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
 def see(
     networks: Networks, image: Float[Tensor, "n 3 h w"], layers: Collection[str], references: Sequence[str] = ()
 ) -> Seen:
-    """What networks see of pictures, in float32; the last pictures of the batch are the references, by name."""
+    """What networks see of pictures, in float32; the last pictures of the batch are the references, by name.
+
+    Raises:
+        SettingsError: see :func:`~vggapps.visualize.looking.look`.
+    """
     found: dict[str, Tensor] = {}
-    for name, network in networks.items():
+    for name, own in _by_network(networks, layers).items():
         prefix = f"{name}/" if name else ""
-        if own := [layer.removeprefix(prefix) for layer in layers if layer.rpartition("/")[0] == name]:
-            found |= {prefix + layer: f.float() for layer, f in features(network, image, own).items()}
+        found |= {prefix + layer: f.float() for layer, f in look(networks[name], image, own).items()}
     n = len(image) - len(references)
     compared = {name: {k: f[n + i : n + i + 1] for k, f in found.items()} for i, name in enumerate(references)}
     return Seen({layer: f[:n] for layer, f in found.items()}, compared)
 
 
-def field_of(networks: Networks, objective: Objective) -> tuple[int, int]:
-    """Side of what the deepest layer sees, and its stride, in pixels; for what sees everything 224 and 32."""
-    field, stride = 1, 1
-    for layer in objective.layers:
+def only_grey(networks: Networks, layers: Collection[str], image: Float[Tensor, "n 3 h w"]) -> bool:
+    """Whether all networks that have these layers take grey pictures: colours then mean nothing to any of them.
+
+    The picture is one of the size that they are to see.
+    """
+    image = image.to(device_of(networks[""]))
+    return all(is_grey(networks[name], image, own) for name, own in _by_network(networks, layers).items())
+
+
+def _by_network(networks: Networks, layers: Collection[str]) -> dict[str, list[str]]:
+    """The layers of each network that has some of them, by their own names."""
+    found: dict[str, list[str]] = {name: [] for name in networks}
+    for layer in layers:
         name, _, own = layer.rpartition("/")
-        network, seen, step = networks[name], 0, 0
-        if isinstance(network, VGG) and own:
-            facts = {f.name: f for f in layer_facts(network.plan, _SIDE, network.head, pooled=network.pooled)}
-            seen, step = facts[own].receptive_field, facts[own].stride
-        field, stride = max(field, seen or _SIDE), max(stride, step or 32)
-    return field, stride
+        found[name].append(own)
+    return {name: own for name, own in found.items() if own}

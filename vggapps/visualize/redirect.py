@@ -45,4 +45,4 @@ def redirected(network: M) -> M:
     """The network with redirected ReLUs, its weights shared; itself where it has no ReLU modules."""
     if not any(isinstance(module, nn.ReLU) for module in network.modules()):
         return network
-    return replaced(network, nn.ReLU, lambda _: Redirected())
+    return replaced(network, nn.ReLU, lambda relu: Redirected().train(relu.training))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -21,17 +22,18 @@ from vggapps.optimize.engine import Score, optimize
 from vggapps.optimize.optimizers import Adam
 from vggapps.optimize.parameterize import Parameters, cppn, fourier, laplacian, maco, pixel
 from vggapps.optimize.step import Step
-from vggapps.visualize.networks import Networks, field_of, load_networks, see
+from vggapps.vgg.hooks import OUTPUT
+from vggapps.visualize.fields import field_of
+from vggapps.visualize.looking import device_of, in_grey
+from vggapps.visualize.networks import Networks, load_networks, only_grey, see
 from vggapps.visualize.objectives import Objective, each
 from vggapps.visualize.redirect import redirected
-from vggapps.visualize.settings import VisualizeSettings
+from vggapps.visualize.settings import Parameterization, VisualizeSettings
 from vggapps.visualize.spectrum import load_spectrum
 from vggapps.visualize.text import parse
 from vggapps.visualize.transforms import Views, square
 
 REDIRECTED = 16  # steps with ReLUs that let dead units be reached, as lucid has it
-SMALLEST = 64  # pixels a side, by default: less shows a patch of what repeats
-LARGEST = 224  # pixels a side, by default: what the networks were trained on
 NOISE = 0.01  # of the start, grey
 PIXELS = 1 << 20  # of pictures that are optimised together
 AVERAGE = 0.8  # of the iterates that are shown: single ones tremble with the view
@@ -71,17 +73,30 @@ def visualize(
         network = load_networks([text for text in wanted if isinstance(text, str)], settings)
     networks = {"": network} if isinstance(network, nn.Module) else network
     parsed = [parse(one, networks) if isinstance(one, str) else one for one in wanted]
-    field, stride = (max(numbers) for numbers in zip(*(field_of(networks, one) for one in parsed), strict=True))
-    side = settings.size or min(LARGEST, max(SMALLEST, field))
-    margin = round(max(4, stride) if settings.jitter is None else settings.jitter)
+    field = field_of(networks, frozenset[str]().union(*(one.layers for one in parsed)), settings.size)
+    side = settings.size or field.side
+    margin = round(max(4, field.stride) if settings.jitter is None else settings.jitter)
     together = max(1, PIXELS // (side + 2 * margin) ** 2)
-    runs = []
-    for start in range(0, len(parsed), together):
-        some = parsed[start : start + together]
-        whole, n = (each(some), len(some)) if len(parsed) > 1 else (parsed[0], settings.pictures)
-        runs.append(partial(_run, networks, whole, n, side, margin, settings))
+    runs, counts = [], []
+    for kind, alike in groupby(parsed, partial(parameterization_of, settings)):
+        now, own = replace(settings, parameterization=kind), list(alike)
+        for some in (own[start : start + together] for start in range(0, len(own), together)):
+            whole, n = (each(some), len(some)) if len(parsed) > 1 else (parsed[0], settings.pictures)
+            runs.append(partial(_run, networks, whole, n, side, margin, now))
+            counts.append(n)
     next(runs[0]())  # what only running would tell: a channel that another's module has not, a place off the map
-    return _one_after_another(runs, [min(together, len(parsed) - k * together) for k in range(len(runs))])
+    return _one_after_another(runs, counts)
+
+
+def parameterization_of(settings: VisualizeSettings, objective: Objective) -> Parameterization:
+    """What ``auto`` means for an objective: maco where it looks at a class, else fourier.
+
+    A picture to start from has magnitudes of its own, which maco would not keep; a spectrum is for maco alone.
+    """
+    if settings.parameterization != "auto":
+        return settings.parameterization
+    classes = any(layer.rpartition("/")[2] in (OUTPUT, "fc8") for layer in objective.layers)
+    return "maco" if settings.spectrum or (classes and not settings.start) else "fourier"
 
 
 def _run(
@@ -90,7 +105,9 @@ def _run(
     """Pictures that are optimised together."""
     canvas = side + 2 * margin
     parameters = parameters_of(settings, (canvas, canvas), n)
-    device = next(networks[""].parameters()).device
+    if only_grey(networks, objective.layers, torch.zeros(1, 3, side, side)):
+        parameters = replace(parameters, render=in_grey(parameters.render))
+    device = device_of(networks[""])
     references = {name: square(image, canvas).to(device) for name, image in objective.references.items()}
     views = Views(margin, settings.scale, settings.rotate)
     steps = optimize(
@@ -134,6 +151,8 @@ def _together(done: Sequence[Tensor], step: Step, waiting: int) -> Float[Tensor,
 def parameters_of(settings: VisualizeSettings, size: tuple[int, int], n: int) -> Parameters:
     """What is optimised, at its start."""
     generator = torch.Generator().manual_seed(settings.seed)
+    if settings.spectrum and settings.parameterization != "maco":
+        raise SettingsError(f"{settings.parameterization} has no use for a spectrum", "use --parameterization maco")
     if settings.parameterization in ("maco", "cppn"):
         if settings.start:
             raise SettingsError(f"{settings.parameterization} can't start from a picture", "use fourier")

@@ -18,8 +18,9 @@ from vggapps.visualize.activations import maps_of
 from vggapps.visualize.made import judge
 from vggapps.visualize.objectives import channel
 from vggapps.visualize.render import visualize
-from vggapps.visualize.retrieval import Exemplars, crops
+from vggapps.visualize.retrieval import Exemplars, captions, crops
 from vggapps.visualize.settings import VisualizeSettings
+from vggapps.visualize.sheet import short_number
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -48,7 +49,7 @@ section { border-top: 1px solid var(--line); margin-top: 1.6rem; padding-top: 1.
 section > div { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 figure { margin: 0; font-size: .8rem; width: 7rem; overflow-wrap: anywhere; }
 figure img { display: block; width: 100%; border-radius: 3px; }
-figure.made { width: 15.5rem; }
+figure.made { width: 16rem; }
 .found { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: .7rem; }
 """
 
@@ -75,10 +76,10 @@ def report(network: nn.Module, layer: str, found: Exemplars, made: Sequence[Floa
         made: the picture made for each of its channels, in their order.
     """
     patches = crops(one for best in found.by_channel.values() for one in best)
-    sections = []
+    sections, told = [], captions(found)
     for (index, best), picture in zip(found.by_channel.items(), made, strict=True):
         name = f"{layer}:{index}"
-        figures = [_figure(patches[e], Path(e.path).name, [f"{e.activation:.4g}", Path(e.path).name]) for e in best]
+        figures = [_figure(patches[one], Path(one.path).name, told[one]) for one in best]
         natural = "\n".join(figures) or "<p>no picture moves this channel</p>"
         synthetic = _figure(picture, f"made for {name}", [_reached(network, layer, index, picture)], "made")
         inside = f'<div>{synthetic}<div class="found">\n{natural}\n</div></div>'
@@ -91,7 +92,7 @@ def report(network: nn.Module, layer: str, found: Exemplars, made: Sequence[Floa
 def _reached(network: nn.Module, layer: str, index: int, picture: Tensor) -> str:
     """How strongly the made picture excites its channel, mean and most, and how that compares."""
     map_ = maps_of(network, layer, picture)[index]
-    line = f"{float(map_.max()):.4g} at most, {float(map_.mean()):.4g} on average"
+    line = f"{short_number(float(map_.max()))} at most, {short_number(float(map_.mean()))} on average"
     (times,) = judge(picture, [channel(layer, index)], {"": network}).natural
     return line if times is None else f"{line}: {times:.1f} times the best of 1,000 photographs"
 

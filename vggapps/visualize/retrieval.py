@@ -6,10 +6,9 @@ the nine strongest activations over many pictures, and the patch of the picture 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
@@ -17,15 +16,11 @@ from torch import Tensor, nn
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import Picture
-from vggapps.vgg.hooks import features, replaced
-from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import layers
 from vggapps.visualize.activations import SHORTER_SIDE, maps_of
+from vggapps.visualize.fields import sees_of
 from vggapps.visualize.natural import scaled_pictures
-from vggapps.visualize.sheet import Box, contact_sheet
+from vggapps.visualize.sheet import Box, contact_sheet, short_number
 from vggapps.visualize.text import check_layer
-
-Sees = Callable[[int, int, tuple[int, int]], Box]  # row, column, (height, width) of the picture
 
 
 @dataclass(frozen=True)
@@ -157,8 +152,26 @@ def crops(found: Iterable[Exemplar]) -> dict[Exemplar, Float[Tensor, "1 3 h w"]]
     return patches
 
 
+def captions(found: Exemplars) -> dict[Exemplar, tuple[str, ...]]:
+    """What is written below each: its activation, its picture's name and, if it shows less than others, why."""
+    every = [one for best in found.by_channel.values() for one in best]
+    largest = max((side for one in every for side in _size(one)), default=0)
+
+    def lines(one: Exemplar) -> tuple[str, ...]:
+        cut = min(_size(one)) < largest and _size(one) != one.size
+        return short_number(one.activation), Path(one.path).name, *["at the border"] * cut
+
+    return {one: lines(one) for one in every}
+
+
+def _size(one: Exemplar) -> tuple[int, int]:
+    """Height and width of what it saw."""
+    left, top, right, bottom = one.box
+    return bottom - top, right - left
+
+
 def sheet(found: Exemplars, layer: str, top: int = 9) -> Picture:
-    """What was seen, on a contact sheet: a row for each channel, with its activations.
+    """What was seen, on a contact sheet: a row for each channel, with activations and the names of the pictures.
 
     Args:
         found: as :func:`exemplars` gives it.
@@ -166,78 +179,15 @@ def sheet(found: Exemplars, layer: str, top: int = 9) -> Picture:
         top: places in a row; those that no picture fills stay empty.
     """
     patches = crops(one for best in found.by_channel.values() for one in best)
+    told = captions(found)
     tiles: list[Tensor | None] = []
-    labels = []
+    labels: list[str] = []
     for channel, best in found.by_channel.items():
         tiles += [patches[one] for one in best] + [None] * (top - len(best))
-        numbers = [f"{one.activation:.4g}" for one in best] + [""] * (top - len(best))
-        labels += [f"{layer}:{channel}\n{numbers[0]}", *(f"\n{number}" for number in numbers[1:])]
+        lines = [told[one] for one in best] + [()] * (top - len(best))
+        names = [f"{layer}:{channel}"] + [""] * (top - 1)
+        labels += ["\n".join([name, *below]) for name, below in zip(names, lines, strict=True)]
     return contact_sheet(tiles, labels, top, f"{layer}: the strongest in {found.pictures} pictures")
-
-
-def sees_of(network: nn.Module, layer: str) -> Sees:
-    """What each position of a layer can see: (row, column, size of the picture) to a box, clipped at its border.
-
-    For ours that is arithmetic: kernels, strides and paddings add up. For any other module it is where the position
-    has a gradient, after ReLUs have become linear and maximum poolings averages, which hide nothing; what a module
-    does in functions is taken as it is, for one picture of noise. Layers without positions see everything.
-    """
-    if isinstance(network, VGG):
-        return _by_arithmetic(network, layer)
-    return _by_gradient(network, layer)
-
-
-def _by_arithmetic(network: VGG, layer: str) -> Sees:
-    start, field, jump = 0, 1, 1
-    everything = False
-    for one in layers(network.plan, network.head, pooled=network.pooled):
-        kernel, padding = (3, 1) if one.kind == "pool" and network.pooling == "hann" else (one.kernel, one.padding)
-        everything |= one.kind in ("flatten", "gap")
-        start, field, jump = start - padding * jump, field + (kernel - 1) * jump, jump * one.stride
-        if one.name == layer:
-            break
-
-    def sees(row: int, column: int, size: tuple[int, int]) -> Box:
-        height, width = size
-        if everything:
-            return 0, 0, width, height
-        left, top = start + column * jump, start + row * jump
-        return max(0, left), max(0, top), min(width, left + field), min(height, top + field)
-
-    return sees
-
-
-def _by_gradient(network: nn.Module, layer: str) -> Sees:
-    linear = network
-    for kind, other in ((nn.ReLU, _nothing), (nn.MaxPool2d, _average)):
-        with suppress(SettingsError):  # it has none
-            linear = replaced(linear, kind, other)
-    parameter = next(network.parameters())
-
-    @cache
-    def sees(row: int, column: int, size: tuple[int, int]) -> Box:
-        noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(parameter)
-        with torch.inference_mode(False), torch.enable_grad():
-            image = noise.requires_grad_()
-            maps = features(linear, image, (layer,))[layer]
-            seen = maps.flatten(1) if maps.ndim < 4 else maps[:, :, row, column]
-            (slope,) = torch.autograd.grad(seen.sum(), image)
-        moves = slope[0].ne(0).any(0)
-        rows, columns = moves.any(1).nonzero().flatten().tolist(), moves.any(0).nonzero().flatten().tolist()
-        if not rows:
-            return 0, 0, size[1], size[0]
-        return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-
-    return sees
-
-
-def _nothing(_relu: nn.Module) -> nn.Module:
-    return nn.Identity()
-
-
-def _average(pool: nn.Module) -> nn.Module:
-    assert isinstance(pool, nn.MaxPool2d)
-    return nn.AvgPool2d(pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode)
 
 
 def _check_channels(layer: str, channels: Sequence[int] | None, known: int) -> None:

@@ -8,7 +8,11 @@ from typing import Literal
 from vggapps.settings import setting
 from vggapps.vgg.settings import NetworkSettings
 
-Parameterization = Literal["fourier", "maco", "laplacian", "pixel", "cppn"]
+Parameterization = Literal["auto", "fourier", "maco", "laplacian", "pixel", "cppn"]
+
+REPORTED = 256  # pixels a side of what is made for the page of exemplars
+PLACE = 96  # pixels a side of what a place of a picture means
+CELL = 80  # pixels a side of an atlas's cells
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class VisualizeSettings(NetworkSettings):
         1, minimum=1, maximum=64, help="So many of one objective, side by side; diversity(LAYER) tells them apart."
     )
     parameterization: Parameterization = setting(
-        "fourier", help="How the picture is written down: maco has the frequencies of photographs."
+        "auto",
+        help="How the picture is written down; auto is maco, photographs' frequencies, for classes, else fourier.",
     )
     start: str | None = setting(None, metavar="IMAGE", help="Start from the middle of a picture, not from noise.")
     jitter: float | None = setting(

@@ -27,23 +27,28 @@ _PAPER, _FAINT = "#ffffff", "#777777"
 
 
 def contact_sheet(
-    pictures: Sequence[Tile], labels: Sequence[str], columns: int | None = None, title: str = ""
+    pictures: Sequence[Tile],
+    labels: Sequence[str],
+    columns: int | None = None,
+    title: str = "",
+    largest: int = _LARGEST,
 ) -> Picture:
     """Pictures on white paper, row by row in equal cells, each with its label below.
 
-    A cell is as large as the largest picture, 320 pixels at most. Larger pictures are scaled down to it, those of less
-    than 48 pixels up, all by one whole factor; nothing is distorted.
+    A cell is as large as the largest picture, ``largest`` pixels at most. Larger pictures are scaled down to it,
+    those of less than 48 pixels up, all by one whole factor; nothing is distorted.
 
     Args:
         pictures: in [0, 1]; None leaves a place empty.
         labels: one for each picture; a second line is set fainter. What is too long is cut in its middle.
         columns: pictures in a row; by default nearly as many as there are rows.
         title: a line above all.
+        largest: pixels of a cell's longer side.
 
     Raises:
         SettingsError: there is no picture, or not a label for each.
     """
-    layout = _lay_out(pictures, labels, columns, title)
+    layout = _lay_out(pictures, labels, columns, title, largest)
     image = Image.new("RGB", layout.size, _PAPER)
     if title:
         draw_text(image, (_MARGIN, _MARGIN), shorten(title, _TITLE, layout.size[0] - 2 * _MARGIN), _TITLE)
@@ -62,6 +67,7 @@ def manifest(
     facts: Sequence[Mapping[str, object]] = (),
     columns: int | None = None,
     title: str = "",
+    largest: int = _LARGEST,
 ) -> dict[str, Any]:
     """What lies where on the sheet that :func:`contact_sheet` makes of the same arguments, for a JSON file beside it.
 
@@ -71,12 +77,13 @@ def manifest(
         facts: what else is known of each picture; none, or one mapping for each.
         columns: as there.
         title: as there.
+        largest: as there.
 
     Returns:
         ``schema``, ``title``, ``size`` [width, height] and ``tiles``: for each picture that there is its ``label``, its
         ``box`` [left, top, right, bottom] in pixels of the sheet, and its facts.
     """
-    layout = _lay_out(pictures, labels, columns, title)
+    layout = _lay_out(pictures, labels, columns, title, largest)
     tiles = [
         {"label": label, "box": list(box), **known}
         for tile, label, box, known in zip(pictures, labels, layout.boxes, facts or [{}] * len(pictures), strict=True)
@@ -94,12 +101,12 @@ class _Layout:
     captions: Sequence[tuple[int, int]]  # where labels begin
 
 
-def _lay_out(pictures: Sequence[Tile], labels: Sequence[str], columns: int | None, title: str) -> _Layout:
+def _lay_out(pictures: Sequence[Tile], labels: Sequence[str], columns: int | None, title: str, largest: int) -> _Layout:
     if not any(picture is not None for picture in pictures):
         raise SettingsError("there is no picture for the sheet", "give at least one")
     if len(labels) != len(pictures):
         raise SettingsError(f"{len(pictures)} pictures and {len(labels)} labels", "give a label for each picture")
-    tiles = _fitted([None if picture is None else _batched(picture) for picture in pictures])
+    tiles = _fitted([None if picture is None else _batched(picture) for picture in pictures], largest)
     heights, widths = zip(*(tile.shape[2:] for tile in tiles if tile is not None), strict=True)
     longest = max((text_width(line, _TEXT) for label in labels for line in _lines(label)), default=0)
     height, width = max(heights), max(*widths, min(_LEAST, math.ceil(longest)))
@@ -120,6 +127,15 @@ def _lay_out(pictures: Sequence[Tile], labels: Sequence[str], columns: int | Non
     return _Layout(size, width, tiles, boxes, captions)
 
 
+def short_number(number: float) -> str:
+    """A number as people read it.
+
+    >>> short_number(14208.3), short_number(3.14159), short_number(0.0)
+    ('14,208', '3.14', '0')
+    """
+    return f"{number:,.0f}" if abs(number) >= 100 else f"{number:.3g}"
+
+
 def _lines(label: str) -> list[str]:
     return label.split("\n") if label else []
 
@@ -135,7 +151,7 @@ def _batched(picture: Tensor) -> Float[Tensor, "1 3 h w"]:
     return picture if picture.ndim == 4 else picture[None]
 
 
-def _fitted(pictures: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _fitted(pictures: Sequence[Tensor | None], largest: int) -> list[Tensor | None]:
     """Tiny ones enlarged, all by the same factor, and large ones scaled down."""
     longer = [max(picture.shape[2:]) for picture in pictures if picture is not None]
     factor = math.ceil(_LEAST / max((side for side in longer if side < TINY), default=_LEAST))
@@ -144,7 +160,7 @@ def _fitted(pictures: Sequence[Tensor | None]) -> list[Tensor | None]:
         height, width = picture.shape[2:]
         if max(height, width) < TINY:
             return picture.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
-        shrunk = min(1.0, _LARGEST / max(height, width))
+        shrunk = min(1.0, largest / max(height, width))
         return resize(picture, (max(1, round(height * shrunk)), max(1, round(width * shrunk))))
 
     return [None if picture is None else fit(picture) for picture in pictures]

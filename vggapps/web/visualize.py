@@ -124,7 +124,8 @@ def _together(pictures: Any) -> Any:
 
 
 def _said(fact: dict[str, Any]) -> str:
+    from vggapps.visualize.sheet import short_number
+
     far = fact["relative_to_photographs"]
     beyond = f", {far:.1f} times the most that 1,000 photographs reach" if far else ""
-    score = f"{fact['score']:,.0f}" if abs(fact["score"]) >= 100 else f"{fact['score']:.3g}"
-    return f"{fact['objective']}: {score}{beyond}"
+    return f"{fact['objective']}: {short_number(fact['score'])}{beyond}"
