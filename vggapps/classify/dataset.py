@@ -14,7 +14,7 @@ from pathlib import Path
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import look_into
-from vggapps.weights.labels import Label, find_label
+from vggapps.weights.labels import NUMBERS, Label, label_of_data
 
 FILE_COLUMNS = ("file", "path", "filename", "image")
 # The id comes first: it means one class only, where a number may be of another order than the network's outputs.
@@ -61,10 +61,12 @@ class Listing:
     Attributes:
         entries: its pictures, in a fixed order.
         notes: what people should know about how it was read, a line each.
+        folders: the folder of the class folders, where these are what names the classes.
     """
 
     entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
+    folders: Path | None = None
 
     @property
     def is_validation_set(self) -> bool:
@@ -76,14 +78,16 @@ class Listing:
         """The pictures with the outputs that stand for their classes.
 
         Raises:
-            SettingsError: a class that the network doesn't know; says where it is named and which is nearest.
+            SettingsError: a class that the network doesn't know; says where it is named and which is nearest. Or
+                folders named by number, and a network that does not say in which order it learnt them.
         """
-
+        if self.folders and labels and not labels[0].named:
+            _check_order(self.folders, {entry.word for entry in self.entries}, len(labels))
         known: dict[str, int] = {}
         for entry in self.entries:
             if entry.word not in known:
                 try:
-                    known[entry.word] = find_label(entry.word, labels).index
+                    known[entry.word] = label_of_data(entry.word, labels).index
                 except SettingsError as error:
                     raise SettingsError(f"{entry.where}: {error.message}", error.hint) from None
         return [Example(entry.path, known[entry.word]) for entry in self.entries]
@@ -131,7 +135,23 @@ def _from_folders(source: Path) -> Listing | None:
     notes = [f"{path} is left out: {reason}" for path, reason in found.closed]
     if loose := len(names) - len(entries):
         notes.append(f"{loose} pictures beside the class folders are left out: they belong to no class")
-    return Listing(tuple(entries), tuple(notes))
+    return Listing(tuple(entries), tuple(notes), source)
+
+
+def _check_order(source: Path, words: set[str], outputs: int) -> None:
+    """Folders 0 to 11 are in this order to people; torchvision's ``ImageFolder`` sorts text: 0, 1, 10, 11, 2."""
+    if not all(word.isdecimal() for word in words):
+        return
+    trained = sorted(words) if len(words) == outputs else sorted(map(str, range(outputs)))
+    # Numbers that are written with so many digits as the longest are in one order only, if a zero fills one of them.
+    filled = len({len(word) for word in words}) == 1 and any(word[0] == "0" and word != "0" for word in words)
+    if [int(word) for word in trained] == list(range(outputs)) or (filled and len(words) != outputs):
+        return
+    raise SettingsError(
+        f"{source}: the class folders are numbers, and the network does not say which of its outputs each of them is",
+        "say --classes FOLDER, that of the training pictures, if it was trained with torchvision's ImageFolder, which "
+        f"sorts 0, 1, 10, 11, 2; or --classes {NUMBERS} if the number is the output's",
+    )
 
 
 def _from_names(source: Path) -> Listing:
@@ -173,6 +193,8 @@ def _from_table(source: Path) -> Listing:
                 name, word = ((row[column] or "").strip() for column in (files, classes))
                 if not (name and word):
                     raise SettingsError(f"{where}: it names no {'class' if name else 'file'}", "fill it or remove it")
+                if classes.strip().casefold() == "index":
+                    word = f"index:{word}"
                 entries.append(Entry(source.parent / name, word, where))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise PictureError(f"{source}: it can't be read: {error}", "save it as CSV, comma-separated, UTF-8") from None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vggapps.errors import SettingsError
-from vggapps.weights.labels import imagenet
+from vggapps.weights.labels import labels_of
 
 
 def classes_of(paths: Sequence[str], table: str | Path | None = None) -> tuple[Int64[Tensor, " n"], tuple[str, ...]]:
@@ -75,10 +75,7 @@ def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n
     if len(logits) != len(paths):
         raise SettingsError(f"{file} has {len(logits)} rows for {len(paths)} pictures", "give a row for each")
     count = logits.shape[1]
-    if "labels" in arrays:
-        labels = arrays["labels"].tolist()
-    else:
-        labels = [label.name for label in imagenet()] if count == 1000 else [str(index) for index in range(count)]
+    labels = arrays["labels"].tolist() if "labels" in arrays else [label.name for label in labels_of((), count)]
     return torch.from_numpy(np.array(logits, np.float32)), tuple(labels)
 
 

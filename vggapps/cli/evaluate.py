@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from vggapps.cli.evaluation_report import Measured, facts, print_report
-from vggapps.cli.options import Backbone, BoxesFrom, Device, Json, LookAt, Quiet, Verbose, words
+from vggapps.cli.options import Backbone, BoxesFrom, Classes, Convention, Device, Json, LookAt, Quiet, Verbose, words
 from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.progress import silence
@@ -72,6 +72,8 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files 
 def evaluate(  # noqa: D103 - people see HELP
     data: Data,
     backbone: Backbone = "auto",
+    classes: Classes = None,
+    convention: Convention = None,
     views: LookAt = "center",
     report: Report = None,
     reliability: Reliability = None,
@@ -112,7 +114,7 @@ def evaluate(  # noqa: D103 - people see HELP
     table = read_boxes(boxes) if boxes else None
     regressor = load_boxes(boxes_from) if boxes_from else None
     names = words(backbone)
-    settings = ClassifySettings(names, views, device=device)  # type: ignore[arg-type]
+    settings = ClassifySettings(names, views, device=device, classes=classes, convention=convention)  # type: ignore[arg-type]
     classifier = Classifier.of(settings)
     examples = take(listing.examples(classifier.labels), share)
     if not examples:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vggapps.cli.inputs import paths_of
-from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.options import Convention, Device, Json, Quiet, Verbose
 from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver, deliver_picture
@@ -69,6 +69,7 @@ def exemplars(  # noqa: D103 - people see HELP
     seed: Seed = 0,
     backbone: Backbone = "vgg19",
     weights: Weights = "auto",
+    convention: Convention = None,
     device: Device = "auto",
     dtype: Dtype = "auto",
     force: Force = False,
@@ -91,7 +92,8 @@ def exemplars(  # noqa: D103 - people see HELP
     from vggapps.visualize.settings import VisualizeSettings
 
     settings = VisualizeSettings(
-        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
+        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
+        device=device, dtype=dtype,  # type: ignore[arg-type]
     )  # fmt: skip
     network = load_networks([layer], settings)[""]
     looked_at = tracked(paths, len(paths), "looking", shown=not quiet)

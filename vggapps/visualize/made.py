@@ -58,7 +58,7 @@ class Made:
 
     def recipe(self, settings: VisualizeSettings) -> dict[str, Any]:
         """What is written into the picture."""
-        kept = to_dict(nameless(settings, "weights", "start", "spectrum"))
+        kept = to_dict(nameless(settings, "weights", "start", "spectrum", "classes"))
         return {"made_by": f"vggapps {__version__} visualize", "pictures": self.facts(), "settings": kept}
 
     def manifest(self) -> dict[str, Any]:

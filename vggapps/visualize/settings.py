@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggapps.settings import setting
-from vggapps.vgg.settings import NetworkSettings
+from vggapps.vgg.settings import ClassSettings, NetworkSettings
 
 Parameterization = Literal["fourier", "maco", "laplacian", "pixel", "cppn"]
 
 
 @dataclass(frozen=True)
-class VisualizeSettings(NetworkSettings):
+class VisualizeSettings(NetworkSettings, ClassSettings):
     """Everything that decides how a visualization looks."""
 
     size: int | None = setting(
