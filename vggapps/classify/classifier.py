@@ -139,7 +139,7 @@ class Classifier:
         """The classifier that settings describe."""
         return cls(
             settings.backbone, views=settings.views, device=settings.device, dtype=settings.dtype,
-            classes=settings.classes, convention=settings.convention,
+            classes=settings.classes, convention=settings.convention,  # type: ignore[arg-type]
         )  # fmt: skip
 
     @overload  # a tensor is either; its dimensions, which mypy does not see, tell which

@@ -23,7 +23,7 @@ def load_explained(settings: ExplainSettings) -> VGG:
         raise SettingsError(f"--classes {settings.classes} names classes, and none is asked for", "leave it out")
     network = Classifier(
         settings.backbone, views="dense", device=device, dtype=dtype,  # type: ignore[arg-type]
-        classes=settings.classes, convention=settings.convention,
+        classes=settings.classes, convention=settings.convention,  # type: ignore[arg-type]
     ).networks[0]  # fmt: skip
     try:
         ask(network, settings.target or 0)

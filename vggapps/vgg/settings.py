@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vggapps.settings import check, setting
-from vggapps.vgg.plan import Dtype, InputName, Pooling
+from vggapps.vgg.plan import Dtype, Pooling
 
 PANEL = "The network"
 
@@ -14,7 +14,7 @@ PANEL = "The network"
 class FileSettings:
     """What a file of weights may not say of itself."""
 
-    convention: InputName | None = setting(
+    convention: str | None = setting(
         None,
         metavar="NAME",
         help="What a file's network wants as input: imagenet (torchvision's), oxford (Caffe's and Keras's), plain "

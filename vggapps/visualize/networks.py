@@ -46,7 +46,7 @@ def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
             head = "fc"
         vgg = load_vgg(
             plan, weights, head=head, pooling=settings.pooling, padding="replicate-first",
-            convention=convention, classes=classes,
+            convention=convention, classes=classes,  # type: ignore[arg-type]
         )  # fmt: skip
         found[name] = accelerate(vgg, settings.device, settings.dtype)
     return found
