@@ -37,7 +37,7 @@ def network() -> VGG:
 
 @pytest.fixture(autouse=True)
 def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(classifiers, "_load", lambda word: network())
+    monkeypatch.setattr(classifiers, "_load", lambda *_: network())
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     for i, (height, width) in enumerate(((300, 400), (256, 240))):

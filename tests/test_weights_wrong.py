@@ -17,7 +17,7 @@ from torchvision.models.vgg import make_layers
 from tests.test_weights_files import IMAGE, NARROW, imagenet, pool3, same, theirs
 from vggapps.errors import WeightsError
 from vggapps.vgg.plan import PLANS, get_plan
-from vggapps.weights import files
+from vggapps.weights import layout
 from vggapps.weights.load import load_vgg
 from vggapps.weights.records import RECORDS
 
@@ -116,11 +116,11 @@ def test_a_saved_file_whose_notes_are_not_ours(tmp_path: Path) -> None:
 def test_torchvisions_networks_have_the_tensors_of_our_plans(name: str) -> None:
     with torch.device("meta"):
         state = getattr(models, name)().state_dict()
-    renamed = files._rename(state, get_plan(name))
-    assert files._misfit(renamed, get_plan(name)) == ""
-    assert {key.partition(".")[0] for key in renamed} >= {"conv1_1", "fc6", "fc7", "fc8"}
-    others = [plan for plan in PLANS.values() if plan.name != name and not plan.response_norm]
-    assert all(files._misfit(files._rename(state, plan), plan) for plan in others)
+    fitted = layout.fit(Path("theirs.pth"), state, get_plan(name), whole=True)
+    assert {key.partition(".")[0] for key in fitted} >= {"conv1_1", "fc6", "fc7", "fc8"}
+    for other in (plan for plan in PLANS.values() if plan.name != name and not plan.response_norm):
+        with pytest.raises(WeightsError, match=f"holds {name}(_lrn)?, not {other.name}"):
+            layout.fit(Path("theirs.pth"), state, other, whole=True)
 
 
 def test_another_network_is_named(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from vggapps.classify.dataset import Example
 from vggapps.classify.evaluation import FEW, Evaluation, Rate, evaluate, rate
 from vggapps.classify.localize import Classifies, likeliest, locate_in
 from vggapps.errors import PictureError, SettingsError
-from vggapps.weights.labels import Label, find_label
+from vggapps.weights.labels import Label, label_of_data
 
 if TYPE_CHECKING:
     from vggapps.classify.classifier import Result
@@ -66,7 +66,7 @@ def true_boxes(table: Table, examples: Sequence[Example], labels: Sequence[Label
         for word, box in rows:
             if word not in indices:
                 try:
-                    indices[word] = find_label(word, labels).index
+                    indices[word] = label_of_data(word, labels).index
                 except SettingsError as error:
                     raise SettingsError(f"the box of {file}: {error.message}", error.hint) from None
             boxes[indices[word]].append(box)

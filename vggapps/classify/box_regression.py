@@ -22,7 +22,8 @@ from vggapps.errors import SettingsError, WeightsError
 from vggapps.explain.cam import last_convolution
 from vggapps.vgg.network import VGG
 from vggapps.vgg.pooling import Pool
-from vggapps.weights.files import open_tensors, write_tensors
+from vggapps.weights.files import write_tensors
+from vggapps.weights.opening import open_weights
 
 WINDOW, STRIDE = 224, 32  # pixels: what a position of fc7 looks at, and the step to the next
 
@@ -194,7 +195,8 @@ def load_boxes(path: str | Path) -> BoxRegressor:
         WeightsError: missing, damaged, or something else.
     """
     path = Path(path)
-    tensors, notes = open_tensors(path)
+    opened = open_weights(path)
+    tensors, notes = opened.tensors, opened.notes
     if "boxes" not in notes or set(tensors) != {"linear.weight", "linear.bias"}:
         raise WeightsError(f"{path.name} holds no boxes", "give a file that save_boxes wrote")
     regressor = BoxRegressor(tensors["linear.weight"].shape[1], notes["boxes"]["classes"])

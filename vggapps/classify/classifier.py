@@ -23,12 +23,13 @@ from vggapps.image import Picture, from_pil, open_picture, rgb_of
 from vggapps.image.opening import Source
 from vggapps.vgg.fast import Device, Dtype, accelerate, pick_device
 from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import PLANS
+from vggapps.vgg.plan import PLANS, InputName
 from vggapps.weights import store
+from vggapps.weights.files import known_convention
 from vggapps.weights.heads import network_of
 from vggapps.weights.labels import Label as Label
-from vggapps.weights.labels import labels_of
-from vggapps.weights.load import load_vgg
+from vggapps.weights.labels import labels_for
+from vggapps.weights.load import load_vgg, name_classes
 from vggapps.weights.records import RECORDS
 
 OFFLINE = "vgg19-gap"  # what `auto` takes where no full network is on this machine
@@ -84,10 +85,13 @@ class Classifier:
         device: where to compute.
         dtype: of the networks; probabilities are float32.
         batch: pictures, or crops of one, that go through a network together.
+        classes: names of the outputs where the networks have none, see :func:`vggapps.weights.load.load_vgg`.
+        convention: what people's own files want as input, see there.
 
     Raises:
         WeightsError: they can't be had, or are features without a classifier.
-        SettingsError: a wrong name, or networks whose classes differ.
+        SettingsError: a wrong name, networks whose classes differ, not as many names as outputs, or a convention
+            where that of all networks is known.
     """
 
     def __init__(
@@ -98,21 +102,30 @@ class Classifier:
         device: Device = "auto",
         dtype: Dtype = "auto",
         batch: int = 8,
+        classes: str | Path | Sequence[str] | None = None,
+        convention: InputName | None = None,
     ) -> None:
         words = [backbone] if isinstance(backbone, str | Path | VGG) else list(backbone)
         self.views, self.batch, self.device = check_views(views), batch, pick_device(device)
+        own = [word for word in words if not isinstance(word, VGG) and _is_file(word)]
+        if convention and not own:
+            raise known_convention("this backbone", convention)
+        loaded = []
         # A network that the caller goes on using must not be changed by what makes ours fast.
-        loaded = [deepcopy(word) if isinstance(word, VGG) else _load(word) for word in words]
+        for word in words:
+            of_file = convention if word in own else None
+            loaded.append(deepcopy(word) if isinstance(word, VGG) else _load(word, of_file))
         if not loaded:
             raise SettingsError("no backbone is named", "auto takes what is on this machine")
         for vgg in loaded:
             if vgg.head == "none":
                 raise WeightsError(f"{vgg.weights_name or vgg.plan.name} has no head: it names no classes", _HEADED)
-        kinds = {(vgg.classes, vgg.get_parameter("fc8.bias").numel()) for vgg in loaded}
+            if classes is not None:
+                name_classes(vgg, classes)
+        kinds = {labels_for(vgg) for vgg in loaded}
         if len(kinds) > 1:
             raise SettingsError("these networks know different classes", "average those of one training set only")
-        names, count = kinds.pop()
-        self.labels: tuple[Label, ...] = labels_of(names or ([] if count == 1000 else list(map(str, range(count)))))
+        self.labels: tuple[Label, ...] = kinds.pop()
         self.backbone = tuple(vgg.weights_name or vgg.plan.name for vgg in loaded)
         self.networks = tuple(
             accelerate(vgg if vgg.head == "conv" else vgg.dense(), self.device, dtype).freeze() for vgg in loaded
@@ -124,7 +137,10 @@ class Classifier:
     @classmethod
     def of(cls, settings: ClassifySettings) -> Classifier:
         """The classifier that settings describe."""
-        return cls(settings.backbone, views=settings.views, device=settings.device, dtype=settings.dtype)
+        return cls(
+            settings.backbone, views=settings.views, device=settings.device, dtype=settings.dtype,
+            classes=settings.classes, convention=settings.convention,  # type: ignore[arg-type]
+        )  # fmt: skip
 
     @overload  # a tensor is either; its dimensions, which mypy does not see, tell which
     def __call__(self, image: Input, top: int = 5) -> list[Prediction]: ...  # type: ignore[overload-overlap]
@@ -214,7 +230,12 @@ def _opened(image: Input, scales: Sequence[int]) -> Picture:
     return open_picture(image, at_least=2 * max(scales))
 
 
-def _load(word: str | Path) -> VGG:
+def _is_file(word: str | Path) -> bool:
+    """Whether it names a file, not a network or weights on record."""
+    return word != "auto" and word not in RECORDS and word not in PLANS
+
+
+def _load(word: str | Path, convention: InputName | None) -> VGG:
     """A network with a classifier, from whatever people call it."""
     if word == "auto":
         here = [name for name in ("vgg19", "vgg16") if store.find(RECORDS[name])]
@@ -233,4 +254,4 @@ def _load(word: str | Path) -> VGG:
     known = network if equals else network_of(path)
     if known is None:
         raise SettingsError(f"{path.name} does not say which network it is of", f"say so: vgg16={path}")
-    return load_vgg(known, path)
+    return load_vgg(known, path, convention=convention)

@@ -14,7 +14,7 @@ from pathlib import Path
 from vggapps.classify.label_tables import read_labels
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import look_into
-from vggapps.weights.labels import Label, find_label
+from vggapps.weights.labels import NUMBERS, Label, label_of_data
 
 _WORDNET = re.compile(r"(?<![A-Za-z0-9])n[0-9]{8}(?![A-Za-z0-9])")
 _VALIDATION = re.compile(r"ILSVRC2012_val_[0-9]{8}")
@@ -57,10 +57,12 @@ class Listing:
     Attributes:
         entries: its pictures, in a fixed order.
         notes: what people should know about how it was read, a line each.
+        folders: the folder of the class folders, where these are what names the classes.
     """
 
     entries: tuple[Entry, ...]
     notes: tuple[str, ...] = ()
+    folders: Path | None = None
 
     @property
     def is_validation_set(self) -> bool:
@@ -72,14 +74,16 @@ class Listing:
         """The pictures with the outputs that stand for their classes.
 
         Raises:
-            SettingsError: a class that the network doesn't know; says where it is named and which is nearest.
+            SettingsError: a class that the network doesn't know; says where it is named and which is nearest. Or
+                folders named by number, and a network that does not say in which order it learnt them.
         """
-
+        if self.folders and labels and not labels[0].named:
+            _check_order(self.folders, {entry.word for entry in self.entries}, len(labels))
         known: dict[str, int] = {}
         for entry in self.entries:
             if entry.word not in known:
                 try:
-                    known[entry.word] = find_label(entry.word, labels).index
+                    known[entry.word] = label_of_data(entry.word, labels).index
                 except SettingsError as error:
                     raise SettingsError(f"{entry.where}: {error.message}", error.hint) from None
         return [Example(entry.path, known[entry.word]) for entry in self.entries]
@@ -143,7 +147,23 @@ def _from_folders(source: Path) -> Listing | None:
     notes = [f"{path} is left out: {reason}" for path, reason in found.closed]
     if loose := words.count(None):
         notes.append(beside(loose))
-    return Listing(tuple(entries), tuple(notes))
+    return Listing(tuple(entries), tuple(notes), source)
+
+
+def _check_order(source: Path, words: set[str], outputs: int) -> None:
+    """Folders 0 to 11 are in this order to people; torchvision's ``ImageFolder`` sorts text: 0, 1, 10, 11, 2."""
+    if not all(word.isdecimal() for word in words):
+        return
+    trained = sorted(words) if len(words) == outputs else sorted(map(str, range(outputs)))
+    # Numbers that are written with so many digits as the longest are in one order only, if a zero fills one of them.
+    filled = len({len(word) for word in words}) == 1 and any(word[0] == "0" and word != "0" for word in words)
+    if [int(word) for word in trained] == list(range(outputs)) or (filled and len(words) != outputs):
+        return
+    raise SettingsError(
+        f"{source}: the class folders are numbers, and the network does not say which of its outputs each of them is",
+        "say --classes FOLDER, that of the training pictures, if it was trained with torchvision's ImageFolder, which "
+        f"sorts 0, 1, 10, 11, 2; or --classes {NUMBERS} if the number is the output's",
+    )
 
 
 def beside(loose: int) -> str:
@@ -174,5 +194,8 @@ def _from_names(source: Path) -> Listing:
 def _from_table(source: Path) -> Listing:
     """A row a picture; what is in the other columns doesn't matter."""
     table = read_labels(source)
-    entries = [Entry(source.parent / row.file, row.word, table.where(row)) for row in table.rows]
+    entries = [
+        Entry(source.parent / row.file, f"index:{row.word}" if table.by_index else row.word, table.where(row))
+        for row in table.rows
+    ]
     return Listing(tuple(entries), table.notes)

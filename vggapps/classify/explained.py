@@ -19,7 +19,12 @@ def load_explained(settings: ExplainSettings) -> VGG:
         WeightsError: they can't be had.
     """
     device, dtype = settings.device, settings.dtype
-    network = Classifier(settings.backbone, views="dense", device=device, dtype=dtype).networks[0]  # type: ignore[arg-type]
+    if settings.classes and settings.target and "class:" not in settings.target:
+        raise SettingsError(f"--classes {settings.classes} names classes, and none is asked for", "leave it out")
+    network = Classifier(
+        settings.backbone, views="dense", device=device, dtype=dtype,  # type: ignore[arg-type]
+        classes=settings.classes, convention=settings.convention,  # type: ignore[arg-type]
+    ).networks[0]  # fmt: skip
     try:
         ask(network, settings.target or 0)
     except SettingsError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 from vggapps.errors import PictureError, SettingsError
@@ -38,11 +38,13 @@ class LabelTable:
         source: the file, whose folder relative paths start from.
         rows: in the table's order.
         notes: what people should know about how it was read, a line each.
+        by_index: whether the column of classes is called ``index``: its numbers are the network's outputs.
     """
 
     source: Path
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    by_index: bool = False
 
     def where(self, row: Row) -> str:
         """The row's place, for messages."""
@@ -74,6 +76,7 @@ def read_labels(source: str | Path) -> LabelTable:
         raise PictureError(f"{source}: it can't be read: {error}", "save it as CSV, comma-separated, UTF-8") from None
     first = lines[0][1] if lines else []
     file, word = _column(first, FILE_COLUMNS), _column(first, CLASS_COLUMNS)
+    by_index = word is not None and first[word].casefold() == "index"
     if file is not None and word is not None:
         lines = lines[1:]
     elif file is None and word is None and len(first) == 2:
@@ -96,7 +99,7 @@ def read_labels(source: str | Path) -> LabelTable:
         rows.append(row)
     if not rows:
         raise PictureError(f"{source}: it lists no picture", "add a line for each picture: file,class")
-    return _each_once(source, rows)
+    return replace(_each_once(source, rows), by_index=by_index)
 
 
 def rows_for(table: LabelTable, pictures: Sequence[str]) -> dict[str, Row]:

@@ -8,12 +8,13 @@ from typing import Literal
 from vggapps.errors import SettingsError
 from vggapps.settings import check, setting
 from vggapps.vgg.plan import Device, Dtype
+from vggapps.vgg.settings import ClassSettings
 
 Views = Literal["center", "ten", "dense", "multi-scale", "multi-crop", "multi-crop+dense"]
 
 
 @dataclass(frozen=True)
-class ClassifySettings:
+class ClassifySettings(ClassSettings):
     """How pictures are classified."""
 
     backbone: tuple[str, ...] = setting(

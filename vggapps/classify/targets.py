@@ -17,7 +17,7 @@ from vggapps.classify.dataset import beside, class_folders
 from vggapps.classify.fitting import Index
 from vggapps.classify.label_tables import LabelTable, read_labels, rows_for
 from vggapps.errors import SettingsError
-from vggapps.weights.labels import imagenet
+from vggapps.weights.labels import labels_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +96,7 @@ def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n
     count = logits.shape[1]
     if count < 2:
         raise SettingsError(f"{file} has logits of one class", "a head is learnt for two classes or more")
-    if "labels" in arrays:
-        labels = arrays["labels"].tolist()
-    else:
-        labels = [label.name for label in imagenet()] if count == 1000 else [str(index) for index in range(count)]
+    labels = arrays["labels"].tolist() if "labels" in arrays else [label.name for label in labels_of((), count)]
     return torch.from_numpy(np.array(logits, np.float32)), tuple(labels)
 
 

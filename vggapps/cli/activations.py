@@ -9,7 +9,7 @@ import typer
 
 from vggapps.cli.exemplars import Backbone, Dtype, Force, Layer, Seed, Steps, Weights
 from vggapps.cli.inputs import Input, read
-from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.options import Convention, Device, Json, Quiet, Verbose
 from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver_picture
@@ -61,6 +61,7 @@ def activations(  # noqa: D103 - people see HELP
     seed: Seed = VisualizeSettings.seed,
     backbone: Backbone = VisualizeSettings.backbone,
     weights: Weights = VisualizeSettings.weights,
+    convention: Convention = VisualizeSettings.convention,
     device: Device = VisualizeSettings.device,
     dtype: Dtype = VisualizeSettings.dtype,
     force: Force = False,
@@ -84,7 +85,8 @@ def activations(  # noqa: D103 - people see HELP
     from vggapps.visualize.networks import load_networks
 
     settings = VisualizeSettings(
-        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
+        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
+        device=device, dtype=dtype,  # type: ignore[arg-type]
     )  # fmt: skip
     named = nameless(settings, "weights").weights
     network = load_networks(["conv1_1" if filters else layer], settings)[""]

@@ -11,7 +11,7 @@ import typer
 from vggapps.cli.activations import Icon
 from vggapps.cli.exemplars import Backbone, Dtype, Folder, Force, Layer, Seed, Steps, Weights
 from vggapps.cli.inputs import paths_of
-from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.options import Convention, Device, Json, Quiet, Verbose
 from vggapps.cli.outputs import plan_picture
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver_picture
@@ -58,6 +58,7 @@ def atlas(  # noqa: D103 - people see HELP
     seed: Seed = VisualizeSettings.seed,
     backbone: Backbone = VisualizeSettings.backbone,
     weights: Weights = VisualizeSettings.weights,
+    convention: Convention = VisualizeSettings.convention,
     device: Device = VisualizeSettings.device,
     dtype: Dtype = VisualizeSettings.dtype,
     force: Force = False,
@@ -76,7 +77,8 @@ def atlas(  # noqa: D103 - people see HELP
 
     layout = room.choose_layout(layout, len(paths))
     settings = VisualizeSettings(
-        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
+        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
+        device=device, dtype=dtype,  # type: ignore[arg-type]
     )  # fmt: skip
     network = load_networks([layer], settings)[""]
     found = room.sample(network, layer, tracked(paths, len(paths), "looking", shown=not quiet), seed)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vggapps.cli.inputs import expand, read
-from vggapps.cli.options import Backbone, Device, Images, Json, LookAt, Quiet, Verbose, words
+from vggapps.cli.options import Backbone, Classes, Convention, Device, Images, Json, LookAt, Quiet, Verbose, words
 from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_outputs
 from vggapps.cli.progress import silence, tracked
@@ -66,6 +66,8 @@ def classify(  # noqa: D103 - people see HELP
     images: Images,
     top: Top = 5,
     backbone: Backbone = "auto",
+    classes: Classes = None,
+    convention: Convention = None,
     views: LookAt = "center",
     as_csv: Csv = False,
     explain: Explain = None,
@@ -91,7 +93,7 @@ def classify(  # noqa: D103 - people see HELP
     from vggapps.classify.classifier import Classifier, ClassifySettings
 
     names = words(backbone)
-    settings = ClassifySettings(names, views, top, device)  # type: ignore[arg-type]
+    settings = ClassifySettings(names, views, top, device, classes=classes, convention=convention)  # type: ignore[arg-type]
     classifier = Classifier.of(settings)
     rows = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:

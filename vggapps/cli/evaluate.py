@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from vggapps.cli.evaluation_files import plan, write
 from vggapps.cli.evaluation_report import Measured, facts, print_report
-from vggapps.cli.options import Backbone, BoxesFrom, Device, Json, LookAt, Quiet, Verbose, words
+from vggapps.cli.options import Backbone, BoxesFrom, Classes, Convention, Device, Json, LookAt, Quiet, Verbose, words
 from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.progress import silence
 from vggapps.cli.shards import Shard, parse_shard, take
@@ -75,6 +75,8 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files 
 def evaluate(  # noqa: D103 - people see HELP
     data: Data,
     backbone: Backbone = "auto",
+    classes: Classes = None,
+    convention: Convention = None,
     views: LookAt = "center",
     report: Report = None,
     per_picture: PerPicture = None,
@@ -113,7 +115,7 @@ def evaluate(  # noqa: D103 - people see HELP
     table = read_boxes(boxes) if boxes else None
     regressor = load_boxes(boxes_from) if boxes_from else None
     names = words(backbone)
-    settings = ClassifySettings(names, views, device=device)  # type: ignore[arg-type]
+    settings = ClassifySettings(names, views, device=device, classes=classes, convention=convention)  # type: ignore[arg-type]
     classifier = Classifier.of(settings)
     examples = take(listing.examples(classifier.labels), share)
     if not examples:

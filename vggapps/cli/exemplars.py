@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vggapps.cli.inputs import paths_of
-from vggapps.cli.options import Device, Json, Quiet, Verbose
+from vggapps.cli.options import Convention, Device, Json, Quiet, Verbose
 from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver, deliver_picture
@@ -70,6 +70,7 @@ def exemplars(  # noqa: D103 - people see HELP
     seed: Seed = VisualizeSettings.seed,
     backbone: Backbone = VisualizeSettings.backbone,
     weights: Weights = VisualizeSettings.weights,
+    convention: Convention = VisualizeSettings.convention,
     device: Device = VisualizeSettings.device,
     dtype: Dtype = VisualizeSettings.dtype,
     force: Force = False,
@@ -92,7 +93,8 @@ def exemplars(  # noqa: D103 - people see HELP
     from vggapps.visualize.sheet import short_number
 
     settings = VisualizeSettings(
-        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, device=device, dtype=dtype  # type: ignore[arg-type]
+        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
+        device=device, dtype=dtype,  # type: ignore[arg-type]
     )  # fmt: skip
     network = load_networks([layer], settings)[""]
     looked_at = tracked(paths, len(paths), "looking", shown=not quiet)

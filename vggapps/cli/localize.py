@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vggapps.cli.inputs import expand, read
-from vggapps.cli.options import Backbone, BoxesFrom, Device, Force, Images, Json, Quiet, Verbose, words
+from vggapps.cli.options import (
+    Backbone,
+    BoxesFrom,
+    Classes,
+    Convention,
+    Device,
+    Force,
+    Images,
+    Json,
+    Quiet,
+    Verbose,
+    words,
+)
 from vggapps.cli.outcome import failure, tell_in_passing
 from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence
@@ -53,6 +65,8 @@ def localize(  # noqa: D103 - people see HELP
     output: Output = None,
     top: Top = 1,
     backbone: Backbone = "auto",
+    classes: Classes = None,
+    convention: Convention = None,
     device: Device = "auto",
     force: Force = False,
     as_json: Json = False,
@@ -78,7 +92,7 @@ def localize(  # noqa: D103 - people see HELP
 
     regressor = load_boxes(boxes_from) if boxes_from else None
     networks = words(backbone)
-    classifier = Classifier(networks, views="dense", device=device)  # type: ignore[arg-type]
+    classifier = Classifier(networks, views="dense", device=device, classes=classes, convention=convention)  # type: ignore[arg-type]
     label = None if name is None else find_label(name, classifier.labels)
     failed = 0
     for (path, *_), target in zip(photos, targets, strict=True):

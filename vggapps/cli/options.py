@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 
 from vggapps.settings import Settings, hints, option_name
+from vggapps.vgg.settings import ClassSettings
 
 
 def _verbosity(count: int) -> int:
@@ -21,6 +22,12 @@ def _verbosity(count: int) -> int:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("vggapps").setLevel(level)
     return count
+
+
+def _declared(settings: type[Settings], name: str) -> Any:
+    """The option of a setting, for commands that list their options themselves."""
+    (field,) = (field for field in fields(settings) if field.name == name)
+    return typer.Option(option_name(name), help=field.metadata["help"], metavar=field.metadata["metavar"])
 
 
 Verbose = Annotated[
@@ -40,6 +47,8 @@ Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to
 Backbone = Annotated[
     str, typer.Option(metavar="NAME,...", help="Networks, averaged: auto, vgg16, a name of weights, a file.")
 ]
+Classes = Annotated[str | None, _declared(ClassSettings, "classes")]
+Convention = Annotated[str | None, _declared(ClassSettings, "convention")]
 LookAt = Annotated[str, typer.Option("--views", metavar="VIEWS", help="What of a picture is looked at.")]
 BoxesFrom = Annotated[str | None, typer.Option(metavar="FILE", help="Trained boxes, .safetensors.")]
 Output = Annotated[

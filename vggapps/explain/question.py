@@ -16,7 +16,7 @@ from vggapps.vgg.inference import check_inference
 from vggapps.vgg.network import VGG
 from vggapps.visualize.objectives import Objective, Seen, class_score, each
 from vggapps.visualize.text import parse
-from vggapps.weights.labels import labels_of
+from vggapps.weights.labels import labels_for
 
 Target = int | str | Objective | Sequence[int]
 Watch = Callable[[Sequence[int]], Iterable[int]]  # passes the steps of a slow method on, to show how far it is
@@ -125,10 +125,9 @@ def _rows(scores: Float[Tensor, "n classes ..."]) -> Float[Tensor, "n classes"]:
 
 def _class(network: nn.Module, index: int) -> Objective:
     """A class, with its name where that is known."""
-    if not isinstance(network, VGG) or network.head == "none":
+    labels = labels_for(network)
+    if not labels:
         return class_score(index)
-    count = network.get_parameter("fc8.bias").numel()
-    names = labels_of(network.classes) if network.classes or count == 1000 else ()
-    if not 0 <= index < count:
-        raise SettingsError(f"there is no class {index}", f"the last one is {count - 1}")
-    return class_score(index, f"class:{names[index].name}" if names else "")
+    if not 0 <= index < len(labels):
+        raise SettingsError(f"there is no class {index}", f"the last one is {len(labels) - 1}")
+    return class_score(index, f"class:{labels[index].name}")

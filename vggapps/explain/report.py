@@ -137,7 +137,7 @@ def record(name: str, settings: ExplainSettings, found: Sequence[Explanation], *
         "score": float(first.score[0]),
         kind: float(first.confidence[0]),
         "maps": maps,
-        "settings": to_dict(nameless(settings, "backbone")),
+        "settings": to_dict(nameless(settings, "backbone", "classes")),
     }
 
 

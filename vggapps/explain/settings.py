@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggapps.settings import check, setting
+from vggapps.vgg.settings import ClassSettings
 
 MethodName = Literal[
     "gradient",
@@ -27,7 +28,7 @@ MethodName = Literal[
 
 
 @dataclass(frozen=True)
-class ExplainSettings:
+class ExplainSettings(ClassSettings):
     """Everything that decides how an explanation looks."""
 
     target: str | None = setting(

@@ -61,8 +61,9 @@ AVERAGE = 0.5
 def load_backbone(settings: StylizeSettings) -> VGG:
     """The network that the settings ask for, where and how it runs fastest. Load it once for many pictures."""
     vgg = load_vgg(
-        settings.backbone, settings.weights, head="none", pooling=settings.pooling, padding="replicate-first"
-    )
+        settings.backbone, settings.weights, head="none", pooling=settings.pooling, padding="replicate-first",
+        convention=settings.convention,  # type: ignore[arg-type]
+    )  # fmt: skip
     vgg.check(settings.layers)
     return accelerate(vgg, settings.device, settings.dtype)
 

@@ -104,8 +104,9 @@ class VGG(nn.Module):
         self.convention = convention
         self.frozen = False
         self.pooled = pooled
-        # What whoever fills the weights in knows of them: where they come from, the names of the classes (none:
-        # ImageNet's), and what the scores are divided by before a softmax for its probabilities to be believed.
+        # What whoever fills the weights in knows of them: where they come from, the names of the classes (none: they
+        # are ImageNet's if there are 1,000 outputs, else only numbers), and what the scores are divided by before a
+        # softmax for its probabilities to be believed.
         self.weights_name = ""
         self.classes: tuple[str, ...] = ()
         self.temperature = 1.0
@@ -204,6 +205,11 @@ class VGG(nn.Module):
                 other._modules[name] = module
         other.head = "conv" if self.head == "fc" else self.head
         return other
+
+    @property
+    def outputs(self) -> int:
+        """How many classes it tells apart; 0 without a head."""
+        return 0 if self.head == "none" else self.get_parameter("fc8.bias").numel()
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"{self.plan.name}, head={self.head}, input={self.convention.name}, frozen={self.frozen}"

@@ -53,4 +53,4 @@ PLAIN = Convention("plain", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 # Pictures in [-1, 1] and no statistics: what pix2pixHD gives torchvision's network, and LPIPS 0.0 its own.
 SIGNED = Convention("signed", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
-CONVENTIONS = {c.name: c for c in (IMAGENET, OXFORD, PLAIN)}
+CONVENTIONS = {c.name: c for c in (IMAGENET, OXFORD, PLAIN, SIGNED)}

@@ -18,6 +18,7 @@ HEADS: tuple[Head, ...] = ("fc", "conv", "gap", "none")
 Pooling = Literal["max", "average", "l2", "mean", "hann"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16"]
+InputName = Literal["imagenet", "oxford", "plain", "signed"]  # conventions that people's own files may have
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Which network, and how it runs: what the settings of several rooms share."""
+"""Which network, how its file is read, and how it runs: what the settings of several rooms share."""
 
 from __future__ import annotations
 
@@ -10,8 +10,34 @@ from vggapps.vgg.plan import Dtype, Pooling
 PANEL = "The network"
 
 
+@dataclass(frozen=True, kw_only=True)
+class FileSettings:
+    """What a file of weights may not say of itself."""
+
+    convention: str | None = setting(
+        None,
+        metavar="NAME",
+        help="What a file's network wants as input: imagenet (torchvision's), oxford (Caffe's and Keras's), plain "
+        "([0, 1]), signed ([-1, 1]).",
+        panel=PANEL,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSettings(FileSettings):
+    """The same of a network with classes."""
+
+    classes: str | None = setting(
+        None,
+        metavar="FILE|FOLDER|numbers",
+        help="Names of the network's outputs: a file, a name a line or JSON; a folder of class folders, in "
+        "ImageFolder's order; or numbers.",
+        panel=PANEL,
+    )
+
+
 @dataclass(frozen=True)
-class NetworkSettings:
+class NetworkSettings(FileSettings):
     """A network of ours; rooms inherit it, and add what they can be told."""
 
     backbone: str = setting(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vggapps.settings import setting
-from vggapps.vgg.settings import NetworkSettings
+from vggapps.vgg.settings import ClassSettings, NetworkSettings
 
 
 @dataclass(frozen=True)
-class DreamSettings(NetworkSettings):
+class DreamSettings(NetworkSettings, ClassSettings):
     """Everything that decides how a dream looks, but for what is dreamt of."""
 
     size: int = setting(768, minimum=32, maximum=32768, help="Longer side of the result, in pixels.")

@@ -24,7 +24,7 @@ from vggapps.vgg.hooks import OUTPUT
 from vggapps.vgg.network import VGG
 from vggapps.visualize.looking import device_of, look
 from vggapps.visualize.objectives import Objective, channel, class_score, neuron
-from vggapps.weights.labels import find_label
+from vggapps.weights.labels import find_label, labels_for
 
 SIDE = 224  # pixels of the square in the middle; the shorter side is scaled to 256 before
 BATCH = 8  # pictures that run together
@@ -163,7 +163,7 @@ def yardstick(text: str, network: nn.Module | None = None) -> tuple[Objective, f
                 found = (neuron(layer, index, *map(int, place[1:].split(","))), shipped[layer].peak[index])
     elif text.startswith(f"{_CLASS}:"):
         with suppress(SettingsError):  # a sum, or none of ImageNet's classes
-            index = find_label(text.partition(":")[2]).index
+            index = find_label(text.partition(":")[2], labels_for(network) if network else None).index
             found = (class_score(index), shipped[OUTPUT].mean[index])
     return None if found is None or found[1] <= 0 else (found[0], float(found[1]))
 

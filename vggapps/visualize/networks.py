@@ -8,9 +8,10 @@ from collections.abc import Collection, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vggapps.errors import SettingsError
 from vggapps.vgg.fast import accelerate
 from vggapps.vgg.plan import PLANS, Head, get_plan
-from vggapps.vgg.settings import NetworkSettings
+from vggapps.vgg.settings import ClassSettings, NetworkSettings
 from vggapps.visualize.looking import device_of, is_grey, look
 from vggapps.visualize.objectives import Seen
 from vggapps.visualize.text import Networks as Networks
@@ -21,7 +22,8 @@ def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
     """The networks that objectives in text form need, as they run fastest, with heads where they ask for one.
 
     Raises:
-        SettingsError: a wrong name.
+        SettingsError: a wrong name, a convention where the weights' own is known, or names of classes where no class
+            is asked for.
         WeightsError: weights that can't be had.
     """
     text = " ".join(texts)
@@ -30,12 +32,19 @@ def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
     for name in ["", *others]:
         own = re.findall(rf"\b{name}/(\w+)", text) if name else re.findall(r"(?<![\w/])\w+", text)
         plan, weights = get_plan(name or settings.backbone), "auto" if name else settings.weights
+        convention = None if name else settings.convention
+        classes = settings.classes if isinstance(settings, ClassSettings) and not name else None
+        if classes and "class" not in own:
+            raise SettingsError(f"--classes {classes} names classes, and none is asked for", "leave it out")
         head: Head | None = "none"
         if {"class", "fc8"} & set(own):
             head = "gap" if (plan.name, weights) == ("vgg19", "auto") else None
         elif any(re.fullmatch(r"(fc|relu|drop)[67]", layer) for layer in own):
             head = "fc"
-        vgg = load_vgg(plan, weights, head=head, pooling=settings.pooling, padding="replicate-first")
+        vgg = load_vgg(
+            plan, weights, head=head, pooling=settings.pooling, padding="replicate-first",
+            convention=convention, classes=classes,  # type: ignore[arg-type]
+        )  # fmt: skip
         found[name] = accelerate(vgg, settings.device, settings.dtype)
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggapps.settings import setting
-from vggapps.vgg.settings import NetworkSettings
+from vggapps.vgg.settings import ClassSettings, NetworkSettings
 
 Parameterization = Literal["auto", "fourier", "maco", "laplacian", "pixel", "cppn"]
 
@@ -16,7 +16,7 @@ CELL = 80  # pixels a side of an atlas's cells
 
 
 @dataclass(frozen=True)
-class VisualizeSettings(NetworkSettings):
+class VisualizeSettings(NetworkSettings, ClassSettings):
     """Everything that decides how a visualization looks."""
 
     size: int | None = setting(

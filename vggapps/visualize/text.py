@@ -30,10 +30,11 @@ from vggapps.vgg.network import VGG
 from vggapps.vgg.plan import layers
 from vggapps.visualize import objectives
 from vggapps.visualize.objectives import Objective
-from vggapps.weights.labels import find_label, labels_of
+from vggapps.weights.labels import find_label, labels_for
 
 Networks = Mapping[str, nn.Module]  # by name; the first one's is empty
 _CALL = re.compile(r"(\w+)\s*\((.*)\)\s*", re.S)
+_CLASS = re.compile(r"((\w+)/)?class:(.+)", re.S)  # a name may hold any sign
 _RANGE = re.compile(r"((?:\w+/)?[\w.]+):(\d+)-(\d+)")
 _HOW = "write LAYER, LAYER:CHANNEL, LAYER:CHANNEL@center, class:NAME, or a sum of them"
 
@@ -90,15 +91,11 @@ def _term(text: str, networks: Networks) -> Objective:
 
 
 def _plain(text: str, networks: Networks) -> Objective:
+    if match := _CLASS.fullmatch(text):
+        return _of(match[1] or "", _class(match[3], _network(match[2] or "", networks), text))
     name, slash, rest = text.rpartition("/")
     prefix, network = name + slash, _network(name, networks)
     layer, colon, index = rest.partition(":")
-    if layer == "class" and colon:
-        names = network.classes if isinstance(network, VGG) else ()
-        if isinstance(network, VGG) and network.head == "none":
-            raise SettingsError(f"{text}: this {network.plan.name} has no classes", "load it with a head")
-        label = find_label(index, labels_of(names))
-        return _of(prefix, objectives.class_score(label.index, f"class:{label.name}"))
     if not rest or (colon and not index):
         raise SettingsError(f"'{text}' is no objective", _HOW)
     channels = check_layer(network, layer)
@@ -116,6 +113,22 @@ def _plain(text: str, networks: Networks) -> Objective:
     if not comma:
         raise SettingsError(f"'{text}': the place is '{place}'", "write @center, or @ROW,COLUMN")
     return _of(prefix, objectives.neuron(layer, channel, _whole(row, text), _whole(column, text)))
+
+
+def _class(word: str, network: nn.Module, text: str) -> Objective:
+    """A class, by the names that its network has."""
+    if isinstance(network, VGG) and network.head == "none":
+        raise SettingsError(f"{text}: this {network.plan.name} has no classes", "load it with a head")
+    if labels := labels_for(network):
+        label = find_label(word, labels)
+        return objectives.class_score(label.index, f"class:{label.name}")
+    number = word.removeprefix("index:").strip()
+    if not number.isdecimal():
+        raise SettingsError(
+            f"{text}: this {type(network).__name__} does not say what its classes are called",
+            "give the number of the output, class:3, or set the network's attribute classes to all names, in order",
+        )
+    return objectives.class_score(int(number))
 
 
 def _call(name: str, words: list[str], networks: Networks) -> Objective:

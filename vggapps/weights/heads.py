@@ -10,15 +10,10 @@ from torch import Tensor
 
 from vggapps.errors import SettingsError, WeightsError
 from vggapps.vgg.plan import AVERAGED, Head, Plan, Pooled
-from vggapps.weights.files import (
-    CONVENTIONS,
-    Contents,
-    check_finite,
-    check_plan,
-    open_tensors,
-    write_tensors,
-)
+from vggapps.weights.files import CONVENTIONS, Contents, check_finite, check_plan, write_tensors
+from vggapps.weights.labels import labels_of
 from vggapps.weights.notes import about_head, of_head
+from vggapps.weights.opening import open_weights
 from vggapps.weights.records import RECORDS
 
 
@@ -46,7 +41,8 @@ def write_head(
         temperature: what the scores are to be divided by.
 
     Raises:
-        SettingsError: another suffix, or weights that are not on record, which nobody would find again.
+        SettingsError: another suffix, weights that are not on record, which nobody would find again, or names of
+            classes that are not as many as the outputs.
         WeightsError: a folder that can't be written.
     """
     path = Path(path)
@@ -54,6 +50,7 @@ def write_head(
         raise SettingsError(f"cannot save a head as {path.name}", "use a name that ends in .safetensors")
     if base not in RECORDS:
         raise SettingsError(f"the weights {base} are not on record", "make the features with weights that are")
+    labels_of(classes, len(tensors["fc8.weight"]))
     about = about_head(pooled, classes, temperature)
     notes = {"plan": network, "head": head, "base": base, **about}
     write_tensors(path, tensors, {"vggapps": json.dumps(notes)})
@@ -67,13 +64,14 @@ def read_head(path: Path, plan: Plan) -> Contents | None:
     """
     if path.suffix != ".safetensors":
         return None
-    tensors, notes = open_tensors(path)
+    opened = open_weights(path)
+    tensors, notes = opened.tensors, opened.notes
     if "base" not in notes:
         return None
     check_plan(path, notes, plan)
     about = of_head(notes)
     last = tensors.get("fc8.weight")
-    if notes["base"] not in RECORDS or last is None:
+    if notes["base"] not in RECORDS or last is None or len(about["names"]) not in (0, len(last)):
         raise WeightsError(f"{path.name} is no head of a network on record", "make it again with vggapps probe")
     check_finite(path, tensors)
     convention = CONVENTIONS[RECORDS[notes["base"]].convention]
@@ -84,4 +82,4 @@ def network_of(path: Path) -> str | None:
     """The name of the network that a file of ours says it is for; None where it does not say."""
     if path.suffix != ".safetensors" or not path.is_file():
         return None
-    return open_tensors(path)[1].get("plan")
+    return open_weights(path).notes.get("plan")

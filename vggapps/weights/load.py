@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import torch
 from torch import nn
 
-from vggapps.errors import WeightsError, unknown
+from vggapps.errors import SettingsError, WeightsError, unknown
 from vggapps.vgg.network import VGG, Init, Padding, initialize
 from vggapps.vgg.normalize import CONVENTIONS, Convention
-from vggapps.vgg.plan import AVERAGED, HEADS, PLANS, Head, Plan, Pooled, get_plan
+from vggapps.vgg.plan import AVERAGED, HEADS, PLANS, Head, InputName, Plan, Pooled, get_plan
 from vggapps.vgg.pooling import Pooling
 from vggapps.weights import store
-from vggapps.weights.files import Contents, misfit, read
+from vggapps.weights.files import Contents, known_convention, read
 from vggapps.weights.heads import read_head
+from vggapps.weights.labels import names_of
+from vggapps.weights.layout import misfit
 from vggapps.weights.records import RECORDS, WeightsRecord
 
 
@@ -31,7 +34,8 @@ def load_vgg(
     init: Init = "he",
     seed: int = 0,
     trainable: bool = False,
-    convention: Literal["imagenet", "oxford"] | None = None,
+    convention: InputName | None = None,
+    classes: str | Path | Sequence[str] | None = None,
 ) -> VGG:
     """A VGG with weights. It takes RGB in [0, 1], whatever its weights were trained on.
 
@@ -51,29 +55,37 @@ def load_vgg(
         seed: of whatever is random; torch's own generator is neither used nor moved.
         trainable: with gradients and in training mode; else frozen.
         convention: what a file's network wants, where the file does not say it and is none of the published:
-            ``imagenet`` as torchvision's (the default), ``oxford`` as the Caffe networks (BGR, 0-255).
+            ``imagenet`` as torchvision's (the default), ``oxford`` as those of Caffe and Keras (BGR, 0-255), ``plain``
+            for RGB in [0, 1], ``signed`` for RGB in [-1, 1].
+        classes: names of the outputs, where the file has none: themselves, a file, a folder of class folders, or
+            ``numbers``, see :func:`vggapps.weights.labels.names_of`.
 
     Returns:
-        The network, float32, on the CPU. Its ``weights_name`` says what it was filled with.
+        The network, float32, on the CPU. Its ``weights_name`` says what it was filled with, its ``classes`` the names
+        of its outputs; none means ImageNet's for 1,000 outputs, else that they are not known.
 
     Raises:
         WeightsError: the weights can't be had, are damaged, or do not fit.
-        SettingsError: a wrong name.
+        SettingsError: a wrong name, a convention where the weights' own is known, or names that are not as many as the
+            outputs.
     """
     plan = get_plan(name)
     if head is not None and head not in HEADS:
         raise unknown("head", head, HEADS)
-    if convention is not None and convention not in ("imagenet", "oxford"):
-        raise unknown("convention", convention, ("imagenet", "oxford"))
+    if convention is not None and convention not in get_args(InputName):
+        raise unknown("convention", convention, get_args(InputName))
     if weights is None:
         vgg = _empty(plan, head or "fc", 1000, pooling, padding, CONVENTIONS[convention or "imagenet"])
         vgg = _randomize(vgg, init, seed)
         weights_name = f"random-{init}-{seed}"
     else:
         record, path = _choose(plan, weights, head)
-        contents = read_head(path, plan) or read(path, plan, record, convention)
+        contents = read_head(path, plan) or read(path, plan, record, convention, head)
         if contents.base:
-            body = read(find_weights(contents.base, plan.name)[1], plan, RECORDS[contents.base])
+            if convention:
+                raise known_convention(path.name, convention)
+            lower: Head = "fc" if contents.head == "fc" else "none"
+            body = read(find_weights(contents.base, plan.name)[1], plan, RECORDS[contents.base], head=lower)
             contents = replace(contents, state={**body.state, **contents.state}, convention=body.convention)
         head = head or contents.head
         weights_name = record.name if record else path.name
@@ -84,13 +96,32 @@ def load_vgg(
             vgg = _randomize(vgg, init, seed)
         if contents.base and head == contents.head:
             wanted = {key: tensor for key, tensor in vgg.state_dict().items() if key.startswith("fc")}
-            if problem := misfit(contents.state, {**contents.state, **wanted}):
+            if problem := misfit({key: contents.state[key] for key in contents.state if key.startswith("fc")}, wanted):
                 raise WeightsError(f"{weights_name} is no head of {contents.base}: {problem}", "make it again")
         _fill(vgg, contents)
         if head != "none":
             vgg.classes, vgg.temperature = contents.names, contents.temperature
     vgg.weights_name = weights_name
+    if classes is not None:
+        name_classes(vgg, classes)
     return vgg.train() if trainable else vgg.freeze()
+
+
+def name_classes(vgg: VGG, classes: str | Path | Sequence[str]) -> None:
+    """Name a network's outputs, see :func:`vggapps.weights.labels.names_of`.
+
+    Raises:
+        SettingsError: it has no head, or not as many outputs; or it has these names already, in another order.
+    """
+    if vgg.head == "none":
+        raise SettingsError(f"this {vgg.plan.name} has no head: it has no classes to name", "leave the names out")
+    names = names_of(classes, vgg.outputs)
+    if vgg.classes and names != vgg.classes and sorted(names) == sorted(vgg.classes):
+        raise SettingsError(
+            f"{vgg.weights_name} has these names of classes in another order",
+            "leave them out: the file knows the order of its outputs",
+        )
+    vgg.classes = names
 
 
 def _choose(plan: Plan, weights: str | Path, head: Head | None) -> tuple[WeightsRecord | None, Path]:

@@ -25,7 +25,8 @@ from torch import Tensor
 
 from vggapps.errors import WeightsError
 from vggapps.weights.download import Progress, by_hand, from_any, web_page
-from vggapps.weights.files import check_finite, open_tensors, with_code
+from vggapps.weights.files import check_finite
+from vggapps.weights.opening import open_weights, with_code
 from vggapps.weights.ranges import NoRangesError, RemoteFile
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,9 @@ def take_part(path: Path, prefix: str) -> dict[str, Tensor]:
     Raises:
         WeightsError: it is damaged, has code in it, or holds nothing that begins so.
     """
-    found = {key: value.clone().contiguous() for key, value in open_tensors(path)[0].items() if key.startswith(prefix)}
+    found = {
+        key: value.clone().contiguous() for key, value in open_weights(path).tensors.items() if key.startswith(prefix)
+    }
     return _checked(found, prefix, path)
 
 

@@ -9,8 +9,10 @@ import torch
 from torch import nn
 
 from vggapps.errors import WeightsError, unknown
-from vggapps.weights.files import check_finite, misfit, open_tensors
+from vggapps.weights.files import check_finite
+from vggapps.weights.layout import misfit
 from vggapps.weights.load import find_weights
+from vggapps.weights.opening import open_weights
 
 TrunkName = Literal["alexnet", "squeezenet1_1"]
 
@@ -40,8 +42,9 @@ def load_trunk(name: TrunkName, weights: str | Path = "auto") -> nn.Sequential:
     with torch.device("meta"):  # no numbers are made that the file's would replace
         trunk: nn.Sequential = getattr(models, name)(weights=None).features
     record, path = find_weights(f"{name}-convolutions" if weights == "auto" else weights, name)
-    tensors, _ = open_tensors(path)
-    state = {_named(key): value for key, value in tensors.items() if not key.startswith("classifier.")}
+    state = {
+        _named(key): value for key, value in open_weights(path).tensors.items() if not key.startswith("classifier.")
+    }
     if problem := misfit(state, {_named(key): value for key, value in trunk.state_dict().items()}):
         raise WeightsError(f"{path.name} does not fit {name}: {problem}", "give torchvision's file of that network")
     if record is None:  # those on record have been checked
