@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.explain.question import Question
-from vggapps.vgg.hooks import OUTPUT
+from vggapps.vgg.hooks import OUTPUT, input_of
 from vggapps.vgg.network import VGG
 from vggapps.vgg.pooling import Flatten, Pool, Sliding, Summarize
 from vggapps.vgg.radial import Radial
@@ -164,7 +164,8 @@ def relevance(
 
     Args:
         question: about a class or layers, of our network or another whose layers follow one another.
-        image: RGB in [0, 1] for ours. For others what they take, from each picture's least to its largest number.
+        image: RGB in [0, 1] for ours. For others what they take; the rule for pixels takes each picture's least and
+            largest number for their bounds, of what a preprocess makes of it.
         composite: one of ``COMPOSITES``.
 
     Returns:
@@ -182,10 +183,12 @@ def relevance(
         network = deepcopy(network).to(dtype)
     x = image.detach().to(dtype)
     row, ends = _row(network, x, question.objective.layers)
-    bounds = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
     if isinstance(network, VGG):
-        bounds = network.convention(torch.zeros_like(bounds[0])), network.convention(torch.ones_like(bounds[1]))
-        x = network.convention(x)
+        x, black, white = map(network.convention, (x, x.new_zeros(1, 3, 1, 1), x.new_ones(1, 3, 1, 1)))
+        bounds = black, white
+    else:
+        x = input_of(network, x)
+        bounds = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
     inputs, outputs = [], {}
     with torch.no_grad():
         for name, module in row:
@@ -238,7 +241,8 @@ def _leaves(network: nn.Module, image: Tensor) -> Row:
         row.insert(kinds.index(nn.Linear), ("flatten", nn.Flatten()))
     same = False
     with torch.no_grad(), suppress(RuntimeError):  # shapes that don't fit
-        same = torch.allclose(nn.Sequential(*[module for _, module in row])(image.clone()), network(image.clone()))
+        given = input_of(network, image.clone())
+        same = torch.allclose(nn.Sequential(*[module for _, module in row])(given), network(image.clone()))
     if not same:
         raise SettingsError(f"{type(network).__name__} is more than a row of layers", "take another method, or a VGG")
     return row

@@ -118,7 +118,7 @@ def record(name: str, settings: ExplainSettings, found: Sequence[Explanation], *
         evaluate: whether to measure how faithful they are, which takes longer than most of them.
     """
     first = found[0]
-    kind = "probability" if first.target.startswith("class:") else "response"
+    kind = "probability" if first.question.of_classes else "response"
     maps = []
     for one in found:
         about: dict[str, Any] = {"method": one.method.name, "layer": one.layer}

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.errors import SettingsError, unknown
+from vggapps.errors import SettingsError, VggappsError, out_of_memory, unknown
 from vggapps.vgg.network import VGG
 
 M = TypeVar("M", bound=nn.Module)
@@ -26,16 +26,85 @@ def features(network: nn.Module, image: Float[Tensor, "n 3 h w"], layers: Iterab
         layers: ``relu4_2``; in a module a path of ``named_modules()``. ``OUTPUT`` is the network's own output.
 
     Raises:
-        SettingsError: a layer that the network has not.
+        SettingsError: a layer that the network has not, or pictures that a module can't take.
     """
     layers = tuple(layers)
     if isinstance(network, VGG):
         names = [network.layer_names[-1] if layer == OUTPUT else layer for layer in layers]
         found = network.features(image, names)
         return {layer: found[name] for layer, name in zip(layers, names, strict=True)}
-    with record(network, layers) as found, suppress(_Enough), _until(network, layers, found):
+    with record(network, layers) as found, suppress(_Enough), _until(network, layers, found), taking(network, image):
         network(image)
+    if missing := [layer for layer in layers if layer not in found]:
+        raise SettingsError(
+            f"{missing[0]} does not run when {type(network).__name__} is given a picture", "take another"
+        )
     return {layer: found[layer] for layer in layers}
+
+
+def check_inference(network: nn.Module) -> None:
+    """Refuse a network of which a part is in training mode.
+
+    Dropout would make what it says a matter of chance, and batch normalization would change its own statistics.
+
+    Raises:
+        SettingsError: it is.
+    """
+    for name, module in network.named_modules():
+        if module.training:
+            part = f"{name} of the network" if name else "the network"
+            raise SettingsError(f"{part} is in training mode", "call the network's eval() first, or freeze()")
+
+
+def preprocessed(network: M, preprocess: Callable[[Tensor], Tensor]) -> M:
+    """The same network with something done to its input first, for example the normalization it was trained with.
+
+    The weights and the names of the layers are the same, and the network that was given stays as it is.
+
+    >>> import torch
+    >>> net = preprocessed(nn.Sequential(nn.Flatten()).eval(), lambda image: 2 * image - 1)
+    >>> net(torch.ones(1, 1, 1, 3) / 4)
+    tensor([[-0.5000, -0.5000, -0.5000]])
+
+    Args:
+        network: any module. Ours have their own normalization, see :class:`~vggapps.vgg.normalize.Convention`.
+        preprocess: pictures, N × 3 × H × W in [0, 1], to what the network takes; differentiable, and without chance.
+
+    Raises:
+        SettingsError: one of ours; and, when the network runs, what ``preprocess`` gives is not a tensor.
+    """
+    if isinstance(network, VGG):
+        raise SettingsError("a VGG of vggapps normalizes pictures itself", "leave preprocess out")
+
+    def given(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        made = preprocess(inputs[0])
+        if not isinstance(made, Tensor):
+            raise SettingsError(f"preprocess gives a {type(made).__name__}, not a tensor", "return one")
+        return made, *inputs[1:]
+
+    twin = copy(network)
+    twin._forward_pre_hooks = network._forward_pre_hooks.copy()
+    twin._forward_pre_hooks_with_kwargs = network._forward_pre_hooks_with_kwargs.copy()
+    twin._forward_hooks = network._forward_hooks.copy()
+    twin.register_forward_pre_hook(given, prepend=True)
+    return twin
+
+
+def input_of(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> Tensor:
+    """What a module's own code is given for pictures, after its hooks: see :func:`preprocessed`."""
+    seen: list[Tensor] = []
+
+    def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.append(inputs[0])
+        raise _Enough
+
+    handle = network.register_forward_pre_hook(hook)
+    try:
+        with suppress(_Enough):
+            network(image)
+    finally:
+        handle.remove()
+    return seen[0]
 
 
 @contextmanager
@@ -69,8 +138,7 @@ def record(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor
     def keep(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             if not isinstance(output, Tensor):
-                kind = type(output).__name__
-                raise SettingsError(f"{name} gives a {kind}, not a tensor", "record a module inside it")
+                raise _no_tensor(module, name, output)
             features[name] = output.clone()
 
         return hook
@@ -109,6 +177,44 @@ def replaced(module: M, kind: type[nn.Module], other: Callable[[nn.Module], nn.M
         )
     twin: M = _with(module, kind, other)
     return twin
+
+
+def _no_tensor(module: nn.Module, name: str, output: object) -> SettingsError:
+    """The error for what is no tensor: what it is, and how to get at the tensor in it."""
+    kind = type(output).__name__
+    parts: dict[str, object] = {}
+    if isinstance(output, Mapping):
+        parts = {repr(key): value for key, value in output.items()}
+    elif isinstance(output, tuple | list):
+        parts = {str(index): value for index, value in enumerate(output)}
+    tensors = {key: tuple(value.shape) for key, value in parts.items() if isinstance(value, Tensor)}
+    held = f" with {', '.join(f'{key}: {shape}' for key, shape in list(tensors.items())[:4])}" if tensors else ""
+    if name != OUTPUT:
+        return SettingsError(f"{name} gives a {kind}{held}, not a tensor", "name a module inside it")
+    pick = f"[{next(iter(tensors))}]" if tensors else ""
+    return SettingsError(
+        f"{type(module).__name__} gives a {kind}{held}, not a tensor of class scores",
+        f"wrap it in a module whose forward returns one of them, such as self.network(image){pick}",
+    )
+
+
+@contextmanager
+def taking(network: nn.Module, image: Tensor) -> Iterator[None]:
+    """Say in a line that a module can't take pictures like this; its own error stays the cause.
+
+    Raises:
+        SettingsError: it can't.
+    """
+    try:
+        yield
+    except (RuntimeError, AssertionError, ValueError) as error:
+        if isinstance(error, VggappsError) or out_of_memory(error):
+            raise
+        shape, said = " x ".join(map(str, image.shape[1:])), str(error).strip().partition("\n")[0]
+        raise SettingsError(
+            f"{type(network).__name__} can't take pictures of {shape}: {said or type(error).__name__}",
+            "give pictures of the size and number of colours it was made for, or a preprocess that makes them so",
+        ) from error
 
 
 def _with(module: nn.Module, kind: type[nn.Module], other: Callable[[nn.Module], nn.Module]) -> Any:
