@@ -27,17 +27,9 @@ def test_features_of_a_module_are_its_outputs_and_what_follows_does_not_run() ->
     assert torch.equal(found["2"], module[2](module[1](module[0](image))))
 
 
-def test_what_fails_inside_a_module_is_told_with_its_cause() -> None:
-    with pytest.raises(SettingsError, match=r"Sequential can't take pictures of 4 x 8 x 8: .*channels") as caught:
+def test_what_fails_inside_a_module_is_not_swallowed() -> None:
+    with pytest.raises(RuntimeError, match="channels"):
         features(sequential(), torch.rand(1, 4, 8, 8), ["2"])
-    assert isinstance(caught.value.__cause__, RuntimeError)
-
-
-def test_a_defect_inside_a_module_is_not_taken_for_a_wrong_picture() -> None:
-    module = sequential()
-    module[1].register_forward_hook(lambda *_: {}["nothing"])
-    with pytest.raises(KeyError, match="nothing"):
-        features(module, torch.rand(1, 3, 8, 8), ["2"])
 
 
 @pytest.mark.parametrize("layer", ["relu1_2", "conv3_1", "relu5_4", "pool5"])

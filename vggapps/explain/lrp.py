@@ -164,8 +164,7 @@ def relevance(
 
     Args:
         question: about a class or layers, of our network or another whose layers follow one another.
-        image: RGB in [0, 1] for ours. For others what they take; the rule for pixels takes each picture's least and
-            largest number for their bounds, of what a preprocess makes of it.
+        image: RGB in [0, 1] for ours. For others what they take, from each picture's least to its largest number.
         composite: one of ``COMPOSITES``.
 
     Returns:
@@ -183,12 +182,10 @@ def relevance(
         network = deepcopy(network).to(dtype)
     x = image.detach().to(dtype)
     row, ends = _row(network, x, question.objective.layers)
+    x = network.convention(x) if isinstance(network, VGG) else input_of(network, x)
+    bounds = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
     if isinstance(network, VGG):
-        x, black, white = map(network.convention, (x, x.new_zeros(1, 3, 1, 1), x.new_ones(1, 3, 1, 1)))
-        bounds = black, white
-    else:
-        x = input_of(network, x)
-        bounds = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
+        bounds = network.convention(torch.zeros_like(bounds[0])), network.convention(torch.ones_like(bounds[1]))
     inputs, outputs = [], {}
     with torch.no_grad():
         for name, module in row:
@@ -239,9 +236,8 @@ def _leaves(network: nn.Module, image: Tensor) -> Row:
     kinds = [type(module) for _, module in row]
     if nn.Linear in kinds and nn.Flatten not in kinds:
         row.insert(kinds.index(nn.Linear), ("flatten", nn.Flatten()))
-    same = False
+    same, given = False, input_of(network, image.clone())
     with torch.no_grad(), suppress(RuntimeError):  # shapes that don't fit
-        given = input_of(network, image.clone())
         same = torch.allclose(nn.Sequential(*[module for _, module in row])(given), network(image.clone()))
     if not same:
         raise SettingsError(f"{type(network).__name__} is more than a row of layers", "take another method, or a VGG")

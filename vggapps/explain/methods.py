@@ -18,7 +18,9 @@ from vggapps.explain import cam, gradients, perturb
 from vggapps.explain.lrp import lrp
 from vggapps.explain.question import Question, Target, ask, likeliest
 from vggapps.explain.settings import MethodName
-from vggapps.vgg.hooks import check_inference, input_of, preprocessed
+from vggapps.vgg.hooks import input_of, preprocessed
+from vggapps.vgg.inference import check_inference
+from vggapps.vgg.network import VGG
 
 _STEP = 32  # of five poolings
 _LONGEST = 8  # shorter sides: what is still longer is squeezed, or a strip would fill the memory
@@ -168,7 +170,8 @@ def explain(
         if option not in how.takes:
             raise SettingsError(f"{method} takes no {option}", f"it takes: {', '.join(how.takes) or 'nothing'}")
     check_inference(network)
-    image = _batch(image).detach().to(next(network.parameters(), image).device)
+    weight = next(network.parameters(), _batch(image))
+    image = image.detach().to(weight.device, image.dtype if isinstance(network, VGG) else weight.dtype)
     if preprocess is not None:
         network = preprocessed(network, preprocess)
         _check_uncropped(network, image)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +13,10 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, VggappsError, out_of_memory
 from vggapps.vgg.cut import Cut
-from vggapps.vgg.hooks import OUTPUT, check_inference, features
+from vggapps.vgg.hooks import OUTPUT, features
+from vggapps.vgg.inference import check_inference
 from vggapps.vgg.network import VGG
 from vggapps.visualize.objectives import Objective, Seen, class_score, each
 from vggapps.visualize.text import parse
@@ -36,7 +37,7 @@ class Question:
         parts: where each picture of a batch has its own objective, these; else none.
 
     Raises:
-        SettingsError: a part of the network is in training mode, see :func:`~vggapps.vgg.hooks.check_inference`.
+        SettingsError: a part of the network is in training mode, see :func:`~vggapps.vgg.inference.check_inference`.
     """
 
     network: nn.Module
@@ -54,7 +55,9 @@ class Question:
 
     def score(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
         """The number for each picture; a class's is before the softmax."""
-        return self._score(features(self.network, image, self.objective.layers), len(image))
+        with taking(self.network, image):
+            found = features(self.network, image, self.objective.layers)
+        return self._score(found, len(image))
 
     def confidence(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
         """A class's probability, after the temperature that is stored with the weights; a layer's response as it is.
@@ -133,6 +136,25 @@ def likeliest(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> list[int]:
     return indices
 
 
+@contextmanager
+def taking(network: nn.Module, image: Float[Tensor, "n c h w"]) -> Iterator[None]:
+    """Say in a line that a network can't take pictures like these; its own error stays the cause.
+
+    Raises:
+        SettingsError: it can't.
+    """
+    try:
+        yield
+    except (RuntimeError, AssertionError, ValueError) as error:  # what modules raise for shapes that they don't take
+        if isinstance(error, VggappsError) or out_of_memory(error):
+            raise
+        shape, said = " x ".join(map(str, image.shape[1:])), str(error).strip().partition("\n")[0]
+        raise SettingsError(
+            f"{type(network).__name__} can't take pictures of {shape}: {said or type(error).__name__}",
+            "give pictures of the size and number of colours it was made for, or a preprocess that makes them so",
+        ) from error
+
+
 def exact(x: Float[Tensor, ...]) -> Float[Tensor, ...]:
     """At least in float32, which sums over many numbers need."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
@@ -149,7 +171,9 @@ def _rows(scores: Float[Tensor, "n classes ..."]) -> Float[Tensor, "n classes"]:
 
 
 def _outputs(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes ..."]:
-    return _row_each(features(network, image, (OUTPUT,))[OUTPUT], len(image))
+    with taking(network, image):
+        scores = features(network, image, (OUTPUT,))[OUTPUT]
+    return _row_each(scores, len(image))
 
 
 def _row_each(scores: Float[Tensor, "n ..."], pictures: int) -> Float[Tensor, "n classes ..."]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from vggapps.errors import SettingsError
 from vggapps.explain import faithfulness
 from vggapps.explain.methods import METHODS, Explanation, explain, seen_at
 from vggapps.explain.overlay import overlay
-from vggapps.explain.question import Watch
+from vggapps.explain.question import Watch, ask, likeliest
 from vggapps.explain.settings import ExplainSettings
 from vggapps.image import Picture, Source, open_picture, resize, scaled
 from vggapps.image.lettering import one_line
@@ -31,6 +32,19 @@ _LARGE, _SMALL = 800, 320  # longer side in pixels of a picture beside one map, 
 _GAP = 8
 _STRENGTH = 0.8
 _WIDE = 1.8  # how many times wider than high a picture is that has its map below it
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What ``vggapps classify`` says of a picture, by its middle: what is explained where nobody says what.
+
+    Attributes:
+        index: of the class.
+        probability: in the middle of the picture.
+    """
+
+    index: int
+    probability: float
 
 
 def open_explained(source: Source, settings: ExplainSettings, name: str | None = None) -> Picture:
@@ -47,6 +61,7 @@ def explanations(
     picture: Picture,
     settings: ExplainSettings,
     watch: Callable[[str], Watch] = lambda _: iter,
+    classified: Classified | None = None,
 ) -> list[Explanation]:
     """Explain a picture by one method, or by all that this network and target allow.
 
@@ -55,12 +70,14 @@ def explanations(
         picture: of any size.
         settings: how; those that choose the network are the caller's.
         watch: for a method's name, what shows how far it is.
+        classified: the class that is explained where the settings name no target; None for the likeliest.
 
     Raises:
         SettingsError: no such target or layer, or one that the method does not take.
     """
     image = resize(picture.rgb, seen_at(*picture.size, settings.size))
     typed = {name: value for name in ("layer", "samples") if (value := getattr(settings, name)) is not None}
+    target = classified.index if settings.target is None and classified else settings.target
     found = []
     for name in METHODS if settings.method == "all" else [settings.method]:
         takes = METHODS[name].takes
@@ -69,7 +86,7 @@ def explanations(
         if settings.method != "all":  # which then says what it does not take
             options |= typed
         try:
-            found.append(explain(network, image, settings.target, name, **options))
+            found.append(explain(network, image, target, name, **options))
         except SettingsError as error:
             if settings.method != "all":
                 raise
@@ -108,7 +125,14 @@ def common_scales(many: Iterable[Sequence[Explanation]]) -> dict[str, float]:
     return scales
 
 
-def record(name: str, settings: ExplainSettings, found: Sequence[Explanation], *, evaluate: bool) -> dict[str, Any]:
+def record(
+    name: str,
+    settings: ExplainSettings,
+    found: Sequence[Explanation],
+    *,
+    evaluate: bool,
+    classified: Classified | None = None,
+) -> dict[str, Any]:
     """What there is to say of a picture's explanations, for JSON and for the picture that shows them.
 
     Args:
@@ -116,6 +140,7 @@ def record(name: str, settings: ExplainSettings, found: Sequence[Explanation], *
         settings: with which they were made.
         found: one explanation or more.
         evaluate: whether to measure how faithful they are, which takes longer than most of them.
+        classified: what :func:`explanations` was given.
     """
     first = found[0]
     kind = "probability" if first.question.of_classes else "response"
@@ -136,6 +161,7 @@ def record(name: str, settings: ExplainSettings, found: Sequence[Explanation], *
         "target": first.target,
         "score": float(first.score[0]),
         kind: float(first.confidence[0]),
+        **({} if settings.target is not None or classified is None else _views(first, classified)),
         "maps": maps,
         "settings": to_dict(nameless(settings, "backbone")),
     }
@@ -144,6 +170,9 @@ def record(name: str, settings: ExplainSettings, found: Sequence[Explanation], *
 def headline(about: Mapping[str, Any]) -> str:
     """A record in a line for people, and one more for each map that was measured."""
     lines = [_said(about["target"], about.get("probability", about["score"]))]
+    if "whole" in about and about["whole"]["target"] != about["target"]:
+        middle, whole = about["middle"]["probability"], _said(**about["whole"])
+        lines[0] += f" (named by classify, {100 * middle:.1f} % in the middle; seen whole, {whole} is likelier)"
     for one in about["maps"]:
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in one.get("faithfulness", {}).items())
         lines += [f"  {one['method']}: {numbers}"] if numbers else []
@@ -168,8 +197,21 @@ def _laid(shown: Float[Tensor, "1 3 h w"], one: Explanation, scale: float | None
     return overlay(ground, heat, _STRENGTH, signed=one.method.signed)
 
 
-def _said(target: str, number: float) -> str:
-    """``tabby 62.0 %``, ``relu5_4:200 3.1``."""
-    if target.startswith("class:"):
-        return f"{target.removeprefix('class:')} {100 * number:.1f} %"
-    return f"{target} {number:.4g}"
+def _views(one: Explanation, classified: Classified) -> dict[str, Any]:
+    """The class that ``classify`` names by the picture's middle, and the likeliest of the whole, which is explained."""
+    question, network = one.question, one.question.network
+    whole = ask(network, likeliest(network, one.image))
+    with torch.no_grad():
+        probability = float(whole.confidence(one.image)[0])
+    return {
+        "middle": {"target": question.objective.text, "probability": classified.probability},
+        "whole": {"target": whole.objective.text, "probability": probability},
+    }
+
+
+def _said(target: str, probability: float) -> str:
+    """``tabby 62.0 %``, ``not tabby 38.0 %``, ``relu5_4:200 3.1``."""
+    if target.removeprefix("-").startswith("class:"):
+        name = target.removeprefix("-").removeprefix("class:")
+        return f"{'not ' * target.startswith('-')}{name} {100 * probability:.1f} %"
+    return f"{target} {probability:.4g}"

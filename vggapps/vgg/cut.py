@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
 from vggapps.vgg.frozen import lean
-from vggapps.vgg.hooks import OUTPUT, features, record, replacing, taking
+from vggapps.vgg.hooks import OUTPUT, features, record, replacing
 from vggapps.vgg.network import VGG
 
 Map = Float[Tensor, "n c *hw"]
@@ -62,13 +62,8 @@ class Cut:
         assert self.pictures is not None, "before() comes first"
         pictures = self.pictures if picture is None else self.pictures[picture : picture + 1]
         ends = [end for end in self.ends if end != self.layer]
-        pictures = pictures.expand(len(activations), -1, -1, -1)
-        with (
-            replacing(self.network, self.layer, activations),
-            record(self.network, ends) as found,
-            taking(self.network, pictures),
-        ):
-            self.network(pictures)
+        with replacing(self.network, self.layer, activations), record(self.network, ends) as found:
+            self.network(pictures.expand(len(activations), -1, -1, -1))
         return {end: activations if end == self.layer else found[end] for end in self.ends}
 
     def _after(self, network: VGG, activations: Tensor) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.errors import SettingsError, VggappsError, out_of_memory, unknown
+from vggapps.errors import SettingsError, unknown
 from vggapps.vgg.network import VGG
 
 M = TypeVar("M", bound=nn.Module)
@@ -26,34 +26,20 @@ def features(network: nn.Module, image: Float[Tensor, "n 3 h w"], layers: Iterab
         layers: ``relu4_2``; in a module a path of ``named_modules()``. ``OUTPUT`` is the network's own output.
 
     Raises:
-        SettingsError: a layer that the network has not, or pictures that a module can't take.
+        SettingsError: a layer that the network has not.
     """
     layers = tuple(layers)
     if isinstance(network, VGG):
         names = [network.layer_names[-1] if layer == OUTPUT else layer for layer in layers]
         found = network.features(image, names)
         return {layer: found[name] for layer, name in zip(layers, names, strict=True)}
-    with record(network, layers) as found, suppress(_Enough), _until(network, layers, found), taking(network, image):
+    with record(network, layers) as found, suppress(_Enough), _until(network, layers, found):
         network(image)
     if missing := [layer for layer in layers if layer not in found]:
         raise SettingsError(
             f"{missing[0]} does not run when {type(network).__name__} is given a picture", "take another"
         )
     return {layer: found[layer] for layer in layers}
-
-
-def check_inference(network: nn.Module) -> None:
-    """Refuse a network of which a part is in training mode.
-
-    Dropout would make what it says a matter of chance, and batch normalization would change its own statistics.
-
-    Raises:
-        SettingsError: it is.
-    """
-    for name, module in network.named_modules():
-        if module.training:
-            part = f"{name} of the network" if name else "the network"
-            raise SettingsError(f"{part} is in training mode", "call the network's eval() first, or freeze()")
 
 
 def preprocessed(network: M, preprocess: Callable[[Tensor], Tensor]) -> M:
@@ -196,25 +182,6 @@ def _no_tensor(module: nn.Module, name: str, output: object) -> SettingsError:
         f"{type(module).__name__} gives a {kind}{held}, not a tensor of class scores",
         f"wrap it in a module whose forward returns one of them, such as self.network(image){pick}",
     )
-
-
-@contextmanager
-def taking(network: nn.Module, image: Tensor) -> Iterator[None]:
-    """Say in a line that a module can't take pictures like this; its own error stays the cause.
-
-    Raises:
-        SettingsError: it can't.
-    """
-    try:
-        yield
-    except (RuntimeError, AssertionError, ValueError) as error:
-        if isinstance(error, VggappsError) or out_of_memory(error):
-            raise
-        shape, said = " x ".join(map(str, image.shape[1:])), str(error).strip().partition("\n")[0]
-        raise SettingsError(
-            f"{type(network).__name__} can't take pictures of {shape}: {said or type(error).__name__}",
-            "give pictures of the size and number of colours it was made for, or a preprocess that makes them so",
-        ) from error
 
 
 def _with(module: nn.Module, kind: type[nn.Module], other: Callable[[nn.Module], nn.Module]) -> Any:

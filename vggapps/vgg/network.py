@@ -176,7 +176,7 @@ class VGG(nn.Module):
         other._modules = dict(self._modules)
         for name, module in self.named_children():
             if pooling and isinstance(module, Pool):
-                other._modules[name] = Pool(pooling).train(self.training)
+                other._modules[name] = Pool(pooling)
         other.pooling, other.convention = pooling or self.pooling, convention or self.convention
         return other
 
@@ -196,10 +196,10 @@ class VGG(nn.Module):
         for name, module in self.named_children():
             if isinstance(module, Summarize):
                 stride = 2 ** sum(isinstance(m, Pool) for m in other._modules.values())
-                other._modules[name] = Summarize(self.pooled, 224 // stride).train(self.training)
+                other._modules[name] = Summarize(self.pooled, 224 // stride)
             elif isinstance(module, nn.Linear):
                 side = 7 if name == "fc6" else 1
-                other._modules[name] = _sliding(module, side).train(self.training)
+                other._modules[name] = _sliding(module, side)
             elif not isinstance(module, Flatten):
                 other._modules[name] = module
         other.head = "conv" if self.head == "fc" else self.head
