@@ -51,7 +51,10 @@ def test_it_writes_a_figure_that_says_how_it_was_made(cli: Cli) -> None:
     assert ran.code == 0
     assert ran.out.startswith("0_why.png: tabby ")
     assert ran.out.endswith(" %\n")
-    assert open_picture("0_why.png").size == (600, 2 * 800 + 8)
+    height, width = open_picture("0_why.png").size
+    assert (600 < height < 660, width) == (True, 2 * 800 + 8)
+    assert cli("explain", "photos/0.png", "--class", "tabby", "--no-caption", "-o", "bare.png").code == 0
+    assert open_picture("bare.png").size == (600, 2 * 800 + 8)
     kept = read_settings("0_why.png")
     assert kept is not None
     assert (kept["picture"], kept["target"], kept["settings"]["method"]) == ("0.png", "class:tabby", "grad-cam")  # type: ignore[index, call-overload]

@@ -65,6 +65,9 @@ Output = Annotated[
 ]
 Raw = Annotated[str | None, typer.Option(metavar="FILE", help="Write the maps, unscaled, float32, to a .npz file.")]
 Evaluate = Annotated[bool, typer.Option("--evaluate", help="Measure how faithful the maps are to the network.")]
+NoCaption = Annotated[
+    bool, typer.Option("--no-caption", help="Leave out the strip that says class, method and what colours mean.")
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files that -o and --raw name.")]
 
 
@@ -76,6 +79,7 @@ def explain(  # noqa: D103 - people see HELP
     output: Output = None,
     raw: Raw = None,
     evaluate: Evaluate = False,
+    no_caption: NoCaption = False,
     skip_existing: SkipExisting = False,
     force: Force = False,
     as_json: Json = False,
@@ -108,7 +112,7 @@ def explain(  # noqa: D103 - people see HELP
             scales = common_scales(found for *_, found in made)
         for path, source, target, classified, found in made:
             about = record(Path(path).name, settings, found, evaluate=evaluate, classified=classified)
-            drawn = figure(open_explained(source, settings, Path(path).name), found, scales)
+            drawn = figure(open_explained(source, settings, Path(path).name), found, scales, captioned=not no_caption)
             place = deliver_picture(target, drawn, about)
             if not target.is_stream:
                 facts = {"schema": 1, "path": path, "output": place, "raw": raw, **about}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from vggapps import __version__
 from vggapps.errors import SettingsError
 from vggapps.explain import faithfulness
+from vggapps.explain.caption import caption
 from vggapps.explain.methods import METHODS, Explanation, explain, seen_at
 from vggapps.explain.overlay import overlay
 from vggapps.explain.question import Watch, ask, likeliest
@@ -95,7 +96,11 @@ def explanations(
 
 
 def figure(
-    picture: Picture, found: Sequence[Explanation], scales: Mapping[str, float] | None = None
+    picture: Picture,
+    found: Sequence[Explanation],
+    scales: Mapping[str, float] | None = None,
+    *,
+    captioned: bool = True,
 ) -> Float[Tensor, "1 3 h w"]:
     """The picture with its explanation beside it, below it where it is very wide; or a labelled sheet of several.
 
@@ -103,17 +108,24 @@ def figure(
         picture: that was explained.
         found: one explanation or more of it.
         scales: for a method's name the value that has the hottest colour; None for each map's own.
+        captioned: whether one explanation has a strip below it that says what it is, by which method, and what the
+            colours mean. Sheets always have their labels.
     """
     size = scaled(*picture.size, _LARGE if len(found) == 1 else _SMALL)
     shown = resize(picture.rgb, size)
     laid = [_laid(shown, one, (scales or {}).get(one.method.name)) for one in found]
+    title = _said(found[0].target, float(found[0].confidence[0]))
+    labels = [f"{one.method.name}, {one.layer}" if one.layer else one.method.name for one in found]
     if len(found) > 1:
-        labels = [f"{one.method.name}, {one.layer}" if one.layer else one.method.name for one in found]
-        title = _said(found[0].target, float(found[0].confidence[0]))
         return contact_sheet([shown, *laid], [one_line(picture.name), *labels], columns=4, title=title).rgb
     wide = size[1] > _WIDE * size[0]
     gap = torch.ones(1, 3, *((_GAP, size[1]) if wide else (size[0], _GAP)))
-    return torch.cat([shown, gap, *laid], 2 if wide else 3)
+    drawn = torch.cat([shown, gap, *laid], 2 if wide else 3)
+    if not captioned:
+        return drawn
+    (one,), most = found, (scales or {}).get(found[0].method.name, float(found[0].scale[0]))
+    strip = caption(title, labels[0], drawn.shape[3], most, _STRENGTH, signed=one.method.signed)
+    return torch.cat([drawn, strip], 2)
 
 
 def common_scales(many: Iterable[Sequence[Explanation]]) -> dict[str, float]:
