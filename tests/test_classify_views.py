@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from PIL import Image
 from torch import Tensor
 from torchvision import models, transforms
 
-from vggapps.classify.classifier import Classifier
+from vggapps.classify.classifier import Classifier, Views
 from vggapps.classify.reading import scaled_to, to_tensor
 from vggapps.classify.views import CROP, VIEWS, corners, crops, probabilities, scales_of
-from vggapps.errors import SettingsError
+from vggapps.errors import PictureError, SettingsError
 from vggapps.image import from_pil
 from vggapps.vgg.network import VGG, initialize
 from vggapps.vgg.normalize import IMAGENET
@@ -23,6 +24,7 @@ from vggapps.vgg.plan import Plan, Pooled
 from vggapps.weights.load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
+THIN = Plan("thin", "T", ((1,), (1,), (1,), (1,), (1,)))
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +210,31 @@ def test_a_single_output_has_the_sigmoid_of_its_score_as_probability(views: str)
     wanted = (network.dense()(shown).mean((2, 3)) / 2).sigmoid().mean()
     assert float(found) == pytest.approx(float(wanted), rel=1e-5)
     assert 0 < float(found) < 1
+
+
+@pytest.mark.parametrize("views", ["center", "ten", "dense", "multi-scale", "multi-crop", "multi-crop+dense"])
+@pytest.mark.parametrize(("height", "width"), [(3, 900), (900, 3), (2, 4000)])
+def test_a_strip_is_looked_at_by_its_crops_or_refused_in_a_line(
+    views: Views, height: int, width: int, tmp_path: Path
+) -> None:
+    vgg = initialize(VGG(THIN, head="gap", classes=3), seed=0).freeze()
+    Image.new("RGB", (width, height), "teal").save(tmp_path / "strip.png")
+    Image.new("RGB", (40, 30), "teal").save(tmp_path / "photo.png")
+    classifier = Classifier(vgg, views=views, device="cpu")
+    strip, photo = classifier.run([tmp_path / "strip.png", tmp_path / "photo.png"], workers=0)
+    assert photo.probabilities is not None
+    if max(height, width) == 900 and "dense" not in views and views != "multi-scale":
+        assert strip.probabilities is not None
+        return
+    told = f"strip.png: {width} x {height} px is too long a strip"
+    assert strip.error is not None
+    assert strip.error.message.startswith(told)
+    with pytest.raises(PictureError, match=told):
+        classifier(tmp_path / "strip.png")
+
+
+def test_a_panorama_is_no_strip(tmp_path: Path) -> None:
+    vgg = initialize(VGG(THIN, head="gap", classes=3), seed=0).freeze()
+    Image.new("RGB", (160, 10), "teal").save(tmp_path / "panorama.png")
+    (found,) = Classifier(vgg, views="dense", device="cpu").run([tmp_path / "panorama.png"])
+    assert found.probabilities is not None

@@ -157,7 +157,7 @@ def test_the_figure_is_the_picture_and_its_map_side_by_side_or_one_below_the_oth
     image, map_ = pictures(1, height, width), torch.zeros(1, 1, height, width)
     map_[..., : height // 2, :] = 3
     one = Explanation(ask(network(), 1), image, METHODS[method], map_, None, *torch.ones(2, 1), 0.0)
-    drawn = figure(Picture(image), [one])
+    drawn = figure(Picture(image), [one], captioned=False)
     assert drawn.shape[2:] == ((height * 2 + 8, width) if width == 4 * height else (height, width * 2 + 8))
     assert torch.equal(drawn[..., :height, :width], image)
     assert 0 <= drawn.min() <= drawn.max() <= 1
@@ -165,6 +165,27 @@ def test_the_figure_is_the_picture_and_its_map_side_by_side_or_one_below_the_oth
     hot, cold = laid[..., : height // 2 - 1, :], laid[..., height // 2 + 1 :, :]
     torch.testing.assert_close(cold.amax(1), cold.amin(1))  # grey: all colour is the map's
     assert (hot.amax(1) - hot.amin(1)).min() > 0.2
+
+
+@pytest.mark.parametrize(("height", "width"), [(480, 800), (200, 800), (800, 40)])
+@pytest.mark.parametrize("method", ["grad-cam", "occlusion"])
+def test_below_a_map_stand_its_class_method_and_scale(height: int, width: int, method: str) -> None:
+    image, map_ = pictures(1, height, width), torch.rand(1, 1, height, width)
+    one = Explanation(ask(network(), 1), image, METHODS[method], map_, "relu5_2", *torch.ones(2, 1), 0.0)
+    bare, drawn = (figure(Picture(image), [one], captioned=captioned) for captioned in (False, True))
+    rows = bare.shape[2]
+    assert torch.equal(drawn[:, :, :rows], bare)
+    strip = drawn[:, :, rows:]
+    assert 0.2 < (strip == 1).float().mean() < 1  # ink on white
+    colourful = (strip.amax(1) - strip.amin(1))[0] > 0.3
+    assert colourful.any()
+    columns = colourful.any(0).nonzero()[:, 0]
+    bar = strip[0, :, int(colourful.any(1).nonzero()[:, 0].float().mean()), columns[0] : columns[-1] + 1]
+    last, first = bar[:, -1], bar[:, 0]
+    assert last[0] > last[2] + 0.2  # the hottest: plasma's yellow, or red
+    assert (first[2] > first[0]) or method == "grad-cam"
+    other = figure(Picture(image), [one], {method: 7.0})
+    assert not torch.equal(other[:, :, rows:], strip)  # the scale says another number
 
 
 @pytest.mark.parametrize(

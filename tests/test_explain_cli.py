@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tests.conftest import Ran
 from vggapps.classify import classifier as classifiers
@@ -21,6 +21,7 @@ from vggapps.explain.methods import METHODS, seen_at
 from vggapps.explain.question import Question
 from vggapps.image import open_picture, read_settings, resize, save_picture
 from vggapps.vgg.network import VGG, initialize
+from vggapps.vgg.normalize import PLAIN
 from vggapps.vgg.plan import Plan
 from vggapps.weights.load import load_vgg
 
@@ -50,7 +51,10 @@ def test_it_writes_a_figure_that_says_how_it_was_made(cli: Cli) -> None:
     assert ran.code == 0
     assert ran.out.startswith("0_why.png: tabby ")
     assert ran.out.endswith(" %\n")
-    assert open_picture("0_why.png").size == (600, 2 * 800 + 8)
+    height, width = open_picture("0_why.png").size
+    assert (600 < height < 660, width) == (True, 2 * 800 + 8)
+    assert cli("explain", "photos/0.png", "--class", "tabby", "--no-caption", "-o", "bare.png").code == 0
+    assert open_picture("bare.png").size == (600, 2 * 800 + 8)
     kept = read_settings("0_why.png")
     assert kept is not None
     assert (kept["picture"], kept["target"], kept["settings"]["method"]) == ("0.png", "class:tabby", "grad-cam")  # type: ignore[index, call-overload]
@@ -194,3 +198,53 @@ def test_a_layer_behind_the_head_that_comes_with_the_package_is_found(
     facts = json.loads(ran.out)
     assert (facts["target"], facts["maps"][0]["layer"]) == (target, "relu5_4")
     assert facts["response"] == facts["score"] > 0
+
+
+def colours() -> VGG:
+    """A network whose three scores are the mean red, green and blue."""
+    vgg = VGG(NARROW, head="gap", classes=3, convention=PLAIN)
+    for name, module in vgg.named_children():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.weight.data.zero_()
+            module.bias.data.zero_()  # type: ignore[union-attr]
+            taps = module.weight.data[:3, :3, 1, 1] if name.startswith("conv") else module.weight.data[:, :3]
+            taps += torch.eye(3)
+    vgg.classes = ("red", "green", "blue")
+    return vgg.freeze()
+
+
+@pytest.mark.parametrize(("red", "blue", "likeliest"), [(0.3, 1.0, "blue"), (0.8, 0.6, "red")])
+def test_what_is_explained_is_the_class_that_classify_names_and_another_of_the_whole_is_told(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, red: float, blue: float, likeliest: str
+) -> None:
+    """The picture is red in the middle, where ``classify`` looks, and blue around that: in 24 of the 49 last cells."""
+    monkeypatch.setattr(classifiers, "_load", lambda word: colours())
+    picture = torch.zeros(1, 3, 512, 512)
+    picture[:, 2] = blue
+    picture[:, :, 28:-28, 28:-28] = torch.tensor([red, 0, 0]).view(3, 1, 1)
+    save_picture(picture, "two.png")
+    (named, *_) = json.loads(cli("classify", "two.png", "--json").out)["predictions"]
+    assert named["label"] == "red"
+    ran = cli("explain", "two.png", "--json")
+    facts = json.loads(ran.out)
+    assert facts["target"] == facts["middle"]["target"] == "class:red"
+    assert facts["middle"]["probability"] == pytest.approx(named["probability"], abs=1e-3)
+    shares = torch.tensor([red, 0, 24 / 49 * blue]).softmax(0)  # by the maxima of cells
+    assert facts["probability"] == pytest.approx(float(shares[0]), abs=0.02)
+    assert facts["whole"]["target"] == f"class:{likeliest}"
+    assert facts["whole"]["probability"] == pytest.approx(float(shares.max()), abs=0.02)
+    said = cli("explain", "two.png", "-o", "again.png").out
+    assert said.startswith(f"again.png: red {100 * facts['probability']:.1f} %")
+    told = f"(named by classify, {100 * named['probability']:.1f} % in the middle; seen whole, blue "
+    assert (told in said) == (likeliest == "blue")
+    assert cli("explain", "two.png", "--class", "red", "-o", "red.png").out.count("%") == 1
+
+
+def test_against_a_class_is_a_target_too(cli: Cli) -> None:
+    for_, against = (
+        json.loads(cli("explain", "photos/1.png", "--json", "--target", t).out) for t in ("class:house", "-class:house")
+    )
+    assert against["probability"] == pytest.approx(1 - for_["probability"])
+    assert against["score"] == pytest.approx(-for_["score"])
+    assert "middle" not in for_
+    assert ": not house " in cli("explain", "photos/1.png", "--target", "-class:house").out

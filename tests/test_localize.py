@@ -167,6 +167,21 @@ def test_in_json_it_is_one_object_a_picture(run: Run) -> None:
     assert second["wordnet"] is None
 
 
+def test_another_class_that_classify_names_by_the_middle_is_told(run: Run, tmp_path: Path) -> None:
+    """The fake is sure of "bright" of every whole picture; by their middle, of which it looks at all, it is, too."""
+    assert run("a.png").stderr == ""
+    assert json.loads(run("a.png", "--json").stdout)["middle"]["label"] == "bright"
+    dark = Image.new("RGB", (640, 480), "white")
+    dark.paste("black", (100, 0, 540, 480))  # black in the middle: all scores are 0, and the first class is named
+    dark.save(tmp_path / "dark.png")
+    ran = run("dark.png")
+    assert ran.stdout.startswith("bright")
+    assert ran.stderr == "dark.png: classify, which looks at the middle of the picture, names dark (33.3 %)\n"
+    middle = json.loads(run("dark.png", "--json").stdout)["middle"]
+    assert middle == {"label": "dark", "wordnet": None, "index": 0, "probability": pytest.approx(1 / 3)}
+    assert run("dark.png", "--class", "bright").stderr == run("dark.png", "-q").stderr == ""
+
+
 def test_with_o_it_draws(run: Run, tmp_path: Path) -> None:
     assert run("a.png", "-o", "found.png").exit_code == 0
     drawn, plain = Image.open(tmp_path / "found.png"), Image.open(tmp_path / "a.png")

@@ -14,10 +14,10 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from vggapps.classify.reading import Reading, read_pictures, scaled_to, to_tensor
+from vggapps.classify.reading import Reading, check_strip, read_pictures, scaled_to, to_tensor
 from vggapps.classify.settings import ClassifySettings as ClassifySettings
 from vggapps.classify.settings import Views
-from vggapps.classify.views import check_views, crops, probabilities, scales_of, softened
+from vggapps.classify.views import WHOLE, check_views, crops, probabilities, scales_of, softened
 from vggapps.errors import SettingsError, VggappsError, WeightsError, unknown
 from vggapps.image import Picture, from_pil, open_picture, rgb_of
 from vggapps.image.opening import Source
@@ -156,7 +156,7 @@ class Classifier:
             top: how many classes.
 
         Raises:
-            PictureError: one can't be read.
+            PictureError: one can't be read, or is too long a strip.
             SettingsError: an array or tensor is none, or goes beyond [0, 1].
         """
         if isinstance(image, Tensor) and image.ndim == 4:
@@ -172,6 +172,7 @@ class Classifier:
             PictureError: it can't be read.
         """
         picture = _opened(image, self.scales)
+        check_strip(picture, whole=self.views in WHOLE)
         return self._look([tuple(to_tensor(scaled_to(picture, side)) for side in self.scales)])[0]
 
     def best(self, probabilities: Float[Tensor, " classes"], top: int = 5) -> list[Prediction]:
@@ -192,7 +193,7 @@ class Classifier:
         """
         waiting: list[Reading] = []
         batch = self.batch if self.views == "center" else 1
-        for reading in read_pictures(sources, self.scales, workers):
+        for reading in read_pictures(sources, self.scales, workers, whole=self.views in WHOLE):
             waiting.append(reading)
             if sum(r.error is None for r in waiting) == batch:
                 yield from self._results(waiting)

@@ -1,11 +1,19 @@
-"""The network that is explained."""
+"""The network that is explained, and the class that ``classify`` names."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
+
 from vggapps.classify.classifier import OFFLINE, Classifier
+from vggapps.classify.reading import check_strip, scaled_to, to_tensor
+from vggapps.classify.views import crops, scales_of, softened
 from vggapps.errors import SettingsError
 from vggapps.explain.question import ask
+from vggapps.explain.report import Classified
 from vggapps.explain.settings import ExplainSettings
+from vggapps.image import Picture
 from vggapps.vgg.fast import accelerate
 from vggapps.vgg.network import VGG
 from vggapps.weights.load import load_vgg
@@ -36,3 +44,24 @@ def load_explained(settings: ExplainSettings) -> VGG:
     if settings.layer:
         network.check((settings.layer,))
     return network
+
+
+@torch.inference_mode()
+def classified(networks: Sequence[VGG], picture: Picture) -> Classified:
+    """The class that ``classify`` names by default, from the middle of a picture.
+
+    Explanations and boxes are made of the whole picture, in which another class may be the likeliest.
+
+    Args:
+        networks: dense ones, whose probabilities are averaged.
+        picture: of any size.
+
+    Raises:
+        PictureError: it is too long a strip, see :func:`~vggapps.classify.reading.check_strip`.
+    """
+    check_strip(picture, whole=False)
+    view = crops(to_tensor(scaled_to(picture, *scales_of("center"))), "center")
+    rows = [softened(vgg(view.to(vgg.conv1_1.weight.device)), vgg.temperature)[0].cpu() for vgg in networks]
+    shares = torch.stack(rows).mean(0)
+    index = int(shares.argmax())
+    return Classified(index, float(shares[index]))

@@ -15,11 +15,14 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vggapps.errors import OutOfMemoryError, VggappsError, out_of_memory
+from vggapps.errors import OutOfMemoryError, PictureError, VggappsError, out_of_memory
 from vggapps.image import Picture, open_picture, to_pil
 from vggapps.image.opening import Source
 
 FEW = 8  # below so many pictures starting a process takes longer than reading them
+# How many times as long as wide a strip may be: where all of it is looked at that takes as many times longer, and where
+# its middle is, the rest is scaled up only to be thrown away.
+LONGEST_WHOLE, LONGEST = 16, 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +41,7 @@ class Reading:
 
 
 def read_pictures(
-    sources: Sequence[Source], shorter_sides: Sequence[int], workers: int | None = None
+    sources: Sequence[Source], shorter_sides: Sequence[int], workers: int | None = None, *, whole: bool = False
 ) -> Iterator[Reading]:
     """Read pictures one after another, in bounded memory; what can't be read is told in its place.
 
@@ -46,12 +49,33 @@ def read_pictures(
         sources: paths, or files' bytes.
         shorter_sides: pixels of the shorter side, for each scale that is wanted; see :func:`scaled_to`.
         workers: processes that read; None for half of the processors and none for a few pictures.
+        whole: whether all of a picture is looked at; see :func:`check_strip`.
     """
     if workers is None:
         workers = 0 if len(sources) < FEW else min(8, max(1, (os.cpu_count() or 1) // 2))
-    reader = _Reader(sources, tuple(shorter_sides))
+    reader = _Reader(sources, tuple(shorter_sides), whole=whole)
     # One item at a time, not batches: pictures differ in size, and the network's batches are made where it runs.
     yield from DataLoader(reader, batch_size=None, num_workers=workers, collate_fn=_as_it_is)
+
+
+def check_strip(picture: Picture, *, whole: bool) -> None:
+    """Refuse a picture that is so long and narrow that looking at it would take minutes, or fill the memory.
+
+    Args:
+        picture: of any size.
+        whole: whether all of it is looked at, or crops alone.
+
+    Raises:
+        PictureError: it is.
+    """
+    short, long = sorted(picture.size)
+    if long > short * (LONGEST_WHOLE if whole else LONGEST):
+        height, width = picture.size
+        name = f"{picture.name}: " if picture.name else ""
+        raise PictureError(
+            f"{name}{width} x {height} px is too long a strip: one side is {round(long / short)} times the other",
+            f"cut it into parts of at most {LONGEST_WHOLE} times their width",
+        )
 
 
 def scaled_to(picture: Picture, shorter_side: int) -> NDArray[np.uint8]:
@@ -76,8 +100,8 @@ def to_tensor(scaled: NDArray[np.uint8]) -> Float[Tensor, "1 3 h w"]:
 
 
 class _Reader(Dataset):
-    def __init__(self, sources: Sequence[Source], sides: tuple[int, ...]) -> None:
-        self.sources, self.sides = sources, sides
+    def __init__(self, sources: Sequence[Source], sides: tuple[int, ...], *, whole: bool) -> None:
+        self.sources, self.sides, self.whole = sources, sides, whole
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -85,6 +109,7 @@ class _Reader(Dataset):
     def __getitem__(self, index: int) -> Reading:
         try:
             picture = open_picture(self.sources[index], at_least=2 * max(self.sides))
+            check_strip(picture, whole=self.whole)
         except VggappsError as error:
             return Reading(index, error=error)
         except Exception as error:

@@ -25,6 +25,8 @@ VIEWS: tuple[Views, ...] = get_args(Views)
 CROP = 224
 GRID = 5  # crops a side of multi-crop's regular grid
 
+WHOLE: tuple[Views, ...] = ("dense", "multi-scale", "multi-crop+dense")  # those that look at all of a picture
+
 # A dense network: pictures to scores, N × classes × positions.
 Scores = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, "n classes h2 w2"]]
 
@@ -116,7 +118,7 @@ def probabilities(
     if views != "dense" and views != "multi-scale":
         shown = (crops(picture, views) for picture in scales)
         both.append(_mean([softened(scores(part), temperature) for all_ in shown for part in torch.split(all_, batch)]))
-    if views in ("dense", "multi-scale", "multi-crop+dense"):
+    if views in WHOLE:
         mirrored = (picture for each in scales for picture in (each, each.flip(3)))
         both.append(_mean([_whole(scores, picture, temperature) for picture in mirrored]))
     return torch.stack(both).mean(0)

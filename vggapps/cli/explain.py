@@ -26,16 +26,19 @@ from vggapps.explain.settings import ExplainSettings
 if TYPE_CHECKING:
     from vggapps.explain.methods import Explanation
     from vggapps.explain.question import Watch
+    from vggapps.explain.report import Classified
     from vggapps.vgg.network import VGG
 
-    Made = tuple[str, str | bytes, Target, list[Explanation]]
+    Made = tuple[str, str | bytes, Target, Classified | None, list[Explanation]]
 
 HELP = """
 Show where in a picture the evidence lies for what a network sees there.
 
 Writes [bold]IMAGE_why.png[/bold]: the picture, and beside it what speaks for the
-likeliest class, or for what --class or --target names. IMAGE may be a
-folder or a pattern.
+class that [bold]vggapps classify[/bold] names, or for what --class or --target names.
+The picture is seen whole here and classify looks at its middle: if another
+class is the likeliest in the whole, that is told. IMAGE may be a folder
+or a pattern.
 
 Regions: [bold]grad-cam[/bold], quick and robust, grad-cam++, layer-cam, hires-cam.
 Pixels, red for and blue against: [bold]integrated-gradients[/bold], lrp,
@@ -62,6 +65,9 @@ Output = Annotated[
 ]
 Raw = Annotated[str | None, typer.Option(metavar="FILE", help="Write the maps, unscaled, float32, to a .npz file.")]
 Evaluate = Annotated[bool, typer.Option("--evaluate", help="Measure how faithful the maps are to the network.")]
+NoCaption = Annotated[
+    bool, typer.Option("--no-caption", help="Leave out the strip that says class, method and what colours mean.")
+]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files that -o and --raw name.")]
 
 
@@ -73,6 +79,7 @@ def explain(  # noqa: D103 - people see HELP
     output: Output = None,
     raw: Raw = None,
     evaluate: Evaluate = False,
+    no_caption: NoCaption = False,
     skip_existing: SkipExisting = False,
     force: Force = False,
     as_json: Json = False,
@@ -103,9 +110,9 @@ def explain(  # noqa: D103 - people see HELP
         if settings.scale == "common":
             made = list(made)
             scales = common_scales(found for *_, found in made)
-        for path, source, target, found in made:
-            about = record(Path(path).name, settings, found, evaluate=evaluate)
-            drawn = figure(open_explained(source, settings, Path(path).name), found, scales)
+        for path, source, target, classified, found in made:
+            about = record(Path(path).name, settings, found, evaluate=evaluate, classified=classified)
+            drawn = figure(open_explained(source, settings, Path(path).name), found, scales, captioned=not no_caption)
             place = deliver_picture(target, drawn, about)
             if not target.is_stream:
                 facts = {"schema": 1, "path": path, "output": place, "raw": raw, **about}
@@ -128,6 +135,7 @@ def _explained(
     quiet: bool,
 ) -> Iterator[Made]:
     """Each picture that can be read: its path, what was read, the file to write, and its explanations."""
+    from vggapps.classify.explained import classified
     from vggapps.explain.report import explanations, open_explained
 
     for (path, *_), target in wanted:
@@ -135,7 +143,8 @@ def _explained(
         try:
             source = read(path)
             picture = open_explained(source, settings, Path(path).name)
-            found = explanations(network, picture, settings, partial(_bar, title, quiet))
+            named = None if settings.target else classified([network], picture)
+            found = explanations(network, picture, settings, partial(_bar, title, quiet), named)
         except Exception as error:
             problem = failure(error, path)
             if len(wanted) == 1:
@@ -143,7 +152,7 @@ def _explained(
             tell_in_passing(problem)
             failed.append(path)
             continue
-        yield path, source, target, found
+        yield path, source, target, named, found
         if stop.code:
             return
 

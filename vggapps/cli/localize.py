@@ -32,6 +32,7 @@ from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
     from vggapps.classify.localize import Found
+    from vggapps.weights.labels import Label
 
 HELP = """
 Find where in a picture the object is.
@@ -39,6 +40,9 @@ Find where in a picture the object is.
 For the most probable class, or the one that --class names, prints the probability and the box around it: left, top,
 right and bottom in pixels of the upright picture. The box is that around the largest hot part of the class's
 Grad-CAM; or what --boxes-from has learnt. IMAGE may be a folder or a pattern.
+
+The picture is seen whole here and [bold]vggapps classify[/bold] looks at its middle: if it names another class, that is
+told.
 
 The exit code is 1 if some of several pictures can't be read.
 
@@ -88,6 +92,8 @@ def localize(  # noqa: D103 - people see HELP
     from vggapps.classify import localize as rooms
     from vggapps.classify.box_regression import load_boxes
     from vggapps.classify.classifier import Classifier
+    from vggapps.classify.explained import classified
+    from vggapps.image import open_picture
     from vggapps.weights.labels import find_label
 
     regressor = load_boxes(boxes_from) if boxes_from else None
@@ -99,6 +105,7 @@ def localize(  # noqa: D103 - people see HELP
         try:
             source = read(path)
             found = rooms.localize(classifier, source, label, top, regressor)
+            named = classified(classifier.networks, open_picture(source, at_least=2 * rooms.SIDE))
             place = deliver_picture(target, rooms.draw(source, found)) if target else None
         except Exception as error:
             problem = failure(error, path)
@@ -107,19 +114,31 @@ def localize(  # noqa: D103 - people see HELP
             tell_in_passing(problem)
             failed += 1
             continue
+        middle = {**_known(classifier.labels[named.index]), "probability": round(named.probability, 6)}
         if as_json:
             facts = {"schema": 1, "path": path, "output": place, "found": [_facts(one) for one in found]}
-            typer.echo(json.dumps(facts))
-        elif not (target and target.is_stream):
+            typer.echo(json.dumps({**facts, "middle": middle}))
+            continue
+        if not (target and target.is_stream):
             _print(path, found, several=len(photos) > 1)
+        if label is None and found[0].label.index != named.index and not quiet:
+            other = f"{middle['label']} ({100 * named.probability:.1f} %)"
+            typer.echo(f"{path}: classify, which looks at the middle of the picture, names {other}", err=True)
     if failed:
         typer.echo(f"{failed} of {len(photos)} pictures failed", err=True)
         sys.exit(1)
 
 
+def _known(label: Label) -> dict[str, object]:
+    return {"label": label.name, "wordnet": label.wordnet or None, "index": label.index}
+
+
 def _facts(one: Found) -> dict[str, object]:
-    known = {"label": one.label.name, "wordnet": one.label.wordnet or None, "index": one.label.index}
-    return {**known, "probability": round(one.probability, 6), "box": [round(x, 1) for x in astuple(one.box)]}
+    return {
+        **_known(one.label),
+        "probability": round(one.probability, 6),
+        "box": [round(x, 1) for x in astuple(one.box)],
+    }
 
 
 def _print(path: str, found: Sequence[Found], *, several: bool) -> None:

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explain.question import Question, Watch, ask, exact, finite, likeliest
+from vggapps.explain.question import Question, Watch, ask, exact, finite, likeliest, taking
 from vggapps.vgg.cut import Cut
 from vggapps.vgg.hooks import OUTPUT
 from vggapps.vgg.network import VGG
@@ -208,7 +208,7 @@ def _map(weighted: Activations) -> Maps:
 
 
 def _activations(question: Question, cut: Cut, image: Images) -> Activations:
-    with torch.no_grad():
+    with torch.no_grad(), taking(question.network, image):
         activations = cut.before(image)
     if activations.ndim != 4:
         raise SettingsError(f"{cut.layer} has no positions", f"take a layer that has, {default_layer(question)}")

@@ -23,7 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.explain.question import Question
-from vggapps.vgg.hooks import OUTPUT
+from vggapps.vgg.hooks import OUTPUT, input_of
 from vggapps.vgg.network import VGG
 from vggapps.vgg.pooling import Flatten, Pool, Sliding, Summarize
 from vggapps.vgg.radial import Radial
@@ -182,10 +182,10 @@ def relevance(
         network = deepcopy(network).to(dtype)
     x = image.detach().to(dtype)
     row, ends = _row(network, x, question.objective.layers)
+    x = network.convention(x) if isinstance(network, VGG) else input_of(network, x)
     bounds = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
     if isinstance(network, VGG):
         bounds = network.convention(torch.zeros_like(bounds[0])), network.convention(torch.ones_like(bounds[1]))
-        x = network.convention(x)
     inputs, outputs = [], {}
     with torch.no_grad():
         for name, module in row:
@@ -236,9 +236,9 @@ def _leaves(network: nn.Module, image: Tensor) -> Row:
     kinds = [type(module) for _, module in row]
     if nn.Linear in kinds and nn.Flatten not in kinds:
         row.insert(kinds.index(nn.Linear), ("flatten", nn.Flatten()))
-    same = False
+    same, given = False, input_of(network, image.clone())
     with torch.no_grad(), suppress(RuntimeError):  # shapes that don't fit
-        same = torch.allclose(nn.Sequential(*[module for _, module in row])(image.clone()), network(image.clone()))
+        same = torch.allclose(nn.Sequential(*[module for _, module in row])(given), network(image.clone()))
     if not same:
         raise SettingsError(f"{type(network).__name__} is more than a row of layers", "take another method, or a VGG")
     return row

@@ -18,7 +18,9 @@ from vggapps.explain import cam, gradients, perturb
 from vggapps.explain.lrp import lrp
 from vggapps.explain.question import Question, Target, ask, likeliest
 from vggapps.explain.settings import MethodName
+from vggapps.vgg.hooks import input_of, preprocessed
 from vggapps.vgg.inference import check_inference
+from vggapps.vgg.network import VGG
 
 _STEP = 32  # of five poolings
 _LONGEST = 8  # shorter sides: what is still longer is squeezed, or a strip would fill the memory
@@ -88,7 +90,8 @@ class Explanation:
         map: float32, at the pictures' size, not scaled: signed where the method is.
         layer: whose positions they are; None where they are the pixels'.
         score: what is explained, for each picture: a class's is before the softmax.
-        confidence: a class's probability; a layer's response as it is.
+        confidence: a class's probability, see :meth:`~vggapps.explain.question.Question.confidence`; a layer's
+            response as it is.
         seconds: that it took.
     """
 
@@ -135,6 +138,8 @@ def explain(
     image: Float[Tensor, "n 3 h w"],
     target: Target | None = None,
     method: str = "grad-cam",
+    *,
+    preprocess: Callable[[Tensor], Tensor] | None = None,
     **options: Any,
 ) -> Explanation:
     """Why a network sees what it sees in pictures.
@@ -146,13 +151,17 @@ def explain(
 
     Args:
         network: in inference mode: ours, or any module that takes pictures and gives a row of class scores for each.
-        image: RGB in [0, 1].
+        image: RGB in [0, 1]; for a module of others what it takes, where there is no ``preprocess``.
         target: see :func:`~vggapps.explain.question.ask`; None for the likeliest class of each picture.
         method: a name of ``METHODS``.
+        preprocess: for a module of others: pictures in [0, 1] to what it takes, the normalization of its training,
+            see :func:`~vggapps.vgg.hooks.preprocessed`. It may resize pictures, but not crop them, since maps are
+            laid over the whole picture.
         options: of the method, ``layer``, ``samples`` or ``seed`` for example: the arguments of its function.
 
     Raises:
-        SettingsError: no such method, option, target or layer; or a network in training mode.
+        SettingsError: no such method, option, target or layer; a network of which a part is in training mode;
+            pictures that it can't take; or a ``preprocess`` that crops.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -160,20 +169,59 @@ def explain(
     for option in options:
         if option not in how.takes:
             raise SettingsError(f"{method} takes no {option}", f"it takes: {', '.join(how.takes) or 'nothing'}")
-    check_inference(network)  # before the likeliest class is looked for by chance
-    image = image.detach().to(next(network.parameters(), image).device)
+    check_inference(network)
+    weight = next(network.parameters(), _batch(image))
+    image = image.detach().to(weight.device, image.dtype if isinstance(network, VGG) else weight.dtype)
+    if preprocess is not None:
+        network = preprocessed(network, preprocess)
+        _check_uncropped(network, image)
     question = ask(network, likeliest(network, image) if target is None else target)
     layer = options.get("layer") or (cam.default_layer(question) if "layer" in how.takes else None)
+    with torch.no_grad():  # first, since it tells what is wrong with the network's output
+        score, confidence = question.score(image), question.confidence(image)
     began = time.perf_counter()
     found = how.run(question, image, **(options | ({"layer": layer} if layer else {})))
     seconds = time.perf_counter() - began
-    with torch.no_grad():
-        score, confidence = question.score(image), question.confidence(image)
     if how.pixels:
         found = found.sum(1, keepdim=True) if how.signed else found.abs().amax(1, keepdim=True)
     if found.shape[2:] != image.shape[2:]:
         found = F.interpolate(found, image.shape[2:], mode="bilinear", align_corners=False)
     return Explanation(question, image, how, found.float(), layer, score, confidence, seconds)
+
+
+def _batch(image: object) -> Float[Tensor, "n c h w"]:
+    if not isinstance(image, Tensor):
+        raise SettingsError(
+            f"the picture is a {type(image).__name__}, not a tensor",
+            "vggapps.image.open_picture(...).rgb makes one of a file, an array or Pillow's picture",
+        )
+    if image.ndim != 4 or 0 in image.shape:
+        shape = " x ".join(map(str, image.shape)) or "one number"
+        remedy = "image[None] makes a batch of one" if image.ndim == 3 else "one picture is 1 x 3 x height x width"
+        raise SettingsError(f"the pictures' shape is {shape}, not number x 3 x height x width", remedy)
+    return image
+
+
+def _check_uncropped(network: nn.Module, image: Float[Tensor, "n c h w"]) -> None:
+    """Refuse a preprocess that cuts off a border, as ImageNet's usual transforms do: maps would lie in wrong places.
+
+    Raises:
+        SettingsError: a white strip along one of the sides makes no difference to what the network is given.
+    """
+    black = torch.zeros_like(image[:1])
+    with torch.no_grad():
+        nothing = input_of(network, black)
+        for dim in (2, 3):
+            side = black.shape[dim]
+            strip = max(1, side // 32)
+            for start in (0, side - strip):
+                lit = black.clone()
+                lit.narrow(dim, start, strip).fill_(1)
+                if torch.equal(input_of(network, lit), nothing):
+                    raise SettingsError(
+                        "preprocess cuts off a part of the picture, so that maps could not be laid over it",
+                        "crop pictures before, and give a preprocess that normalizes, or resizes all of them",
+                    )
 
 
 def seen_at(height: int, width: int, size: int) -> tuple[int, int]:

@@ -34,7 +34,8 @@ class ExplainSettings(ClassSettings):
     target: str | None = setting(
         None,
         metavar="TEXT",
-        help="What is explained: class:NAME, or a layer's response, relu5_4:200. By default the likeliest class.",
+        help="What is explained: class:NAME; -class:NAME, against it; or a layer's response, relu5_4:200. By default "
+        "the class that classify names.",
     )
     method: Literal[MethodName, "all"] = setting("grad-cam", metavar="NAME", help="How; all: one beside the other.")
     layer: str | None = setting(

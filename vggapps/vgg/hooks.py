@@ -35,7 +35,62 @@ def features(network: nn.Module, image: Float[Tensor, "n 3 h w"], layers: Iterab
         return {layer: found[name] for layer, name in zip(layers, names, strict=True)}
     with record(network, layers) as found, suppress(_Enough), _until(network, layers, found):
         network(image)
+    if missing := [layer for layer in layers if layer not in found]:
+        raise SettingsError(
+            f"{missing[0]} does not run when {type(network).__name__} is given a picture", "take another"
+        )
     return {layer: found[layer] for layer in layers}
+
+
+def preprocessed(network: M, preprocess: Callable[[Tensor], Tensor]) -> M:
+    """The same network with something done to its input first, for example the normalization it was trained with.
+
+    The weights and the names of the layers are the same, and the network that was given stays as it is.
+
+    >>> import torch
+    >>> net = preprocessed(nn.Sequential(nn.Flatten()).eval(), lambda image: 2 * image - 1)
+    >>> net(torch.ones(1, 1, 1, 3) / 4)
+    tensor([[-0.5000, -0.5000, -0.5000]])
+
+    Args:
+        network: any module. Ours have their own normalization, see :class:`~vggapps.vgg.normalize.Convention`.
+        preprocess: pictures, N × 3 × H × W in [0, 1], to what the network takes; differentiable, and without chance.
+
+    Raises:
+        SettingsError: one of ours; and, when the network runs, what ``preprocess`` gives is not a tensor.
+    """
+    if isinstance(network, VGG):
+        raise SettingsError("a VGG of vggapps normalizes pictures itself", "leave preprocess out")
+
+    def given(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        made = preprocess(inputs[0])
+        if not isinstance(made, Tensor):
+            raise SettingsError(f"preprocess gives a {type(made).__name__}, not a tensor", "return one")
+        return made, *inputs[1:]
+
+    twin = copy(network)
+    twin._forward_pre_hooks = network._forward_pre_hooks.copy()
+    twin._forward_pre_hooks_with_kwargs = network._forward_pre_hooks_with_kwargs.copy()
+    twin._forward_hooks = network._forward_hooks.copy()
+    twin.register_forward_pre_hook(given, prepend=True)
+    return twin
+
+
+def input_of(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> Tensor:
+    """What a module's own code is given for pictures, after its hooks: see :func:`preprocessed`."""
+    seen: list[Tensor] = []
+
+    def hook(_: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.append(inputs[0])
+        raise _Enough
+
+    handle = network.register_forward_pre_hook(hook)
+    try:
+        with suppress(_Enough):
+            network(image)
+    finally:
+        handle.remove()
+    return seen[0]
 
 
 @contextmanager
@@ -69,8 +124,7 @@ def record(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor
     def keep(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _inputs: object, output: object) -> None:
             if not isinstance(output, Tensor):
-                kind = type(output).__name__
-                raise SettingsError(f"{name} gives a {kind}, not a tensor", "record a module inside it")
+                raise _no_tensor(module, name, output)
             features[name] = output.clone()
 
         return hook
@@ -109,6 +163,25 @@ def replaced(module: M, kind: type[nn.Module], other: Callable[[nn.Module], nn.M
         )
     twin: M = _with(module, kind, other)
     return twin
+
+
+def _no_tensor(module: nn.Module, name: str, output: object) -> SettingsError:
+    """The error for what is no tensor: what it is, and how to get at the tensor in it."""
+    kind = type(output).__name__
+    parts: dict[str, object] = {}
+    if isinstance(output, Mapping):
+        parts = {repr(key): value for key, value in output.items()}
+    elif isinstance(output, tuple | list):
+        parts = {str(index): value for index, value in enumerate(output)}
+    tensors = {key: tuple(value.shape) for key, value in parts.items() if isinstance(value, Tensor)}
+    held = f" with {', '.join(f'{key}: {shape}' for key, shape in list(tensors.items())[:4])}" if tensors else ""
+    if name != OUTPUT:
+        return SettingsError(f"{name} gives a {kind}{held}, not a tensor", "name a module inside it")
+    pick = f"[{next(iter(tensors))}]" if tensors else ""
+    return SettingsError(
+        f"{type(module).__name__} gives a {kind}{held}, not a tensor of class scores",
+        f"wrap it in a module whose forward returns one of them, such as self.network(image){pick}",
+    )
 
 
 def _with(module: nn.Module, kind: type[nn.Module], other: Callable[[nn.Module], nn.Module]) -> Any:

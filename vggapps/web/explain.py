@@ -22,7 +22,7 @@ WORDS = {
     "method": ("Method", "How the evidence is found."),
     "target": ("Class", "What is looked for; any of the thousand, whether the network believes in it or not."),
 }
-LIKELIEST = ("the likeliest", "")
+NAMED = ("the one that Classify names", "")
 LAST = ("the last convolution's", "")
 
 
@@ -36,7 +36,7 @@ def explain_tab(page: Page) -> None:
     convolutional = [fact.name for fact in layer_facts(get_plan("vgg19"), head="none") if fact.name.startswith("relu")]
     choices = {
         "method": [(f"{method.name}: {method.help}", name) for name, method in METHODS.items()],
-        "target": [LIKELIEST, *((label.name, f"class:{label.name}") for label in imagenet())],
+        "target": [NAMED, *((label.name, f"class:{label.name}") for label in imagenet())],
         "layer": [LAST, *((name, name) for name in convolutional)],
         "backbone": classifiers(),
     }
@@ -61,7 +61,7 @@ def explain_tab(page: Page) -> None:
 
     def explain(job: Job, shelf: Shelf, *, image: str | None, **given: Any) -> Iterator[News]:
         """Show where in a picture the evidence lies for what a network sees there."""
-        from vggapps.classify.explained import load_explained
+        from vggapps.classify.explained import classified, load_explained
         from vggapps.explain.report import explanations, figure, headline, open_explained, record
 
         if image is None:
@@ -72,8 +72,9 @@ def explain_tab(page: Page) -> None:
         # Of the settings only these choose the network.
         network = loaded(load_explained, replace(ExplainSettings(), backbone=settings.backbone))
         watch = partial(counted, job, line)
-        found = job.whole(lambda: explanations(network, picture, settings, lambda _: watch))
-        about = record(Path(image).name, settings, found, evaluate=False)
+        named = None if settings.target else job.whole(lambda: classified([network], picture))
+        found = job.whole(lambda: explanations(network, picture, settings, lambda _: watch, named))
+        about = record(Path(image).name, settings, found, evaluate=False, classified=named)
         path = shelf.keep(figure(picture, found), f"{Path(image).stem}_why", about)
         yield {why: path, answer: headline(about), download: path, line: f"100 % · done in {found[0].seconds:.1f} s"}
 
