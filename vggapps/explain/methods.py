@@ -18,6 +18,9 @@ from vggapps.explain import cam, gradients, perturb
 from vggapps.explain.lrp import lrp
 from vggapps.explain.question import Question, Target, ask, likeliest
 from vggapps.explain.settings import MethodName
+from vggapps.image.arrays import checked_values, from_levels
+from vggapps.vgg.moving import check_differentiable, in_graph
+from vggapps.vgg.network import VGG
 
 _STEP = 32  # of five poolings
 _LONGEST = 8  # shorter sides: what is still longer is squeezed, or a strip would fill the memory
@@ -129,6 +132,7 @@ class Explanation:
         return (self.map / most.clamp(min=torch.finfo(most.dtype).tiny).view(-1, 1, 1, 1)).clamp(-1, 1)
 
 
+@torch.inference_mode(False)  # which has no gradients
 def explain(
     network: nn.Module,
     image: Float[Tensor, "n 3 h w"],
@@ -145,13 +149,15 @@ def explain(
 
     Args:
         network: in inference mode: ours, or any module that takes pictures and gives a row of class scores for each.
-        image: RGB in [0, 1].
+        image: RGB in [0, 1], for a module of others what it takes; or uint8 or uint16, which are divided by 255 and
+            65535.
         target: see :func:`~vggapps.explain.question.ask`; None for the likeliest class of each picture.
         method: a name of ``METHODS``.
         options: of the method, ``layer``, ``samples`` or ``seed`` for example: the arguments of its function.
 
     Raises:
-        SettingsError: no such method, option, target or layer; or a network in training mode.
+        SettingsError: no such method, option, target or layer; a network in training mode, or made in inference mode;
+            or pictures of one of ours beyond [0, 1].
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -161,6 +167,9 @@ def explain(
             raise SettingsError(f"{method} takes no {option}", f"it takes: {', '.join(how.takes) or 'nothing'}")
     if network.training:  # before the likeliest class is looked for by chance
         raise SettingsError("the network is in training mode", "call its eval() first, or freeze()")
+    check_differentiable(network)
+    image = in_graph(image)
+    image = checked_values(image) if isinstance(network, VGG) else from_levels(image)
     image = image.detach().to(next(network.parameters(), image).device)
     question = ask(network, likeliest(network, image) if target is None else target)
     layer = options.get("layer") or (cam.default_layer(question) if "layer" in how.takes else None)

@@ -16,9 +16,10 @@ from kornia.color import ColorMap
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.image import Picture, resize
+from vggapps.image import Picture, resize, rgb_of
 from vggapps.optimize.step import last
 from vggapps.vgg.hooks import features
+from vggapps.vgg.network import VGG
 from vggapps.visualize.objectives import direction
 from vggapps.visualize.render import visualize
 from vggapps.visualize.settings import VisualizeSettings
@@ -52,6 +53,7 @@ class Activation:
 @torch.inference_mode()
 def maps_of(network: nn.Module, layer: str, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "c h2 w2"]:
     """A layer's output for one picture, float32, on the CPU; one position where the layer has none."""
+    image = rgb_of(image) if isinstance(network, VGG) else image
     maps = features(network, image.to(next(network.parameters()).device), (layer,))[layer][0].float().cpu()
     return maps if maps.ndim == 3 else maps.flatten()[:, None, None]
 

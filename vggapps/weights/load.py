@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from vggapps.errors import WeightsError, unknown
+from vggapps.vgg.moving import ordinary
 from vggapps.vgg.network import VGG, Init, Padding, initialize
 from vggapps.vgg.normalize import CONVENTIONS, Convention
 from vggapps.vgg.plan import AVERAGED, HEADS, PLANS, Head, Plan, Pooled, get_plan
@@ -21,6 +22,7 @@ from vggapps.weights.heads import read_head
 from vggapps.weights.records import RECORDS, WeightsRecord
 
 
+@ordinary()
 def load_vgg(
     name: str | Plan = "vgg19",
     weights: str | Path | None = "auto",
@@ -162,7 +164,7 @@ def _empty(
     with torch.device("meta"):
         return VGG(
             plan, head=head, classes=classes, pooling=pooling, padding=padding, convention=convention, pooled=pooled
-        )
+        ).float()  # whatever torch's default is
 
 
 def _randomize(vgg: VGG, init: Init, seed: int) -> VGG:
