@@ -17,7 +17,7 @@ from vggapps.classify.localize import locate_in
 from vggapps.errors import SettingsError
 from vggapps.explain.methods import explain
 from vggapps.image import Picture, open_picture, rgb_of
-from vggapps.losses import Bundle
+from vggapps.losses import Bundle, functional
 from vggapps.optimize.step import last
 from vggapps.ranges import kind_of
 from vggapps.vgg.network import VGG, FeatureExtractor, initialize
@@ -129,6 +129,17 @@ def test_levels_are_divided_alike() -> None:
     torch.testing.assert_close(maps_of(network, "relu2_1", levels), maps_of(network, "relu2_1", LEVELS / 255))
     classifier = Classifier(network, device="cpu")
     torch.testing.assert_close(classifier.probabilities(levels), classifier.probabilities(LEVELS / 255))
+
+
+@stored
+@pytest.mark.parametrize("measure", [functional.psnr, functional.ssim, functional.focal_frequency])
+def test_measures_of_pixels_refuse_a_reference_of_another_kind(name: str, measure: Callable[..., Tensor]) -> None:
+    image, kind, remedy = STORED[name]
+    assert measure(image, X).isfinite()  # an output may be anything
+    with pytest.raises(SettingsError, match=f"{kind}.*({remedy})"):
+        measure(image, image)
+    with pytest.raises(SettingsError, match=r"torch\.uint8 .divide them"):
+        measure(LEVELS.byte(), LEVELS.byte())
 
 
 # the network itself
