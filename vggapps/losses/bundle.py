@@ -73,7 +73,7 @@ class Bundle(nn.Module):
     def prepare(self, y: Float[Tensor, "n c h w"], *, mask: Tensor | None = None) -> dict[str, Target]:
         """Targets measured once, by name of the loss."""
         found: dict[str, Target] = {}
-        with torch.no_grad(), torch.inference_mode(False):  # they may be kept for a training
+        with torch.inference_mode(False), torch.no_grad():  # they may be kept for a training
             for names in self._groups:
                 image, small = self._loss(names[0]).look(y, mask, is_target=True)
                 features = self._together(names, image)

@@ -149,7 +149,7 @@ class FeatureLoss(nn.Module, ABC):
 
     def prepare(self, y: Float[Tensor, "n c h w"], *, mask: Tensor | None = None) -> Target:
         """A target measured once, for many calls of ``loss(x, target)``."""
-        with torch.no_grad(), torch.inference_mode(False):  # it may be kept for a training
+        with torch.inference_mode(False), torch.no_grad():  # it may be kept for a training
             image, mask = self.look(y, mask, is_target=True)
             return self.bind(self.features(image), mask)
 
