@@ -27,11 +27,12 @@ ROOMS = {
     "errors": set(),
     "settings": {"errors"},
     "files": {"errors"},
-    "image": {"errors", "files", "settings"},
+    "ranges": {"errors"},
+    "image": {"errors", "files", "ranges", "settings"},
     "optimize": {"errors", "settings"},
-    "vgg": {"errors", "settings"},
+    "vgg": {"errors", "ranges", "settings"},
     "weights": {"errors", "files", "vgg"},
-    "losses": {"errors", "files", "vgg", "weights"},
+    "losses": {"errors", "files", "ranges", "vgg", "weights"},
 }
 GROUND = set(ROOMS)
 MIDDLE = ("stylize", "visualize", "explain", "classify", "train")

@@ -61,8 +61,8 @@ def test_arrays_are_scaled_down():
 @pytest.mark.parametrize(
     ("array", "word"),
     [
-        (LEVELS.astype(float), "run from 0 to 249.*divide .* by 255"),
-        (LEVELS / 127.5 - 1, "run from -1 to 0.95.*undo the normalization"),
+        (LEVELS.astype(float), "run from 0 to 249.*looks like 0..255 .divide it by 255"),
+        (LEVELS / 127.5 - 1, r"run from -1 to 0.95.*looks like -1..1 .*\(picture \+ 1\) / 2"),
         (LEVELS / np.where(LEVELS > 3, 255, np.nan), "not finite"),
         (np.full((6, 8, 3), np.inf), "not finite"),
         (LEVELS.astype(np.int64), "int64"),
@@ -112,8 +112,12 @@ def test_tensors_in_range_are_taken_as_they_are():
 @pytest.mark.parametrize(
     ("image", "word"),
     [
-        (EXPECTED * 255, "run from 0 to 249.*divide levels .* by 255"),
-        ((EXPECTED - 0.5) / 0.2, "run from -2.5.*undo the normalization"),
+        (EXPECTED * 255, "run from 0 to 249.*looks like 0..255 .divide it by 255"),
+        (
+            (EXPECTED - 0.5) / 0.2,
+            r"run from -2.5.*by ImageNet's statistics .undo it: picture \* std \+ mean",
+        ),
+        (EXPECTED * 65535, "looks like numbers of 16 bits .divide it by 65535"),
         (EXPECTED.log(), "not finite"),
         (torch.full((1, 3, 4, 4), float("nan")), "not finite"),
         (EXPECTED[0], "1 x 3 x H x W"),

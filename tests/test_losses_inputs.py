@@ -35,7 +35,6 @@ PICTURES: dict[str, tuple[Any, Any, str]] = {
     "0..255": (X, 255 * Y, r"looks like 0\.\.255, not 0\.\.1 \(make the loss with range='0\.\.255'"),
     "-1..1": (X, 2 * Y - 1, r"looks like -1\.\.1, not 0\.\.1 \(make the loss with range='-1\.\.1'"),
     "both 0..255": (255 * X, 255 * Y, r"looks like 0\.\.255"),
-    "output 0..255": (255 * X, Y, r"numbers run from 0\.\d+ to 25\d: that looks like 0\.\.255"),
     "not a number": (X, changed(Y, math.nan), r"the target has numbers that are infinite or not a number \(see how"),
     "infinite": (X, changed(Y, -math.inf), "the target has numbers that are infinite"),
     "uint8": ((255 * X).byte(), (255 * Y).byte(), r"torch\.uint8.*divide it by 255.*range='0\.\.255'"),
@@ -80,11 +79,22 @@ def test_a_numpy_picture_beside_a_prepared_target_and_a_target_left_elsewhere() 
         loss(X, loss.prepare(Y).to("meta"))
 
 
-@pytest.mark.parametrize("x", [2 * X - 1, 5 * X - 1, 20 * X.clamp(0, 1)])
-def test_what_is_trained_may_run_wild_and_is_warned_of_once(x: Tensor) -> None:
+@pytest.mark.parametrize(
+    ("x", "words"),
+    [
+        (2 * X - 1, r"that looks like -1\.\.1, not 0\.\.1 \(make the loss with range='-1\.\.1'"),
+        (20 * X, r"that looks like 0\.\.255, not 0\.\.1 \(make the loss with range='0\.\.255'"),
+        (255 * X, r"run from 0\.\d+ to 25\d: that looks like 0\.\.255"),
+        (9 * X - 4, r"run from -4 to 5: that is not 0\.\.1 \(bring the picture into 0\.\.1\)"),
+        (1e6 * X, r"run from .* to 1e\+06: that is not 0\.\.1"),
+    ],
+)
+def test_what_is_trained_may_run_wild_and_is_warned_of_once(x: Tensor, words: str) -> None:
+    """However wild: a training does not stop at one bad step. Its caller is told where it went on."""
     loss = perceptual()
-    with pytest.warns(UserWarning, match=r"that looks like .*, not 0\.\.1 \(make the loss with range="):
+    with pytest.warns(UserWarning, match=words) as caught:
         loss(x, Y)
+    assert [warning.filename for warning in caught] == [__file__]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         loss(x * 0.99, Y)  # other numbers, which a filter of equal words would let through

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, MetricTracker
 
 from vggapps.errors import SettingsError
-from vggapps.losses import metric
+from vggapps.losses import ShiftEnsemble, metric
 from vggapps.losses.metric import AsMetric
 
 
@@ -183,6 +183,45 @@ def test_copies_and_pickles_go_on_counting() -> None:
         everything = torch.cat([each(*two(3, 1)), each(*two(1, 2))])
         assert float(copy.compute()) == pytest.approx(float(everything.mean()), rel=1e-6)
         assert copy.higher_is_better is True
+
+
+def test_a_mask_is_handed_on() -> None:
+    def masked(x: Tensor, y: Tensor, *, mask: Tensor | None = None) -> Tensor:
+        weights = torch.ones_like(x) if mask is None else mask.expand_as(x)
+        return (weights * (x - y).square()).sum((1, 2, 3)) / weights.sum((1, 2, 3))
+
+    x, y = two(3)
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    ours = AsMetric(masked)
+    ours.update(x, y, mask)
+    assert float(ours.compute()) == pytest.approx(float(each(x[..., :4], y[..., :4]).mean()), rel=1e-6)
+    assert float(ours(x, y, mask=mask)) == pytest.approx(float(ours.compute()), rel=1e-6)
+    for loss, name in ((each, "each"), (nn.MSELoss(), "MSELoss")):
+        with pytest.raises(SettingsError, match=f"{name} takes no mask .leave it out"):
+            AsMetric(loss).update(x, y, mask)
+
+
+def test_it_is_plotted_as_torchmetrics_own_are() -> None:
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("agg")
+    ours = AsMetric(each)
+    values = [ours(*two(2, seed)) for seed in range(3)]
+    _, axes = ours.plot(values)
+    assert axes.lines[0].get_ydata().tolist() == pytest.approx([float(value) for value in values])
+    _, axes = ours.plot()
+    assert axes.lines[0].get_ydata()[0] == pytest.approx(float(ours.compute()))
+    matplotlib.pyplot.close("all")
+
+
+def test_views_of_a_sum_are_a_sum() -> None:
+    """As the mean over views of a loss is, whose reduction it has."""
+    x, y = two(2)
+    x, y = x.mean((2, 3), keepdim=True).expand_as(x), y.mean((2, 3), keepdim=True).expand_as(y)  # all views alike
+    loss = nn.MSELoss(reduction="sum")
+    found = AsMetric(ShiftEnsemble(loss, shift=0, views=2, flip=False))
+    found.update(x, y)
+    assert float(found.compute()) == pytest.approx(float(loss(x, y)) / 2, rel=1e-6)
 
 
 def test_without_torchmetrics_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

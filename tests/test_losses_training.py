@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -81,19 +80,6 @@ def test_whatever_the_parent_does_the_loss_stays_as_it_is(name: str) -> None:
     parent.load_state_dict(parent.state_dict())  # strictly
     parent.double()
     assert parent.loss(X.double(), Y.double()).dtype == torch.float64
-
-
-@every
-@pytest.mark.parametrize("how", [copy.deepcopy, lambda loss: pickle.loads(pickle.dumps(loss)), AveragedModel])
-def test_copies_give_the_same_and_share_nothing(name: str, how: Callable[[nn.Module], nn.Module]) -> None:
-    loss = LOSSES[name]()
-    twin = how(loss)
-    assert torch.equal(twin(X, Y), loss(X, Y))
-    for ours, theirs in zip(networks(loss), networks(twin), strict=True):
-        assert ours is not theirs
-        assert next(ours.parameters()).data_ptr() != next(theirs.parameters()).data_ptr()
-    twin.double()
-    assert loss(X, Y).dtype == torch.float32
 
 
 def test_an_averaged_model_averages_what_learns() -> None:

@@ -131,7 +131,7 @@ class TestFeatureExtractor:
                 self.net, self.loss = nn.Conv2d(3, 3, 1), extractor()
 
             def forward(self, image: Tensor) -> Tensor:
-                return sum(feature.square().mean() for feature in self.loss(self.net(image)).values())
+                return sum(feature.square().mean() for feature in self.loss(self.net(image).sigmoid()).values())
 
         store = torch.distributed.FileStore(str(tmp_path / "store"), 1)
         torch.distributed.init_process_group("gloo", store=store, rank=0, world_size=1)
@@ -215,6 +215,7 @@ class TestRecord:
         net = Residual()
         with record(net, ["conv"]):
             assert len(net.conv._forward_hooks) == 1
+            net(picture())
         assert not net.conv._forward_hooks
         with pytest.raises(RuntimeError), record(net, ["conv"]):
             net(torch.zeros(1, 7, 4, 4))
@@ -231,3 +232,30 @@ class TestRecord:
         with pytest.raises(SettingsError, match=r"0 gives a tuple.*, not a tensor"), record(net, ["0"]):
             net(torch.zeros(1, 1, 4))
         assert not net[0]._forward_hooks
+
+    def test_what_has_not_run_is_told_when_the_block_ends(self) -> None:
+        net = nn.ModuleDict({"used": nn.Conv2d(3, 3, 1), "idle": nn.Conv2d(3, 3, 1)})
+        with (
+            pytest.raises(SettingsError, match=r"nothing was recorded of idle: it has not run .*call the ModuleDict"),
+            record(net, ["used", "idle"]),
+        ):
+            net["used"](picture())
+        assert not net["idle"]._forward_hooks
+        with pytest.raises(KeyError, match="mine"), record(net, ["idle"]):  # another error is not covered up
+            raise KeyError("mine")
+
+    @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")  # dynamo looks at it
+    def test_compiled_code_that_runs_no_hooks_is_told(self) -> None:
+        torch._dynamo.reset()
+        net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
+        compiled = torch.compile(net, backend="eager")
+        compiled(picture())
+        words = r"recorded of _orig_mod\.0: compiled .*torch\.compile was given"
+        with pytest.raises(SettingsError, match=words), record(compiled, ["_orig_mod.0"]):
+            compiled(picture())
+        words = r"recorded of 0: it has not run .* not what torch\.compile made of it"
+        with pytest.raises(SettingsError, match=words), record(net, ["0"]):
+            compiled(picture())
+        with record(net, ["0"]) as features:
+            net(picture())
+        assert torch.equal(features["0"], net[0](picture()))

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import difflib
 import errno
+import sys
+import warnings
 from collections.abc import Iterable
 
 
@@ -128,3 +130,14 @@ def unknown(kind: str, word: str, choices: Iterable[str]) -> SettingsError:
     if len(choices) > _LISTED:
         listed = f"there are {len(choices)} to choose from"
     return SettingsError(f"there is no {kind} '{word}'", f"did you mean '{near[0]}'? {listed}" if near else listed)
+
+
+_INNER = {"vggapps", "torch", "torchmetrics", "contextlib"}  # whose lines are not what a user can change
+
+
+def warn(message: str) -> None:
+    """A warning at the line of the caller's own code, however deep in this package it is noticed."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

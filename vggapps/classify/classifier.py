@@ -22,6 +22,7 @@ from vggapps.errors import SettingsError, VggappsError, WeightsError, unknown
 from vggapps.image import Picture, from_pil, open_picture, rgb_of
 from vggapps.image.opening import Source
 from vggapps.vgg.fast import Device, Dtype, accelerate, pick_device
+from vggapps.vgg.moving import ordinary
 from vggapps.vgg.network import VGG
 from vggapps.vgg.plan import PLANS, InputName
 from vggapps.weights import store
@@ -94,6 +95,7 @@ class Classifier:
             where that of all networks is known.
     """
 
+    @ordinary()
     def __init__(
         self,
         backbone: str | Path | VGG | Sequence[str | Path | VGG] = "auto",
@@ -151,8 +153,8 @@ class Classifier:
 
         Args:
             image: a path, a file's bytes, a :class:`~vggapps.image.Picture`, Pillow's, a NumPy array H × W × 3 (RGB, as
-                :func:`~vggapps.image.open_picture` takes it), or an RGB tensor 3 × H × W, in [0, 1] or uint8; or a list
-                of these, or a tensor with a batch dimension.
+                :func:`~vggapps.image.open_picture` takes it), or an RGB tensor 3 × H × W, in [0, 1], uint8 or uint16;
+                or a list of these, or a tensor with a batch dimension.
             top: how many classes.
 
         Raises:
@@ -222,12 +224,10 @@ class Classifier:
 
 
 def _opened(image: Input, scales: Sequence[int]) -> Picture:
-    if isinstance(image, Picture):
-        return image
     if isinstance(image, Image.Image):
         return from_pil(image)
     if isinstance(image, Tensor):
-        return Picture(rgb_of(image.detach().cpu().reshape(1, *image.shape[-3:])))
+        return Picture(rgb_of(image.detach().cpu()[(None,) * (image.ndim == 3)]))
     return open_picture(image, at_least=2 * max(scales))
 
 

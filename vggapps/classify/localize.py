@@ -22,6 +22,7 @@ from vggapps.explain.overlay import overlay
 from vggapps.image import Picture, from_pil, open_picture, resize, size_of, to_pil
 from vggapps.image.lettering import LEFT_TO_RIGHT, draw_text, shorten, text_box, text_width
 from vggapps.image.opening import Source
+from vggapps.vgg.moving import in_graph
 from vggapps.vgg.network import VGG
 from vggapps.weights.labels import Label
 
@@ -166,9 +167,10 @@ def explained(classifier: Classifies, source: Source, index: int) -> Float[Tenso
     return overlay(picture.rgb, resize(hot[None], picture.size))
 
 
+@torch.inference_mode(False)  # which has no gradients
 def _heat(network: VGG, image: Float[Tensor, "1 3 h w"], indices: Sequence[int]) -> Float[Tensor, "k h w"]:
     size = image.shape[2], image.shape[3]
-    return heat(grad_cam(network, image.to(network.conv1_1.weight.device), indices), size)[:, 0].float().cpu()
+    return heat(grad_cam(network, in_graph(image).to(network.conv1_1.weight.device), indices), size)[:, 0].float().cpu()
 
 
 @torch.no_grad()

@@ -18,8 +18,10 @@ from vggapps.explain import cam, gradients, perturb
 from vggapps.explain.lrp import lrp
 from vggapps.explain.question import Question, Target, ask, likeliest
 from vggapps.explain.settings import MethodName
+from vggapps.image.arrays import checked_values, from_levels
 from vggapps.vgg.hooks import input_of, preprocessed
 from vggapps.vgg.inference import check_inference
+from vggapps.vgg.moving import check_differentiable, in_graph
 from vggapps.vgg.network import VGG
 
 _STEP = 32  # of five poolings
@@ -133,6 +135,7 @@ class Explanation:
         return (self.map / most.clamp(min=torch.finfo(most.dtype).tiny).view(-1, 1, 1, 1)).clamp(-1, 1)
 
 
+@torch.inference_mode(False)  # which has no gradients
 def explain(
     network: nn.Module,
     image: Float[Tensor, "n 3 h w"],
@@ -151,7 +154,8 @@ def explain(
 
     Args:
         network: in inference mode: ours, or any module that takes pictures and gives a row of class scores for each.
-        image: RGB in [0, 1]; for a module of others what it takes, where there is no ``preprocess``.
+        image: RGB in [0, 1], for a module of others what it takes, where there is no ``preprocess``; or uint8 or
+            uint16, which are divided by 255 and 65535.
         target: see :func:`~vggapps.explain.question.ask`; None for the likeliest class of each picture.
         method: a name of ``METHODS``.
         preprocess: for a module of others: pictures in [0, 1] to what it takes, the normalization of its training,
@@ -160,8 +164,9 @@ def explain(
         options: of the method, ``layer``, ``samples`` or ``seed`` for example: the arguments of its function.
 
     Raises:
-        SettingsError: no such method, option, target or layer; a network of which a part is in training mode;
-            pictures that it can't take; or a ``preprocess`` that crops.
+        SettingsError: no such method, option, target or layer; a network of which a part is in training mode, or that
+            was made in inference mode; pictures that it can't take, of one of ours also those beyond [0, 1]; or a
+            ``preprocess`` that crops.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -170,7 +175,10 @@ def explain(
         if option not in how.takes:
             raise SettingsError(f"{method} takes no {option}", f"it takes: {', '.join(how.takes) or 'nothing'}")
     check_inference(network)
-    weight = next(network.parameters(), _batch(image))
+    check_differentiable(network)
+    image = in_graph(_batch(image))
+    image = from_levels(image) if preprocess is None and not isinstance(network, VGG) else checked_values(image)
+    weight = next(network.parameters(), image)
     image = image.detach().to(weight.device, image.dtype if isinstance(network, VGG) else weight.dtype)
     if preprocess is not None:
         network = preprocessed(network, preprocess)

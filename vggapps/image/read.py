@@ -78,7 +78,7 @@ def open_picture(
     if isinstance(source, Tensor):
         return _scaled(Picture(checked(source), name=name or "picture"), wanted)
     if isinstance(source, Picture):
-        return _scaled(source, wanted)
+        return _scaled(replace(source, rgb=checked(source.rgb)), wanted)
     if isinstance(source, np.ndarray):
         return _from_array(source, wanted, max_pixels or MAX_PIXELS, name or "picture")
     if isinstance(source, Image.Image):
@@ -105,7 +105,7 @@ def rgb_of(source: Source) -> Float[Tensor, "1 3 h w"]:
     """RGB in [0, 1] of whatever holds a picture; what a user should know of a file is logged.
 
     A tensor is 1 x 3 x H x W: floats in [0, 1], on any device, with its gradient (values beyond by less than 0.001 are
-    clamped), or uint8, which is divided by 255.
+    clamped), or uint8 or uint16, which are divided by 255 and 65535.
 
     Raises:
         PictureError: the file can't be read.
@@ -113,8 +113,6 @@ def rgb_of(source: Source) -> Float[Tensor, "1 3 h w"]:
     """
     if isinstance(source, Tensor):
         return checked(source)
-    if isinstance(source, Picture):
-        source = replace(source, rgb=checked(source.rgb))
     picture = open_picture(source)
     for note in picture.notes:
         log.warning("%s: %s", picture.name, note)

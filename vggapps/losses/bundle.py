@@ -73,7 +73,7 @@ class Bundle(nn.Module):
     def prepare(self, y: Float[Tensor, "n c h w"], *, mask: Tensor | None = None) -> dict[str, Target]:
         """Targets measured once, by name of the loss."""
         found: dict[str, Target] = {}
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():  # they may be kept for a training
             for names in self._groups:
                 image, small = self._loss(names[0]).look(y, mask, is_target=True)
                 features = self._together(names, image)
@@ -117,6 +117,11 @@ class ShiftEnsemble(nn.Module):
         if shift < 0 or views < 1:
             raise SettingsError(f"shift is {shift} and views is {views}", "take at least 0 and 1")
         self.loss, self.shift, self.views, self.flip, self.generator = loss, shift, views, flip, generator
+
+    @property
+    def reduction(self) -> str:
+        """The loss's own, ``mean`` where it says nothing of it."""
+        return getattr(self.loss, "reduction", "mean")
 
     def forward(self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[Tensor, "*n"]:
         """The mean over the views; pictures of one size."""

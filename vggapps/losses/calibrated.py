@@ -9,8 +9,11 @@ from typing import Literal
 import safetensors.torch
 from torch import Tensor
 
+from vggapps.vgg.moving import ordinary
+
 
 @cache
+@ordinary()
 def calibrated(name: Literal["lpips", "dists"]) -> dict[str, Tensor]:
     """As published, float32: for LPIPS ``version.net.layer``, for DISTS ``alpha`` and ``beta``; to be read only."""
     with as_file(files("vggapps") / "data" / f"{name}.safetensors") as path:

@@ -14,6 +14,7 @@ from vggapps.losses.calibrated import calibrated
 from vggapps.losses.distance import Measured, maps_of_one_size
 from vggapps.losses.feature_loss import IMAGE, FeatureLoss, Reduction
 from vggapps.losses.pictures import Range, Size
+from vggapps.vgg.moving import ordinary
 
 _LAYERS = (IMAGE, "relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 _SMALL = 1e-6  # c1 and c2
@@ -52,7 +53,8 @@ class DISTS(FeatureLoss):
         super().__init__(
             vgg.variant(pooling="hann"), _LAYERS, reduction=reduction, resize=resize, range=range, checkpoint=checkpoint
         )
-        self.constants = {name: number.clone() for name, number in calibrated("dists").items()}
+        with ordinary():
+            self.constants = {name: number.clone() for name, number in calibrated("dists").items()}
 
     def measure(self, features: Mapping[str, Tensor], masks: Callable[[Tensor], Tensor | None]) -> dict[str, Measured]:
         """The maps, in float32 at least: in less the moments cancel."""

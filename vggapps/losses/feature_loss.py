@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -16,8 +15,8 @@ from torch.utils.checkpoint import checkpoint as recompute
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.losses.distance import Measured
+from vggapps.losses.hidden import Hidden
 from vggapps.losses.pictures import (
-    Range,
     Size,
     carried,
     check_mask,
@@ -31,6 +30,8 @@ from vggapps.losses.pictures import (
 )
 from vggapps.losses.target import Target
 from vggapps.losses.trunk import Network, smallest_side, title
+from vggapps.ranges import Range, Watch, check_side
+from vggapps.vgg.moving import in_graph, kept
 
 Reduction = Literal["mean", "sum", "none"]
 IMAGE = "image"  # among layers: the picture itself, RGB in [0, 1]
@@ -40,8 +41,9 @@ class FeatureLoss(nn.Module, ABC):
     """A distance of pictures in a frozen network's features.
 
     The network is not a submodule. So no optimiser gets its weights, no checkpoint stores them, ``train()`` does not
-    reach it and ``DistributedDataParallel`` does not send it around; ``to``, ``double``, ``copy.deepcopy`` and pickle
-    take it along. Statistics are float32 at least, under autocast too.
+    reach it and ``DistributedDataParallel`` does not send it around. ``to`` and ``double`` move it, ``to_empty`` moves
+    it with its weights, pickle stores it; ``copy.deepcopy`` shares it until one of the copies moves. A replica of
+    ``DataParallel`` looks through a copy on its own device. Statistics are float32 at least, under autocast too.
 
     Args:
         network: the frozen network; channels-last from now on.
@@ -70,17 +72,16 @@ class FeatureLoss(nn.Module, ABC):
             raise unknown("reduction", reduction, get_args(Reduction))
         self.layers = tuple(dict.fromkeys(layers))
         network.check(self._inner)
-        self._hidden = (network.eval().to(memory_format=torch.channels_last),)  # type: ignore[call-overload]
+        self._hidden = Hidden.of(network)
         self.constants: dict[str, Tensor] = {}
         self.range, self.reduction, self.resize, self.checkpoint = range, reduction, resize, checkpoint
         self.side = smallest_side(network, self._inner)
-        self._seen: set[tuple[int, ...]] = set()
-        self._has_warned = False
+        self._watch = Watch()
 
     @property
     def network(self) -> Network:
         """The frozen network."""
-        return self._hidden[0]  # type: ignore[no-any-return]
+        return self._hidden.network
 
     @property
     def _inner(self) -> tuple[str, ...]:
@@ -88,7 +89,7 @@ class FeatureLoss(nn.Module, ABC):
 
     def use(self, network: Network) -> Self:
         """Look through this network from now on, which has the same weights: one that others look through, too."""
-        self._hidden = (network,)
+        self._hidden = Hidden(network)
         return self
 
     # What a loss has to say for itself.
@@ -148,7 +149,7 @@ class FeatureLoss(nn.Module, ABC):
 
     def prepare(self, y: Float[Tensor, "n c h w"], *, mask: Tensor | None = None) -> Target:
         """A target measured once, for many calls of ``loss(x, target)``."""
-        with torch.no_grad():
+        with torch.inference_mode(False), torch.no_grad():  # it may be kept for a training
             image, mask = self.look(y, mask, is_target=True)
             return self.bind(self.features(image), mask)
 
@@ -170,39 +171,30 @@ class FeatureLoss(nn.Module, ABC):
         self, image: Tensor, mask: Tensor | None = None, *, is_target: bool = False
     ) -> tuple[Float[Tensor, "n 3 h w"], Tensor | None]:
         """The picture, checked, as RGB in [0, 1] at the wanted size, and its mask."""
-        if not isinstance(image, Tensor):
-            raise SettingsError(f"a picture is given as {type(image).__name__}", "give a tensor, N × 3 × H × W")
-        standard = standardize(image, self.range)
+        standard = standardize(in_graph(image), self.range)
         device = next(self.network.parameters()).device
-        if standard.device != device:
+        if standard.device != device and getattr(self, "_is_replica", False):  # torch's mark of DataParallel's replicas
+            self._hidden = self._hidden.beside(standard.device)
+        elif standard.device != device:
             raise SettingsError(
                 f"the picture is on {standard.device}, the loss on {device}",
                 f"move one of them: loss.to('{standard.device}') or picture.to('{device}')",
             )
-        mask = None if mask is None else check_mask(mask, standard)
+        mask = None if mask is None else check_mask(in_graph(mask), standard)
         self._check_numbers(image, mask, is_target)
         if self.resize is not None:
             standard = scaled(standard, self.resize)
             mask = None if mask is None else F.adaptive_avg_pool2d(mask, standard.shape[2:])  # type: ignore[arg-type]
-        if min(standard.shape[2:]) < self.side:
-            raise SettingsError(
-                f"the picture is {standard.shape[3]}×{standard.shape[2]}: these layers need {self.side} pixels a side",
-                "take a layer before, or give the loss resize=",
-            )
+        check_side(standard, self.side, "take a layer before, or give the loss resize=")
         return standard, mask
 
     def _check_numbers(self, image: Tensor, mask: Tensor | None, is_target: bool) -> None:
-        """Every time where looking is free; on a GPU, which would have to wait, at the first picture of each shape."""
-        key = (*image.shape, int(is_target))
-        if torch.compiler.is_compiling() or (image.device.type != "cpu" and key in self._seen):
+        if not self._watch.wants(image, is_target):
             return
         if mask is not None:
             check_weights(mask)
-        doubt = check_values(image, self.range, is_target=is_target)
-        if doubt and not self._has_warned:  # once, and not at each step of a training
-            warnings.warn(doubt, stacklevel=4)
-            self._has_warned = True
-        self._seen.add(key)
+        if doubt := check_values(image, self.range, is_target=is_target):
+            self._watch.warn(doubt)
 
     def features(
         self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str] | None = None
@@ -287,9 +279,9 @@ class FeatureLoss(nn.Module, ABC):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self.network._apply(fn)  # type: ignore[no-untyped-call]
+        self._hidden = self._hidden.moved(fn)
         for name, constant in self.constants.items():
-            moved = fn(constant)
+            moved = kept(fn, constant)
             # Half precision is for convolutions; calibrated numbers stay what they are.
             self.constants[name] = constant.to(moved.device) if moved.dtype.itemsize < 4 else moved
         return self

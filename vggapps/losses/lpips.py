@@ -17,6 +17,7 @@ from vggapps.losses.distance import Measured, average, maps_of_one_size
 from vggapps.losses.feature_loss import FeatureLoss, Reduction
 from vggapps.losses.pictures import Range, Size
 from vggapps.losses.trunk import LAYERS, Network, Trunk
+from vggapps.vgg.moving import ordinary
 from vggapps.vgg.network import VGG
 from vggapps.vgg.normalize import SIGNED
 from vggapps.weights.records import WeightsRecord
@@ -118,6 +119,7 @@ def _network(net: str, backbone: Backbone | Trunk | Path | None) -> Network:
     return network
 
 
+@ordinary()
 def _weights(net: str, version: str, layers: tuple[str, ...], *, calibrated: bool) -> dict[str, Tensor]:
     numbers = _published("lpips")
     found = {layer: numbers[f"{version}.{net}.{i}"] for i, layer in enumerate(layers)}

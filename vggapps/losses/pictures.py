@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
@@ -12,14 +12,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError, unknown
+from vggapps.ranges import SIXTEEN, UNIT, check_shape, extent, mistaken
+from vggapps.ranges import Range as Range
 
-Range = Literal["0..1", "-1..1", "0..255"]
 Size = int | Sequence[int] | None
 
-# A picture that was resized, or that a network has made, runs over its range a little; one of another range, far.
-_BELOW, _ABOVE = -0.5, 2.0
-# A generator at the start of its training gives numbers of any size, but not hundreds.
-_WILD = 20.0
+# Whole numbers that torch computes with.
+_LEVELS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
 def check_name(range: str) -> None:
@@ -45,8 +44,12 @@ def standardize(image: Tensor, range: str) -> Float[Tensor, "n 3 h w"]:
     Raises:
         SettingsError: other dimensions or channels; whole numbers that are not declared as 0..255.
     """
-    _check_shape(image)
+    check_shape(image)
     if not image.is_floating_point():
+        if image.dtype not in _LEVELS and image.dtype != torch.bool:
+            raise SettingsError(
+                f"the picture's numbers are {image.dtype}", _remedy(SIXTEEN.remedy, range, SIXTEEN.name)
+            )
         if range != "0..255" or image.dtype == torch.bool:
             raise SettingsError(
                 f"the picture's numbers are {image.dtype}, and its range is declared as {range}",
@@ -60,22 +63,6 @@ def standardize(image: Tensor, range: str) -> Float[Tensor, "n 3 h w"]:
     if image.shape[1] == 1:
         image = image.expand(-1, 3, -1, -1)
     return image
-
-
-def _check_shape(image: Tensor) -> None:
-    if image.dim() == 5:
-        raise SettingsError(f"the picture is {_shape(image)}", "join the frames of a film: film.flatten(0, 1)")
-    if image.dim() != 4:
-        raise SettingsError(f"the picture is {_shape(image)}, not N × 3 × H × W", "one picture is image[None]")
-    if image.shape[1] == 4:
-        raise SettingsError(
-            "the picture has 4 channels", "lay RGBA over a background first, or drop its alpha: image[:, :3]"
-        )
-    if image.shape[1] not in (1, 3):
-        last = " it seems to be N × H × W × C: image.permute(0, 3, 1, 2)" if image.shape[3] in (1, 3) else ""
-        raise SettingsError(
-            f"the picture is {_shape(image)}: {image.shape[1]} channels", last.strip() or "give it as RGB or grey"
-        )
 
 
 def _shape(image: Tensor) -> str:
@@ -97,8 +84,9 @@ def scaled(image: Float[Tensor, "n c h w"], resize: int | Sequence[int]) -> Floa
 def check_values(image: Tensor, range: str, *, is_target: bool) -> str:
     """Notice a picture of another range than the declared.
 
-    A target is a picture, and far outside means a mistake: an error. What is trained may be anything while it learns:
-    it gets words to warn with, or, hundreds away, the error too. That it overflows is for a scaler of gradients to see.
+    A target is a picture, and far outside means a mistake: an error; so do whole numbers, which nobody trains. What is
+    trained may be anything while it learns: it gets words to warn with, however far it runs, for a training must not
+    stop at one bad step. That it overflows is for a scaler of gradients to see.
 
     Returns:
         What seems to be wrong, or nothing.
@@ -108,31 +96,27 @@ def check_values(image: Tensor, range: str, *, is_target: bool) -> str:
     """
     if image.numel() == 0:
         raise SettingsError("there is no picture in the batch", "skip empty batches")
-    low, high = (float(v) for v in torch.aminmax(image.detach()))
+    low, high = extent(image)
     if not math.isfinite(low + high):
         if is_target:
             raise SettingsError("the target has numbers that are infinite or not a number", "see how it was made")
         return ""
-    seems = _seems(low, high, range)
-    if not seems or (range == "0..255" and bool((image % 1 == 0).all())):  # a picture in the dark
+    if (found := mistaken(image, low, high, range)) is None:
         return ""
-    wild = seems == "0..255" and high > _WILD
-    message = f"the picture's numbers run from {low:.3g} to {high:.3g}: that looks like {seems}, not {range}"
-    hint = f"make the loss with range='{seems}', or bring the picture into {range}"
-    if (is_target and not (range == "-1..1" and seems == "0..1")) or wild:
+    kind, message = found
+    hint = f"bring the picture into {range}" if kind is None else _remedy(kind.remedy, range, kind.name)
+    given = is_target or not image.is_floating_point()
+    if given and not (range == "-1..1" and kind is UNIT):
         raise SettingsError(message, hint)
     return f"{message} ({hint})"
 
 
-def _seems(low: float, high: float, range: str) -> str:
-    """The range that the numbers are rather of, or nothing."""
-    if range == "0..255":
-        return "-1..1" if low < _BELOW else "0..1" if 0 < high <= 1 else ""
-    if high > _ABOVE:
-        return "0..255"
-    if range == "0..1":
-        return "-1..1" if low < _BELOW else ""
-    return "0..1" if low >= 0 and high > 0 else ""
+def _remedy(remedy: str, range: str, seems: str) -> str:
+    """What to do with a picture of another range than the loss's."""
+    if seems in get_args(Range):
+        made = f"make the loss with range='{seems}'"
+        return made if seems == "0..1" or range != "0..1" else f"{made}, or {remedy}"
+    return remedy if range == "0..1" else f"{remedy}, and make the loss with range='0..1'"
 
 
 def carry(mask: Float[Tensor, "n 1 h w"], size: tuple[int, int]) -> Float[Tensor, "n 1 h2 w2"]:
@@ -193,7 +177,7 @@ def check_pair(x: Tensor, y: Tensor, mask: Tensor | None = None) -> None:
         kinds = " and ".join(type(t).__name__ for t in (x, y))
         raise SettingsError(f"the pictures are given as {kinds}", "give tensors, N × 3 × H × W")
     for image in (x, y):
-        _check_shape(image)
+        check_shape(image)
     if torch.is_grad_enabled() and y.requires_grad and not x.requires_grad:
         raise SettingsError(
             "the second picture, the target, wants a gradient, and the first does not",

@@ -17,6 +17,7 @@ from kornia.metrics import ssim as ssim_map
 from torch import Tensor
 
 from vggapps.errors import SettingsError
+from vggapps.ranges import can_look, extent, mistaken
 
 # Wang 2004, section III-C: a window of 11 pixels. Over MS-SSIM's five scales, each half the one before, torchmetrics
 # wants a whole window at the coarsest: 11 · 2⁴.
@@ -129,14 +130,21 @@ def _seen(x: Tensor, y: Tensor, y_channel: bool, crop_border: int) -> tuple[Tens
 def comparable(
     x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]
 ) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n c h w"]]:
-    """Both pictures in one dtype, float32 at least.
+    """Both pictures in one dtype, float32 at least. On a GPU, which would have to wait, the range is not looked at.
 
     Raises:
-        SettingsError: the shapes differ; one picture is not silently compared with many.
+        SettingsError: the shapes differ (one picture is not silently compared with many), or the second picture is of
+            another range; the first may be anything while it is trained.
     """
     if x.shape != y.shape:
         shapes = " and ".join(" x ".join(map(str, t.shape)) for t in (x, y))
         raise SettingsError(f"pictures of {shapes} can't be compared", "give both in the same shape, N x C x H x W")
+    for image in (x, y):
+        if not image.is_floating_point():
+            raise SettingsError(f"the pictures' numbers are {image.dtype}", "divide them to floats in [0, 1]")
+    if y.numel() and y.device.type == "cpu" and can_look(y) and (found := mistaken(y, *extent(y), "0..1")):
+        kind, words = found
+        raise SettingsError(words, kind.remedy if kind else "bring it into 0..1")
     dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
     return x.to(dtype), y.to(dtype)
 

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from vggapps.errors import unknown
 from vggapps.vgg.network import VGG
 from vggapps.vgg.normalize import IMAGENET, Convention
-from vggapps.vgg.plan import layer_facts
 from vggapps.weights.trunk import TrunkName, load_trunk
 
 # Names of the outputs that LPIPS looks at, by their place in torchvision's ``features``.
@@ -93,8 +92,7 @@ def smallest_side(network: Network, layers: Iterable[str]) -> int:
     """The side in pixels below which a picture leaves nothing at the deepest of the layers."""
     if isinstance(network, Trunk):
         return _SIDES[network.name]
-    strides = {fact.name: fact.stride for fact in layer_facts(network.plan, 224, "none")}
-    return max((strides[name] for name in layers), default=1)
+    return network.smallest_side(layers)
 
 
 def title(network: Network) -> str:

@@ -21,6 +21,7 @@ Render = Callable[[Sequence[Tensor]], Tensor]
 Score = Callable[[Tensor], tuple[Tensor, Mapping[str, Tensor]]]
 
 
+@torch.inference_mode(False)  # off within each step, and again as it was whenever one has been handed out
 def optimize(
     leaves: Sequence[Tensor],
     render: Render,

@@ -39,6 +39,7 @@ from vggapps.stylize.settings import LARGEST, StylizeSettings
 from vggapps.stylize.styles import Painting, Source, Styles, held_by, is_grey, pairs_of, read, read_styles
 from vggapps.stylize.tiling import Tiling, tiled
 from vggapps.vgg.fast import accelerate
+from vggapps.vgg.moving import check_differentiable
 from vggapps.vgg.network import VGG
 from vggapps.vgg.plan import layer_facts
 from vggapps.weights.load import load_vgg
@@ -100,8 +101,7 @@ def stylize(
     picture = read(content)
     vgg = load_backbone(settings) if vgg is None else vgg
     vgg.check(settings.layers)
-    if vgg.conv1_1.weight.is_inference():
-        raise SettingsError("the network was loaded in inference mode", "load it with load_backbone, or outside")
+    check_differentiable(vgg)
     narrowest = max(facts.stride for facts in layer_facts(vgg.plan, head="none") if facts.name in settings.layers)
     size = _size(picture, settings, narrowest)
     pairs = pairs_of(styles)

@@ -59,6 +59,7 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if dtype == "bfloat16" else torch.float32
 
 
+@torch.inference_mode(False)
 def accelerate(module: M, device: str | torch.device = "auto", dtype: str = "auto") -> M:
     """Move a network to the device, dtype and memory layout in which it runs fastest; returns it.
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
+from vggapps.vgg.moving import check_differentiable
 from vggapps.vgg.network import VGG
 
 M = TypeVar("M", bound=nn.Module)
@@ -29,6 +30,8 @@ def features(network: nn.Module, image: Float[Tensor, "n 3 h w"], layers: Iterab
         SettingsError: a layer that the network has not.
     """
     layers = tuple(layers)
+    if image.requires_grad:
+        check_differentiable(network)
     if isinstance(network, VGG):
         names = [network.layer_names[-1] if layer == OUTPUT else layer for layer in layers]
         found = network.features(image, names)
@@ -115,7 +118,8 @@ def record(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor
         A dictionary that each forward pass fills anew: name to output.
 
     Raises:
-        SettingsError: a name that the module has not, or whose output is not a tensor.
+        SettingsError: a name that the module has not, or whose output is not a tensor; and when the block ends, one
+            that has not run, or only in compiled code.
     """
     names = (names,) if isinstance(names, str) else tuple(names)
     modules = {name: _named(module, name) for name in names}
@@ -135,6 +139,22 @@ def record(module: nn.Module, names: Iterable[str]) -> Iterator[dict[str, Tensor
     finally:
         for handle in handles:
             handle.remove()
+    if missing := [name for name in names if name not in features]:  # after an exception, which goes on, not
+        raise _silent(module, missing)
+
+
+def _silent(module: nn.Module, missing: list[str]) -> SettingsError:
+    """The error for layers of which nothing was recorded."""
+    quoted = ", ".join(name or type(module).__name__ for name in missing)
+    if any(hasattr(part, "_orig_mod") for part in module.modules()):  # what torch.compile returns has one
+        return SettingsError(
+            f"nothing was recorded of {quoted}: compiled code runs no hooks that came after it was compiled",
+            "record the module that torch.compile was given, and call that",
+        )
+    return SettingsError(
+        f"nothing was recorded of {quoted}: it has not run in the block",
+        f"call the {type(module).__name__} itself in the block, not what torch.compile made of it",
+    )
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
+from vggapps.ranges import Watch, check_shape, check_side, extent, mistaken
 from vggapps.vgg.frozen import Step, lean
 from vggapps.vgg.normalize import IMAGENET, Convention
 from vggapps.vgg.plan import AVERAGED, Head, Layer, Plan, Pooled, get_plan, layer_names, layers
@@ -122,11 +123,13 @@ class VGG(nn.Module):
             layers: names such as ``relu4_2`` or ``conv3_1``.
 
         Raises:
-            SettingsError: a layer that this network has not.
+            SettingsError: a layer that this network has not, or what is no batch of pictures large enough for it.
         """
+        check_shape(image)
         found: dict[str, Tensor] = {}
         if not (wanted := set(self.check(layers))):
             return found
+        check_side(image, self.smallest_side(wanted), "enlarge it, or take a layer before")
         x = self.convention(image).to(self.conv1_1.weight.dtype)
         steps: Iterable[tuple[str, Step]] = self.named_children()
         if not torch.compiler.is_compiling():  # a compiler plans memory itself
@@ -138,6 +141,18 @@ class VGG(nn.Module):
             if len(found) == len(wanted):
                 break
         return found
+
+    def smallest_side(self, layers: Iterable[str]) -> int:
+        """The side in pixels below which a picture leaves nothing at the deepest of the layers."""
+        wanted, stride, least = set(layers), 1, 1
+        for name, module in self.named_children():
+            if not wanted:
+                break
+            wanted.discard(name)
+            stride *= 2 if isinstance(module, Pool) else 1
+            window = module.kernel_size[0] if isinstance(module, Sliding) else getattr(module, "window", None)
+            least = max(least, stride * (window or 1))
+        return least
 
     def check(self, layers: Iterable[str]) -> tuple[str, ...]:
         """The given names as a tuple, or an error that names the nearest right word."""
@@ -227,9 +242,22 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self.layers = vgg.check(layers)
         self.vgg = vgg.freeze()
+        self._watch = Watch()
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n ..."]]:
-        """Features of RGB pictures in [0, 1], by layer name."""
+        """Features of RGB pictures in [0, 1], by layer name.
+
+        Pictures far outside are warned of once: on a GPU, which would have to wait, only the first of each shape is
+        looked at, and in compiled code none.
+
+        Raises:
+            SettingsError: it is no batch of pictures, or too small for the deepest layer.
+        """
+        check_shape(image)
+        looks = image.is_floating_point() and image.numel() and self._watch.wants(image)
+        if looks and (found := mistaken(image, *extent(image), "0..1")):
+            kind, words = found
+            self._watch.warn(f"{words} ({kind.remedy if kind else 'bring the picture into 0..1'})")
         return self.vgg.features(image, self.layers)
 
 

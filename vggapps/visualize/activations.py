@@ -16,8 +16,9 @@ from kornia.color import ColorMap
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.image import Picture, resize
+from vggapps.image import Picture, resize, rgb_of
 from vggapps.optimize.step import last
+from vggapps.vgg.network import VGG
 from vggapps.visualize.looking import device_of, look
 from vggapps.visualize.objectives import direction
 from vggapps.visualize.render import visualize
@@ -52,6 +53,7 @@ class Activation:
 @torch.inference_mode()
 def maps_of(network: nn.Module, layer: str, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "c h2 w2"]:
     """A layer's output for one picture, float32, on the CPU; one position where the layer has none."""
+    image = rgb_of(image) if isinstance(network, VGG) else image
     maps = look(network, image.to(device_of(network)), (layer,))[layer][0].float().cpu()
     return maps if maps.ndim == 3 else maps.flatten()[:, None, None]
 

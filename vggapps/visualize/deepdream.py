@@ -44,6 +44,7 @@ GUIDE = 384  # pixels; longer side at which a guide is looked at
 _POSITIONS = 4096  # compared with the guide's at once
 
 
+@torch.inference_mode(False)  # which has no gradients
 def dream(
     image: Source,
     objective: str | Objective = "relu5_1",

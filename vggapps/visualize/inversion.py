@@ -44,6 +44,7 @@ FIRST, LARGEST = 0.1, 1.0  # the largest change of a frequency by the first step
 CALM = 6 / 7  # of the steps are taken with jitter, the others without: 300 and 50 in mv2016
 
 
+@torch.inference_mode(False)  # which has no gradients
 def invert(
     image: Source,
     layer: str | Sequence[str] = "conv4_3",
@@ -214,6 +215,7 @@ def _itself(leaves: Sequence[Tensor]) -> Tensor:
     return leaves[0]
 
 
+@torch.inference_mode(False)
 def _one_after_another(runs: Sequence[_Run]) -> Iterator[Step]:
     """Several layers as one run; a step shows those that are done and the one at hand."""
     done: list[Tensor] = []

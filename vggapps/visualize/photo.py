@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vggapps.errors import SettingsError
 from vggapps.image import Picture, open_picture, resize, rgb_of, scaled
+from vggapps.vgg.moving import in_graph
 
 Source = str | PathLike[str] | Picture | Tensor
 
@@ -23,6 +24,7 @@ def photo(source: Source, longer_side: int) -> Float[Tensor, "1 3 h w"]:
     """
     # More would be scaled away at once.
     rgb = rgb_of(open_picture(source, at_least=2 * longer_side) if isinstance(source, str | PathLike) else source)
+    rgb = in_graph(rgb)
     return resize(rgb, scaled(rgb.shape[2], rgb.shape[3], longer_side))
 
 

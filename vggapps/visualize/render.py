@@ -39,6 +39,7 @@ PIXELS = 1 << 20  # of pictures that are optimised together
 AVERAGE = 0.8  # of the iterates that are shown: single ones tremble with the view
 
 
+@torch.inference_mode(False)  # which has no gradients
 def visualize(
     objective: str | Objective | Sequence[str | Objective],
     settings: VisualizeSettings | None = None,
@@ -121,6 +122,7 @@ def _run(
     return map(partial(_without_margin, margin=margin), steps)
 
 
+@torch.inference_mode(False)
 def _one_after_another(runs: Sequence[Callable[[], Iterator[Step]]], counts: Sequence[int]) -> Iterator[Step]:
     """Several batches as one run; those that have not begun are grey."""
     done: list[Tensor] = []

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from vggapps.errors import SettingsError, WeightsError, unknown
+from vggapps.vgg.moving import ordinary
 from vggapps.vgg.network import VGG, Init, Padding, initialize
 from vggapps.vgg.normalize import CONVENTIONS, Convention
 from vggapps.vgg.plan import AVERAGED, HEADS, PLANS, Head, InputName, Plan, Pooled, get_plan
@@ -24,6 +25,7 @@ from vggapps.weights.layout import misfit
 from vggapps.weights.records import RECORDS, WeightsRecord
 
 
+@ordinary()
 def load_vgg(
     name: str | Plan = "vgg19",
     weights: str | Path | None = "auto",
@@ -193,7 +195,7 @@ def _empty(
     with torch.device("meta"):
         return VGG(
             plan, head=head, classes=classes, pooling=pooling, padding=padding, convention=convention, pooled=pooled
-        )
+        ).float()  # whatever torch's default is
 
 
 def _randomize(vgg: VGG, init: Init, seed: int) -> VGG:

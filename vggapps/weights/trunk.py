@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from vggapps.errors import WeightsError, unknown
+from vggapps.vgg.moving import ordinary
 from vggapps.weights.files import check_finite
 from vggapps.weights.layout import misfit
 from vggapps.weights.load import find_weights
@@ -17,6 +18,7 @@ from vggapps.weights.opening import open_weights
 TrunkName = Literal["alexnet", "squeezenet1_1"]
 
 
+@ordinary()
 def load_trunk(name: TrunkName, weights: str | Path = "auto") -> nn.Sequential:
     """torchvision's ``features`` of a network, frozen, with weights; never with random ones.
 
