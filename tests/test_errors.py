@@ -57,7 +57,9 @@ def test_one_line_a_remedy_and_a_journey_between_processes(name: str) -> None:
     assert str(family()[name]("the sky is green")) == "the sky is green"
 
 
-@pytest.mark.parametrize(("said", "told"), [("a\nb", r"a\nb"), ("\x1b[2J", r"\x1b[2J"), ("\udce9", r"\udce9"), ("é", "é")])
+@pytest.mark.parametrize(
+    ("said", "told"), [("a\nb", r"a\nb"), ("\x1b[2J", r"\x1b[2J"), ("\udce9", r"\udce9"), ("é", "é")]
+)
 def test_what_users_gave_does_not_break_the_line(said: str, told: str) -> None:
     error = VggappsError(said, said)
     assert (error.message, error.hint) == (told, told)

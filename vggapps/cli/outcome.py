@@ -48,4 +48,3 @@ def exit_code() -> int:
     first = next(iter(_codes), 0)
     _codes.clear()
     return first
-

@@ -6,7 +6,8 @@ Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Sc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -129,7 +130,7 @@ def layers(plan: Plan, head: Head = "fc", classes: int = 1000, pooled: Pooled = 
     if head == "gap" and pooled.layer:
         names = [layer.name for layer in body]
         if pooled.layer not in names:
-            raise unknown("layer", pooled.layer, names)
+            raise unknown_layer(pooled.layer, names, torchvision_names(plan))
         body = body[: names.index(pooled.layer) + 1]
     yield from body
     channels = body[-1].channels
@@ -173,6 +174,51 @@ def _convolutional(plan: Plan) -> Iterator[Layer]:
 def layer_names(plan: Plan, head: Head = "none", pooled: Pooled = AVERAGED) -> tuple[str, ...]:
     """Names of all layers, in order; ``flatten`` is left out, nobody asks for it."""
     return tuple(layer.name for layer in layers(plan, head, pooled=pooled) if layer.kind != "flatten")
+
+
+def torchvision_names(plan: Plan) -> dict[str, str]:
+    """Our names of the layers by torchvision's: ``features.35`` is ``relu5_4`` of vgg19."""
+    body = list(layers(plan, "none"))
+    head = [layer for layer in list(layers(plan, "fc"))[len(body) :] if layer.kind != "flatten"]
+    parts = {"features": body, "classifier": head}
+    return {f"{part}.{index}": layer.name for part, row in parts.items() for index, layer in enumerate(row)}
+
+
+def listed(layers: str | Iterable[str]) -> tuple[str, ...]:
+    """One name or several, as a tuple."""
+    return tuple(layers) if isinstance(layers, Iterable) and not isinstance(layers, str) else (layers,)
+
+
+def unknown_layer(word: object, known: Sequence[str], indexed: Mapping[str, str]) -> SettingsError:
+    """The error for a wrong layer: says which one torchvision's index means, or which right name is nearest.
+
+    >>> plan = get_plan("vgg19")
+    >>> print(unknown_layer(35, layer_names(plan), torchvision_names(plan)))
+    there is no layer '35' (layers have names: features.35 is relu5_4, and a slice features[:35] ends with conv5_4)
+
+    Args:
+        word: what was given.
+        known: the right names.
+        indexed: the same by torchvision's index, as :func:`torchvision_names` gives them.
+    """
+    if not isinstance(word, str | int) or isinstance(word, bool):
+        return SettingsError(
+            f"a layer is given as {type(word).__name__}: {word!r}",
+            f"give a name such as '{known[-1]}', a list of names, or weights by name: {{'{known[-1]}': 1.0}}",
+        )
+    found = re.fullmatch(r"(?:.*?(features|classifier)[.\[])?(\d+)\]?", str(word))
+    if not found:
+        return unknown("layer", word, known)
+    part, index = found[1] or "features", int(found[2])
+    row = {key: name for key, name in indexed.items() if key.startswith(part)}
+    if not (name := row.get(f"{part}.{index}")):
+        examples = [f"{key} is {name}" for key, name in row.items()]
+        return SettingsError(
+            f"there is no layer '{word}'", f"layers have names: {', '.join(examples[:1] + examples[-1:])}"
+        )
+    before = row.get(f"{part}.{index - 1}")
+    ends = f", and a slice {part}[:{index}] ends with {before}" if before else ""
+    return SettingsError(f"there is no layer '{word}'", f"layers have names: {part}.{index} is {name}{ends}")
 
 
 @dataclass(frozen=True)
