@@ -10,7 +10,7 @@ and autograd keeps several. It is made a strip of rows at a time, and made again
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import wraps
 from typing import Any, Literal, TypeVar, cast, get_args
 
 import torch
@@ -144,9 +144,8 @@ def sliced(
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-@cache
 def _lines(count: int, channels: int) -> Float[Tensor, "k c"]:
-    """Always the same directions; to be read only."""
+    """Always the same directions."""
     return torch.randn(count, channels, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 

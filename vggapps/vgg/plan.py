@@ -204,7 +204,7 @@ def unknown_layer(word: object, known: Sequence[str], indexed: Mapping[str, str]
     if not isinstance(word, str | int) or isinstance(word, bool):
         return SettingsError(
             f"a layer is given as {type(word).__name__}: {word!r}",
-            f"give a name such as '{known[-1]}', a list of names, or weights by name: {{'{known[-1]}': 1.0}}",
+            f"give names, ['{known[1]}', '{known[-1]}'], or weights by name, {{'{known[1]}': 1.0, '{known[-1]}': 0.5}}",
         )
     found = re.fullmatch(r"(?:.*?(features|classifier)[.\[])?(\d+)\]?", str(word))
     if not found:
