@@ -128,7 +128,10 @@ def test_a_prepared_target_is_a_constant_whatever_it_was_made_of() -> None:
 def test_a_mask_that_learns_has_its_gradient_through_both_pictures_moments() -> None:
     mask = torch.rand(1, 1, 37, 46, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     loss = perceptual("relu2_1", "mean-std")
-    assert torch.autograd.gradcheck(lambda m: loss(X, Y, mask=m), mask.requires_grad_(), fast_mode=True, eps=1e-7)
+    far_over_the_tolerance = 1e4
+    assert torch.autograd.gradcheck(
+        lambda m: far_over_the_tolerance * loss(X, Y, mask=m), mask.requires_grad_(), fast_mode=True, eps=1e-7
+    )
 
 
 # what measuring leaves alone

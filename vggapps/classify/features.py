@@ -19,8 +19,9 @@ from vggapps.classify.views import middle
 from vggapps.errors import SettingsError, VggappsError, unknown
 from vggapps.image.opening import Source
 from vggapps.vgg.fast import accelerate
+from vggapps.vgg.names import unknown_layer
 from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import Plan, Pooled, get_plan, layer_facts, layer_names, torchvision_names, unknown_layer
+from vggapps.vgg.plan import Plan, Pooled, get_plan, layer_facts, layer_names, torchvision_names
 from vggapps.vgg.pooling import Summarize
 from vggapps.weights.load import load_vgg
 

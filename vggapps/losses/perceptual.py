@@ -19,7 +19,7 @@ from vggapps.losses.pictures import Gradient, Range, Size
 from vggapps.losses.reduction import Reduction
 from vggapps.losses.target import Target
 from vggapps.losses.weights import weights_of
-from vggapps.vgg.plan import listed
+from vggapps.vgg.names import listed
 
 Criterion = str | Callable[..., Tensor] | Distance
 Layers = str | Iterable[str] | Mapping[str, float]

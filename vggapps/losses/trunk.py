@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vggapps.vgg.names import listed, unknown_layer
 from vggapps.vgg.network import VGG
 from vggapps.vgg.normalize import IMAGENET, Convention
-from vggapps.vgg.plan import layer_facts, listed, unknown_layer
+from vggapps.vgg.plan import layer_facts
 from vggapps.weights.trunk import TrunkName, load_trunk
 
 # Names of the outputs that LPIPS looks at, by their place in torchvision's ``features``.

@@ -7,7 +7,7 @@ import numbers
 from collections.abc import Iterable, Mapping
 
 from vggapps.errors import SettingsError
-from vggapps.vgg.plan import listed
+from vggapps.vgg.names import listed
 
 
 def check_weight(name: str, weight: object) -> float:

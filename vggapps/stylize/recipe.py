@@ -18,7 +18,8 @@ from vggapps.image.opening import stream_of
 from vggapps.settings import from_dict, nameless, to_dict, writable
 from vggapps.stylize.machine import machine
 from vggapps.stylize.settings import StylizeSettings
-from vggapps.vgg.plan import get_plan, layer_names, torchvision_names, unknown_layer
+from vggapps.vgg.names import unknown_layer
+from vggapps.vgg.plan import get_plan, layer_names, torchvision_names
 from vggapps.weights.download import sha256_of
 from vggapps.weights.records import RECORDS
 

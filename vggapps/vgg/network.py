@@ -13,20 +13,9 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.vgg.frozen import Step, lean
+from vggapps.vgg.names import listed, unknown_layer
 from vggapps.vgg.normalize import IMAGENET, Convention
-from vggapps.vgg.plan import (
-    AVERAGED,
-    Head,
-    Layer,
-    Plan,
-    Pooled,
-    get_plan,
-    layer_names,
-    layers,
-    listed,
-    torchvision_names,
-    unknown_layer,
-)
+from vggapps.vgg.plan import AVERAGED, Head, Layer, Plan, Pooled, get_plan, layer_names, layers, torchvision_names
 from vggapps.vgg.pooling import Flatten, Pool, Pooling, Sliding, Summarize
 from vggapps.vgg.radial import Radial
 

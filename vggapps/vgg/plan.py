@@ -6,12 +6,12 @@ Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Sc
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from vggapps.errors import SettingsError, unknown
+from vggapps.vgg.names import unknown_layer
 
 Head = Literal["fc", "conv", "gap", "none"]
 HEADS: tuple[Head, ...] = ("fc", "conv", "gap", "none")
@@ -182,43 +182,6 @@ def torchvision_names(plan: Plan) -> dict[str, str]:
     head = [layer for layer in list(layers(plan, "fc"))[len(body) :] if layer.kind != "flatten"]
     parts = {"features": body, "classifier": head}
     return {f"{part}.{index}": layer.name for part, row in parts.items() for index, layer in enumerate(row)}
-
-
-def listed(layers: str | Iterable[str]) -> tuple[str, ...]:
-    """One name or several, as a tuple."""
-    return tuple(layers) if isinstance(layers, Iterable) and not isinstance(layers, str) else (layers,)
-
-
-def unknown_layer(word: object, known: Sequence[str], indexed: Mapping[str, str]) -> SettingsError:
-    """The error for a wrong layer: says which one torchvision's index means, or which right name is nearest.
-
-    >>> plan = get_plan("vgg19")
-    >>> print(unknown_layer(35, layer_names(plan), torchvision_names(plan)))
-    there is no layer '35' (layers have names: features.35 is relu5_4, and a slice features[:35] ends with conv5_4)
-
-    Args:
-        word: what was given.
-        known: the right names.
-        indexed: the same by torchvision's index, as :func:`torchvision_names` gives them.
-    """
-    if not isinstance(word, str | int) or isinstance(word, bool):
-        return SettingsError(
-            f"a layer is given as {type(word).__name__}: {word!r}",
-            f"give names, ['{known[1]}', '{known[-1]}'], or weights by name, {{'{known[1]}': 1.0, '{known[-1]}': 0.5}}",
-        )
-    found = re.fullmatch(r"(?:.*?(features|classifier)[.\[])?(\d+)\]?", str(word))
-    if not found:
-        return unknown("layer", word, known)
-    part, index = found[1] or "features", int(found[2])
-    row = {key: name for key, name in indexed.items() if key.startswith(part)}
-    if not (name := row.get(f"{part}.{index}")):
-        examples = [f"{key} is {name}" for key, name in row.items()]
-        return SettingsError(
-            f"there is no layer '{word}'", f"layers have names: {', '.join(examples[:1] + examples[-1:])}"
-        )
-    before = row.get(f"{part}.{index - 1}")
-    ends = f", and a slice {part}[:{index}] ends with {before}" if before else ""
-    return SettingsError(f"there is no layer '{word}'", f"layers have names: {part}.{index} is {name}{ends}")
 
 
 @dataclass(frozen=True)
