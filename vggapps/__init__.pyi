@@ -1,5 +1,6 @@
 from .image import open_picture as open_picture
 from .image import save_picture as save_picture
+from .losses.perceptual import PerceptualLoss as PerceptualLoss
 from .optimize.step import last as last
 from .vgg.hooks import record as record
 from .vgg.network import VGG as VGG
@@ -7,4 +8,14 @@ from .vgg.network import FeatureExtractor as FeatureExtractor
 from .weights.load import load_vgg as load_vgg
 
 __version__: str
-__all__ = ["VGG", "FeatureExtractor", "__version__", "last", "load_vgg", "open_picture", "record", "save_picture"]
+__all__ = [
+    "VGG",
+    "FeatureExtractor",
+    "PerceptualLoss",
+    "__version__",
+    "last",
+    "load_vgg",
+    "open_picture",
+    "record",
+    "save_picture",
+]

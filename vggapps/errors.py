@@ -116,16 +116,22 @@ _LISTED = 50  # more are no help
 _WORD = 60  # letters of a wrong word that are told
 
 
-def unknown(kind: str, word: str, choices: Iterable[str]) -> SettingsError:
+def unknown(kind: str, word: object, choices: Iterable[str], meant: str = "") -> SettingsError:
     """The error for a wrong name: says which right one is nearest, or lists them.
 
     >>> print(unknown("layer", "relu41", ["relu3_1", "relu4_1"]))
     there is no layer 'relu41' (did you mean 'relu4_1'? the choices are: relu3_1, relu4_1)
+
+    Args:
+        kind: of thing.
+        word: what was given.
+        choices: the right names.
+        meant: the one that the word stands for elsewhere; the one that is spelt most like it by default.
     """
-    choices = list(choices)
+    choices, word = list(choices), str(word)
     word = word if len(word) <= _WORD else word[: _WORD - 3] + "..."
     lower = {choice.lower(): choice for choice in choices}
-    near = [lower[n] for n in difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)]
+    near = [meant] if meant else [lower[n] for n in difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)]
     listed = f"the choices are: {', '.join(choices)}"
     if len(choices) > _LISTED:
         listed = f"there are {len(choices)} to choose from"

@@ -20,7 +20,7 @@ def network(seed: int = 0, **options: Any) -> VGG:
     return initialize(VGG(NARROW, head="none", **options), seed=seed).double().freeze()
 
 
-def perceptual(layers: Any = "relu3_3", criterion: Any = "l1", **options: Any) -> PerceptualLoss:
+def perceptual(layers: Any = "relu3_3", criterion: Any = None, **options: Any) -> PerceptualLoss:
     """On that network."""
     return PerceptualLoss(layers, **{"backbone": network(), "criterion": criterion} | options)
 

@@ -19,8 +19,9 @@ from vggapps.classify.views import middle
 from vggapps.errors import SettingsError, VggappsError, unknown
 from vggapps.image.opening import Source
 from vggapps.vgg.fast import accelerate
+from vggapps.vgg.names import unknown_layer
 from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import Plan, Pooled, get_plan, layer_facts, layer_names
+from vggapps.vgg.plan import Plan, Pooled, get_plan, layer_facts, layer_names, torchvision_names
 from vggapps.vgg.pooling import Summarize
 from vggapps.weights.load import load_vgg
 
@@ -92,7 +93,7 @@ def load_network(
     """
     plan = get_plan("vgg19" if backbone == "auto" else backbone)
     if layer not in layer_names(plan, "fc"):  # asked before half a gigabyte is fetched
-        raise unknown("layer", layer, layer_names(plan, "fc"))
+        raise unknown_layer(layer, layer_names(plan, "fc"), torchvision_names(plan))
     head: Literal["none", "fc"] = "none" if layer in layer_names(plan, "none") else "fc"
     return accelerate(load_vgg(plan, weights, head=head), device, dtype)
 

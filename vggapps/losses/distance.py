@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any, Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.losses import contextual, criteria, distribution, style
@@ -139,6 +140,15 @@ DISTANCES: dict[str, Distance] = {
 }
 
 
+# What others call them.
+_SYNONYMS = {"mse": "l2", "mae": "l1", "smooth_l1": "huber", "smooth-l1": "huber", "fro": "frobenius", "swd": "sliced"}
+_TORCHS: dict[object, str] = {
+    **{nn.L1Loss: "l1", nn.MSELoss: "l2", nn.SmoothL1Loss: "huber", nn.HuberLoss: "huber"},
+    **{F.l1_loss: "l1", F.mse_loss: "l2", F.smooth_l1_loss: "huber", F.huber_loss: "huber"},
+    **{nn.CosineSimilarity: "cosine", nn.CosineEmbeddingLoss: "cosine", F.cosine_similarity: "cosine"},
+}
+
+
 def get_distance(criterion: str | Callable[..., Tensor] | Distance) -> Distance:
     """A distance from its name, from one of the table's functions with options bound, or from anybody's function.
 
@@ -157,13 +167,19 @@ def get_distance(criterion: str | Callable[..., Tensor] | Distance) -> Distance:
         return criterion
     if isinstance(criterion, str):
         if criterion not in DISTANCES:
-            raise unknown("criterion", criterion, DISTANCES)
+            raise unknown("criterion", criterion, DISTANCES, meant=_SYNONYMS.get(criterion.lower(), ""))
         return DISTANCES[criterion]
     if not callable(criterion):
         raise SettingsError(
             f"the criterion is {criterion!r}", "give a name such as 'l1' or a function of two feature maps"
         )
     function, options = _unbound(criterion)
+    if ours := _TORCHS.get(function if function in _TORCHS else type(function)):
+        name = getattr(function, "__name__", type(function).__name__)
+        raise SettingsError(
+            f"torch's {name} takes the mean of a whole batch or none, and a criterion is of each picture",
+            f"write criterion='{ours}'",
+        )
     for known in reversed(DISTANCES.values()):
         own, bound = _unbound(known.function)
         if own is function and bound.items() <= options.items():

@@ -12,8 +12,9 @@ from vggapps.errors import SettingsError
 from vggapps.losses.backbone import Backbone, load_backbone
 from vggapps.losses.calibrated import calibrated
 from vggapps.losses.distance import Measured, maps_of_one_size
-from vggapps.losses.feature_loss import IMAGE, FeatureLoss, Reduction
-from vggapps.losses.pictures import Range, Size
+from vggapps.losses.feature_loss import IMAGE, FeatureLoss
+from vggapps.losses.pictures import Gradient, Range, Size
+from vggapps.losses.reduction import Reduction
 from vggapps.vgg.moving import ordinary
 
 _LAYERS = (IMAGE, "relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
@@ -32,7 +33,8 @@ class DISTS(FeatureLoss):
     Args:
         backbone: the network's weights: a name, a record, or a loaded VGG-16; None for torchvision's, which the
             numbers were calibrated on and of which the convolutions are downloaded once.
-        reduction: see :class:`~vggapps.losses.perceptual.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``.
+        reduction: see :class:`~vggapps.losses.perceptual.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``
+            and ``gradient``.
 
     Raises:
         WeightsError: the network's weights can't be had.
@@ -46,13 +48,15 @@ class DISTS(FeatureLoss):
         resize: Size = None,
         range: Range = "0..1",
         checkpoint: bool = False,
+        gradient: Gradient = "first",
     ) -> None:
         vgg = load_backbone(backbone or "vgg16-convolutions")
         if vgg.plan.name != "vgg16":
             raise SettingsError(f"DISTS is calibrated on vgg16, not {vgg.plan.name}", "give a vgg16")
         super().__init__(
-            vgg.variant(pooling="hann"), _LAYERS, reduction=reduction, resize=resize, range=range, checkpoint=checkpoint
-        )
+            vgg.variant(pooling="hann"), _LAYERS, reduction=reduction, resize=resize, range=range,
+            checkpoint=checkpoint, gradient=gradient,
+        )  # fmt: skip
         with ordinary():
             self.constants = {name: number.clone() for name, number in calibrated("dists").items()}
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -13,12 +13,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint as recompute
 
-from vggapps.errors import SettingsError, unknown
+from vggapps.errors import SettingsError
 from vggapps.losses.distance import Measured
 from vggapps.losses.hidden import Hidden
 from vggapps.losses.pictures import (
+    Gradient,
     Size,
     carried,
+    check_gradient,
     check_mask,
     check_name,
     check_pair,
@@ -27,13 +29,14 @@ from vggapps.losses.pictures import (
     check_weights,
     scaled,
     standardize,
+    wants_gradient,
 )
+from vggapps.losses.reduction import Reduction, check_reduction, reduced
 from vggapps.losses.target import Target
 from vggapps.losses.trunk import Network, smallest_side, title
 from vggapps.ranges import Range, Watch, check_side
 from vggapps.vgg.moving import in_graph, kept
 
-Reduction = Literal["mean", "sum", "none"]
 IMAGE = "image"  # among layers: the picture itself, RGB in [0, 1]
 
 
@@ -53,6 +56,7 @@ class FeatureLoss(nn.Module, ABC):
         resize: both pictures' shorter side in pixels, the other in proportion, or (height, width).
         checkpoint: let the pictures of a batch through the network one by one, and again for the backward pass: a
             third more time, memory for one picture's activations only.
+        gradient: which of two pictures may want one: ``first``, towards a constant target; or ``both``.
     """
 
     def __init__(
@@ -64,17 +68,19 @@ class FeatureLoss(nn.Module, ABC):
         reduction: Reduction = "mean",
         resize: Size = None,
         checkpoint: bool = False,
+        gradient: Gradient = "first",
     ) -> None:
         super().__init__()
         check_name(range)
         check_size(resize)
-        if reduction not in get_args(Reduction):
-            raise unknown("reduction", reduction, get_args(Reduction))
+        check_reduction(reduction)
+        check_gradient(gradient)
         self.layers = tuple(dict.fromkeys(layers))
         network.check(self._inner)
         self._hidden = Hidden.of(network)
         self.constants: dict[str, Tensor] = {}
         self.range, self.reduction, self.resize, self.checkpoint = range, reduction, resize, checkpoint
+        self.gradient = gradient
         self.side = smallest_side(network, self._inner)
         self._watch = Watch()
 
@@ -122,7 +128,9 @@ class FeatureLoss(nn.Module, ABC):
         mask: Float[Tensor, "#n 1 h w"] | None = None,
         map: bool = False,
     ) -> Float[Tensor, "*n"]:
-        """The loss of pictures towards their targets; the gradient goes to ``x`` alone.
+        """The loss of pictures towards their targets.
+
+        The gradient goes to ``x``, with ``gradient="both"`` also to ``y``, where it is no prepared target.
 
         Args:
             x: RGB or grey pictures in the declared range.
@@ -134,24 +142,25 @@ class FeatureLoss(nn.Module, ABC):
             A scalar; N numbers with ``reduction="none"``; or the map.
 
         Raises:
-            SettingsError: pictures of a wrong range, shape, size, device or number; it says what to do.
+            SettingsError: pictures of a wrong range, shape, size, device or number; a second picture whose gradient
+                would be lost; a mask forgotten at the target or at the picture. It says what to do.
         """
         if map:
             if mask is not None:
                 raise SettingsError("a map has no use for a mask", "multiply the map by it")
-            return self._map(x, y)
+            target, (image, _) = self.pair(x, y, None), self.look(x)
+            return self.spread(self.features(image), target, x.shape[2:])
         parts = self._parts(x, y, mask)
-        return self.reduced(torch.stack(list(parts.values())).sum(0))
+        return reduced(torch.stack(list(parts.values())).sum(0), self.reduction)
 
     def breakdown(self, x: Tensor, y: Tensor | Target, *, mask: Tensor | None = None) -> dict[str, Float[Tensor, "*n"]]:
         """The loss by part, weighted and reduced: their sum is the loss."""
-        return {name: self.reduced(value) for name, value in self._parts(x, y, mask).items()}
+        return {name: reduced(value, self.reduction) for name, value in self._parts(x, y, mask).items()}
 
     def prepare(self, y: Float[Tensor, "n c h w"], *, mask: Tensor | None = None) -> Target:
-        """A target measured once, for many calls of ``loss(x, target)``."""
+        """A target measured once, for many calls of ``loss(x, target)``: a constant."""
         with torch.inference_mode(False), torch.no_grad():  # it may be kept for a training
-            image, mask = self.look(y, mask, is_target=True)
-            return self.bind(self.features(image), mask)
+            return self.measured(y, mask)
 
     def describe(self) -> str:
         """The exact formula."""
@@ -211,7 +220,7 @@ class FeatureLoss(nn.Module, ABC):
                 maps = self.network.features(pictures, names)
             return tuple(maps[name] for name in names)
 
-        if self.checkpoint and torch.is_grad_enabled() and len(image) > 1:
+        if self.checkpoint and torch.is_grad_enabled() and image.requires_grad and len(image) > 1:
             each = [recompute(run, picture, use_reentrant=False) for picture in image.split(1)]  # type: ignore[no-untyped-call]
             return found | {name: torch.cat(maps) for name, *maps in zip(names, *each, strict=True)}
         return found | dict(zip(names, run(image), strict=True))
@@ -226,12 +235,14 @@ class FeatureLoss(nn.Module, ABC):
         """What of the target's features is compared."""
         first = next(iter(features.values()))
         with torch.autocast(first.device.type, enabled=False):
-            return Target(self.measure(features, carried(mask)), self._made())
+            measured = self.measure(features, carried(mask))
+            return Target(measured, self._made(), () if mask is None else tuple(measured))
 
     def score(self, features: Mapping[str, Tensor], target: Target, mask: Tensor | None) -> dict[str, Tensor]:
         """The weighted loss of each part for each picture."""
         first = next(iter(features.values()))
-        wanted = self._fitting(target, first)
+        wanted = target.fitting(self._made(), first)
+        wanted.check_mask(given=mask is not None)
         with torch.autocast(first.device.type, enabled=False):
             return self.compare(self.measure(features, carried(mask)), wanted.measured, carried(mask))
 
@@ -239,43 +250,34 @@ class FeatureLoss(nn.Module, ABC):
         """What a target must have been made by: the same network, size and formula."""
         return "\n".join([title(self.network), f"size {self.resize}", *self.formula()])
 
-    def _fitting(self, target: Target, like: Tensor) -> Target:
-        if target.made_by != self._made():
-            raise SettingsError("this target was made by another loss", "prepare it with the loss that takes it")
-        if target.device != like.device:
-            raise SettingsError(
-                f"the target is on {target.device}, the picture on {like.device}",
-                f"move it: target.to('{like.device}')",
-            )
-        return target.for_pictures(len(like))
-
     def pair(self, x: Tensor, y: Tensor | Target, mask: Tensor | None) -> Target:
         """The target of a call: prepared already, or now."""
         if isinstance(y, Target):
             return y
-        check_pair(x, y, mask)
-        return self.prepare(y, mask=mask)
+        check_pair(x, y, mask, self.gradient)
+        return self.measured(y, mask)
+
+    def measured(self, y: Tensor, mask: Tensor | None) -> Target:
+        """The target as it is; where a gradient is wanted of it, or of its mask, with a graph."""
+        learns = wants_gradient(y)
+        image, mask = self.look(y, mask, is_target=not learns)
+        with torch.set_grad_enabled(learns):
+            features = self.features(image)
+        return self.bind(features, mask)
 
     def _parts(self, x: Tensor, y: Tensor | Target, mask: Tensor | None) -> dict[str, Tensor]:
         target = self.pair(x, y, mask)
         image, mask = self.look(x, mask)
         return self.score(self.features(image), target, mask)
 
-    def _map(self, x: Tensor, y: Tensor | Target) -> Float[Tensor, "n 1 h w"]:
-        target = self.pair(x, y, None)
-        image, _ = self.look(x)
-        features = self.features(image)
-        wanted = self._fitting(target, image)
-        with torch.autocast(image.device.type, enabled=False):
+    def spread(self, features: Mapping[str, Tensor], target: Target, size: Sequence[int]) -> Float[Tensor, "n 1 h w"]:
+        """The weighted loss at each pixel of pictures of that size."""
+        first = next(iter(features.values()))
+        wanted = target.fitting(self._made(), first)
+        with torch.autocast(first.device.type, enabled=False):
             maps = self.maps(self.measure(features, carried(None)), wanted.measured)
-        whole = [F.interpolate(m[:, None], x.shape[2:], mode="bilinear", align_corners=False) for m in maps.values()]
+        whole = [F.interpolate(m[:, None], size, mode="bilinear", align_corners=False) for m in maps.values()]
         return torch.stack(whole).sum(0)
-
-    def reduced(self, values: Float[Tensor, " n"]) -> Float[Tensor, "*n"]:
-        """By this loss's reduction."""
-        if self.reduction == "none":
-            return values
-        return values.mean() if self.reduction == "mean" else values.sum()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]

@@ -14,8 +14,9 @@ from vggapps.errors import SettingsError, unknown
 from vggapps.losses.backbone import Backbone, load_backbone
 from vggapps.losses.calibrated import calibrated as _published
 from vggapps.losses.distance import Measured, average, maps_of_one_size
-from vggapps.losses.feature_loss import FeatureLoss, Reduction
-from vggapps.losses.pictures import Range, Size
+from vggapps.losses.feature_loss import FeatureLoss
+from vggapps.losses.pictures import Gradient, Range, Size
+from vggapps.losses.reduction import Reduction
 from vggapps.losses.trunk import LAYERS, Network, Trunk
 from vggapps.vgg.moving import ordinary
 from vggapps.vgg.network import VGG
@@ -43,7 +44,8 @@ class LPIPS(FeatureLoss):
         backbone: the network's weights: a name, a record, a path (``alex`` and ``squeeze``), or a loaded network; None
             for torchvision's, which the numbers were calibrated on and of which the convolutions are downloaded once.
         calibrated: False sets every w to 1.
-        reduction: see :class:`~vggapps.losses.perceptual.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``.
+        reduction: see :class:`~vggapps.losses.perceptual.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``
+            and ``gradient``.
 
     Raises:
         WeightsError: the network's weights can't be had.
@@ -60,6 +62,7 @@ class LPIPS(FeatureLoss):
         resize: Size = None,
         range: Range = "0..1",
         checkpoint: bool = False,
+        gradient: Gradient = "first",
     ) -> None:
         if net not in get_args(Net):
             raise unknown("net of LPIPS", net, get_args(Net))
@@ -69,7 +72,9 @@ class LPIPS(FeatureLoss):
         network = _network(net, backbone)
         if version == "0.0":
             network = network.variant(convention=SIGNED)
-        super().__init__(network, layers, reduction=reduction, resize=resize, range=range, checkpoint=checkpoint)
+        super().__init__(
+            network, layers, reduction=reduction, resize=resize, range=range, checkpoint=checkpoint, gradient=gradient
+        )
         self.net, self.version, self.calibrated = net, version, calibrated
         self.constants = _weights(net, version, layers, calibrated=calibrated)
 

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, cast, get_args
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError, WeightsError
+from vggapps.errors import SettingsError, WeightsError, unknown
 from vggapps.losses.backbone import Backbone, load_backbone
 from vggapps.losses.distance import Distance, Measured, get_distance, maps_of_one_size
-from vggapps.losses.feature_loss import FeatureLoss, Reduction
-from vggapps.losses.pictures import Range, Size
+from vggapps.losses.feature_loss import FeatureLoss
+from vggapps.losses.hypercolumns import hypercolumns
+from vggapps.losses.pictures import Gradient, Range, Size
+from vggapps.losses.reduction import Reduction
 from vggapps.losses.target import Target
+from vggapps.losses.weights import weights_of
+from vggapps.vgg.names import listed
 
 Criterion = str | Callable[..., Tensor] | Distance
 Layers = str | Iterable[str] | Mapping[str, float]
+Role = Literal["content", "style"]
 
-# A hypercolumn is taken at each knot of a grid of this many rows and columns: STROTSS's 1,024 positions.
-_GRID = 32
+_PRESET_OPTIONS = ("backbone", "reduction", "resize", "range", "checkpoint", "gradient")
 
 
 @dataclass(frozen=True)
@@ -30,18 +33,31 @@ class Term:
     """Σ weight · distance over layers.
 
     Attributes:
-        layers: weight of each; ``image`` is the picture itself, RGB in [0, 1].
+        layers: a name, names, or weights by name; ``image`` is the picture itself, RGB in [0, 1].
         criterion: a name in ``DISTANCES``, a function of two maps, or a ``Distance``.
         role: which target it is compared with, where ``prepare`` is given two.
         normalize: bring each position's features to length 1 first.
         joined: take all layers together as hypercolumns, at 1,024 positions, with the sum of their weights.
+
+    Raises:
+        SettingsError: a role that does not exist; a weight that is no number, negative or not finite.
     """
 
-    layers: Mapping[str, float]
+    layers: Layers
     criterion: Criterion
-    role: Literal["content", "style"] = "content"
+    role: Role = "content"
     normalize: bool = False
     joined: bool = False
+
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise unknown("role of a term", self.role, get_args(Role))
+        object.__setattr__(self, "layers", weights_of(self.layers))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of each layer."""
+        return cast(dict[str, float], self.layers)
 
 
 class PerceptualLoss(FeatureLoss):
@@ -58,18 +74,20 @@ class PerceptualLoss(FeatureLoss):
             nonlinearity; or the whole loss as a sequence of :class:`Term`.
         backbone: a network's name, a weights' name or record, or a loaded VGG. The default is the installed VGG-19,
             the same on every machine.
-        criterion: of the content term: ``l1``, ``l2``, ``charbonnier``, ``huber``, ``cosine``, ``frobenius`` or any
-            other in ``DISTANCES``; or a function of two maps that gives one number a picture.
+        criterion: of the content term: ``l1``, the default, ``l2``, ``charbonnier``, ``huber``, ``cosine``,
+            ``frobenius`` or any other in ``DISTANCES``; or a function of two maps that gives one number a picture.
         style_layers: of a style term, like ``layers``; None for no such term.
-        style_criterion: of the style term: ``gram-gatys``, ``wasserstein``, ``sliced``...
+        style_criterion: of the style term: ``gram-johnson``, the default, ``wasserstein``, ``sliced``...
         normalize_features: bring each position's features to length 1 before the content criterion.
         reduction: of the pictures' losses: ``mean``, ``sum``, or ``none`` for one a picture.
         resize: both pictures' shorter side in pixels, or (height, width); None leaves them.
         range: what the pictures' numbers are in: ``0..1``, ``-1..1`` or ``0..255``. Another one is noticed.
         checkpoint: the pictures of a batch go through the network one by one, and again for the gradient.
+        gradient: ``first``: of two pictures the second is the target, and must not want a gradient; ``both`` gives
+            both theirs.
 
     Raises:
-        SettingsError: a name or a combination that makes no sense.
+        SettingsError: a name, a weight or a combination that makes no sense; an option that would have no effect.
         WeightsError: the network's weights can't be had.
     """
 
@@ -78,30 +96,28 @@ class PerceptualLoss(FeatureLoss):
         layers: Layers | Sequence[Term] = ("relu3_3",),
         *,
         backbone: Backbone = "vgg19",
-        criterion: Criterion = "l1",
+        criterion: Criterion | None = None,
         style_layers: Layers | None = None,
-        style_criterion: Criterion = "gram-johnson",
+        style_criterion: Criterion | None = None,
         normalize_features: bool = False,
         reduction: Reduction = "mean",
         resize: Size = None,
         range: Range = "0..1",
         checkpoint: bool = False,
+        gradient: Gradient = "first",
     ) -> None:
-        listed = layers if isinstance(layers, str | Mapping) else list(layers)
-        terms = [term for term in listed if isinstance(term, Term)]
-        if terms and len(terms) < len(listed):
-            raise SettingsError("layers are given as terms and by name", "make a Term of each, or name them all")
-        if not terms:
-            terms = [Term(_weights(listed), criterion, "content", normalize_features)]  # type: ignore[arg-type]
-        if style_layers is not None:
-            terms.append(Term(_weights(style_layers), style_criterion, "style"))
-        self.parts = _parts(terms)
+        terms = _content(layers, criterion, normalize_features)
+        style = Term(style_layers or (), "gram-johnson" if style_criterion is None else style_criterion, "style")
+        if style_criterion is not None and not style.layers:
+            raise SettingsError("style_criterion= is given without style layers", "name them: style_layers=['relu1_1']")
+        self.parts = _parts([*terms, style] if style.layers else terms)
         if not self.parts:
             raise SettingsError("there is no layer to compare", "name one: layers='relu3_3'")
         seen = [layer for part in self.parts.values() for layer in part.layers]
         super().__init__(
-            load_backbone(backbone), seen, range=range, reduction=reduction, resize=resize, checkpoint=checkpoint
-        )
+            load_backbone(backbone), seen, range=range, reduction=reduction, resize=resize, checkpoint=checkpoint,
+            gradient=gradient,
+        )  # fmt: skip
 
     @classmethod
     def preset(cls, name: str, **options: object) -> Self:
@@ -111,15 +127,21 @@ class PerceptualLoss(FeatureLoss):
             name: ``johnson``, ``gatys``, ``srgan``, ``esrgan``, ``real-esrgan``, ``pix2pixhd``, ``spade``,
                 ``pconv-inpainting``, ``lama``, ``contextual`` or ``strotss``.
             options: ``backbone`` in place of the paper's network, and ``reduction``, ``resize``, ``range``,
-                ``checkpoint`` as above.
+                ``checkpoint``, ``gradient`` as above. Layers, weights and criteria are the paper's.
 
         Raises:
-            SettingsError: there is no such preset.
+            SettingsError: there is no such preset, or no such option of one.
             WeightsError: the paper's network is not here; it says what to do.
         """
         from vggapps.losses.presets import get_preset  # it is made of this module's terms
 
         found = get_preset(name)
+        for option in options:
+            if option not in _PRESET_OPTIONS:
+                raise SettingsError(
+                    f"a preset has no option {option}=: layers, weights and criteria are those of the paper",
+                    f"its options are {', '.join(_PRESET_OPTIONS)}; for another loss change PRESETS['{name}'].terms",
+                )
         wanted: Backbone | None = options.pop("backbone", None)  # type: ignore[assignment]
         try:
             backbone = load_backbone(found.backbone if wanted is None else wanted)
@@ -151,14 +173,18 @@ class PerceptualLoss(FeatureLoss):
         """
         whole = super().prepare(y, mask=mask)
         if style is None:
+            if style_mask is not None:
+                raise SettingsError("style_mask= is given without a style picture", "give both, or mask= alone")
             return whole
         if all(part.term.role == "content" for part in self.parts.values()):
             raise SettingsError("this loss has no style term for that picture", "make it with style_layers=")
         painted = super().prepare(style, mask=style_mask).for_pictures(len(whole))
-        measured = {
-            name: (painted if part.term.role == "style" else whole).measured[name] for name, part in self.parts.items()
-        }
-        return Target(measured, whole.made_by)
+        measured = {name: (painted if self._is_style(name) else whole).measured[name] for name in self.parts}
+        masked = tuple(name for name in measured if name in (painted if self._is_style(name) else whole).masked)
+        return Target(measured, whole.made_by, masked)
+
+    def _is_style(self, name: str) -> bool:
+        return self.parts[name].term.role == "style"
 
     def measure(self, features: Mapping[str, Tensor], masks: Callable[[Tensor], Tensor | None]) -> dict[str, Measured]:
         """Maps or moments of each layer."""
@@ -215,18 +241,6 @@ class PerceptualLoss(FeatureLoss):
         return lines + [f"with {name} = {formula}" for name, formula in distances.items()]
 
 
-def hypercolumns(maps: Sequence[Float[Tensor, "n _ _ _"]]) -> Float[Tensor, "n c g g"]:
-    """Features of all layers at the same places, a regular grid of 32 × 32 (STROTSS draws as many at random)."""
-    knots = (torch.arange(_GRID, device=maps[0].device, dtype=torch.float32) + 0.5) / _GRID * 2 - 1
-    grid = torch.stack(torch.meshgrid(knots, knots, indexing="xy"), 2)[None]
-    columns = []
-    for map_ in maps:
-        map_ = map_.to(torch.promote_types(map_.dtype, torch.float32))
-        places = grid.to(map_.dtype).expand(len(map_), -1, -1, -1)
-        columns.append(F.grid_sample(map_, places, padding_mode="border", align_corners=False))
-    return torch.cat(columns, 1)
-
-
 @dataclass(frozen=True)
 class Part:
     """One layer of a term, or all layers of a joined one."""
@@ -246,15 +260,27 @@ def _parts(terms: Sequence[Term]) -> dict[str, Part]:
         own = f"{term.role}{earlier + 1}" if earlier else term.role
         distance = get_distance(term.criterion)
         if term.joined:
-            parts[own] = Part(own, tuple(term.layers), sum(term.layers.values()), term, distance)
+            parts[own] = Part(own, tuple(term.weights), sum(term.weights.values()), term, distance)
             continue
-        for layer, weight in term.layers.items():
+        for layer, weight in term.weights.items():
             name = f"{own}.{layer}" if len(terms) > 1 else layer
             parts[name] = Part(name, (layer,), weight, term, distance)
     return parts
 
 
-def _weights(layers: Layers) -> dict[str, float]:
-    if isinstance(layers, Mapping):
-        return dict(layers)
-    return dict.fromkeys([layers] if isinstance(layers, str) else layers, 1.0)
+def _content(layers: Layers | Term | Iterable[Term], criterion: Criterion | None, normalize: bool) -> list[Term]:
+    """The terms that are given, or the content term of the layers that are."""
+    given = () if isinstance(layers, str | Mapping) else listed(layers)  # type: ignore[arg-type]
+    terms: list[Term] = [term for term in given if isinstance(term, Term)]
+    if terms and len(terms) < len(given):
+        raise SettingsError("layers are given as terms and by name", "make a Term of each, or name them all")
+    term = Term(() if terms else given or layers, "l1" if criterion is None else criterion, "content", normalize)  # type: ignore[arg-type]
+    if not term.layers and (criterion is not None or normalize):
+        option = "normalize_features=True" if criterion is None else "criterion="
+        if terms:
+            raise SettingsError(
+                f"{option} is given beside terms, each of which has its own",
+                "say it in the term: Term(layers, criterion, normalize=True)",
+            )
+        raise SettingsError(f"{option} is given without layers of content", "name them: layers='relu3_3'")
+    return terms or [term]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +16,7 @@ from vggapps.ranges import SIXTEEN, UNIT, check_shape, extent, mistaken
 from vggapps.ranges import Range as Range
 
 Size = int | Sequence[int] | None
+Gradient = Literal["first", "both"]  # which of two pictures may want one
 
 # Whole numbers that torch computes with.
 _LEVELS = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -25,6 +26,12 @@ def check_name(range: str) -> None:
     """Whether there is such a range."""
     if range not in get_args(Range):
         raise unknown("range of pictures", range, get_args(Range))
+
+
+def check_gradient(gradient: str) -> None:
+    """Whether there is such a word."""
+    if gradient not in get_args(Gradient):
+        raise unknown("gradient", gradient, get_args(Gradient))
 
 
 def check_size(resize: Size) -> None:
@@ -167,21 +174,32 @@ def check_weights(mask: Tensor) -> None:
         raise SettingsError("the mask has negative numbers, or none at all", "give each position a weight of 0 or more")
 
 
-def check_pair(x: Tensor, y: Tensor, mask: Tensor | None = None) -> None:
+def wants_gradient(*images: object) -> bool:
+    """Whether any of what is given is to have one."""
+    return torch.is_grad_enabled() and any(getattr(image, "requires_grad", False) for image in images)
+
+
+def check_pair(x: Tensor, y: Tensor, mask: Tensor | None = None, gradient: Gradient = "first") -> None:
     """Whether a target was given where a target belongs, and as many as there are pictures.
 
     Raises:
-        SettingsError: the two are swapped, of different numbers, or of different sizes under one mask.
+        SettingsError: the two are swapped, of different numbers, or of different sizes under one mask; the second wants
+            a gradient and the loss gives it to the first alone.
     """
     if not (isinstance(x, Tensor) and isinstance(y, Tensor)):
         kinds = " and ".join(type(t).__name__ for t in (x, y))
         raise SettingsError(f"the pictures are given as {kinds}", "give tensors, N × 3 × H × W")
     for image in (x, y):
         check_shape(image)
-    if torch.is_grad_enabled() and y.requires_grad and not x.requires_grad:
+    if gradient == "first" and wants_gradient(y):
+        if not x.requires_grad:
+            raise SettingsError(
+                "the second picture, the target, wants a gradient, and the first does not",
+                "swap them: loss(output, target); or make the loss with gradient='both'",
+            )
         raise SettingsError(
-            "the second picture, the target, wants a gradient, and the first does not",
-            "swap them: loss(output, target)",
+            "both pictures want a gradient, and this loss gives it to the first alone",
+            "make the loss with gradient='both', or give the second as a constant: target.detach()",
         )
     if len(x) != len(y):
         raise SettingsError(

@@ -7,10 +7,11 @@ from copy import copy
 from pathlib import Path
 from typing import Self
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.errors import unknown
+from vggapps.vgg.names import listed, unknown_layer
 from vggapps.vgg.network import VGG
 from vggapps.vgg.normalize import IMAGENET, Convention
 from vggapps.weights.trunk import TrunkName, load_trunk
@@ -74,10 +75,11 @@ class Trunk(nn.Module):
 
     def check(self, layers: Iterable[str]) -> tuple[str, ...]:
         """The names as a tuple, or an error with the nearest right word."""
-        names = tuple(layers)
+        names = listed(layers)
         for name in names:
             if name not in self.layer_names:
-                raise unknown("layer", name, self.layer_names)
+                indexed = {f"features.{index}": own for index, own in LAYERS[self.name].items()}
+                raise unknown_layer(name, self.layer_names, indexed)
         return names
 
     def train(self, mode: bool = True) -> Self:
@@ -100,3 +102,13 @@ def title(network: Network) -> str:
     name = network.plan.name if isinstance(network, VGG) else network.name
     pooling = f", {network.pooling} pooling" if isinstance(network, VGG) else ""
     return f"{name} ({network.weights_name or 'own weights'}, {network.convention.name} input{pooling})"
+
+
+def equal(a: Network, b: Network) -> bool:
+    """Whether two networks compute the same: layers, as torch prints them, input and weights, number for number."""
+    if a is b:
+        return True
+    if repr(a) != repr(b) or a.convention != b.convention:
+        return False
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(p.dtype == q.dtype and p.device == q.device and torch.equal(p, q) for p, q in pairs)

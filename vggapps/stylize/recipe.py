@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vggapps.errors import PictureError, SettingsError, unknown
+from vggapps.errors import PictureError, SettingsError
 from vggapps.image import read_settings
 from vggapps.image.opening import stream_of
 from vggapps.settings import from_dict, nameless, to_dict, writable
 from vggapps.stylize.machine import machine
 from vggapps.stylize.settings import StylizeSettings
-from vggapps.vgg.plan import get_plan, layer_names
+from vggapps.vgg.names import unknown_layer
+from vggapps.vgg.plan import get_plan, layer_names, torchvision_names
 from vggapps.weights.download import sha256_of
 from vggapps.weights.records import RECORDS
 
@@ -203,9 +204,10 @@ def settings_from(found: Recipe, picture: str, given: Mapping[str, Any]) -> Styl
     StylizeSettings(**given)  # what was typed is not the picture's fault
     try:
         made = from_dict(StylizeSettings, {**found.settings, **given})
-        known = layer_names(get_plan(made.backbone), "none")
+        plan = get_plan(made.backbone)
+        known = layer_names(plan, "none")
         if wrong := [layer for layer in made.layers if layer not in known]:
-            raise unknown("layer", wrong[0], known)
+            raise unknown_layer(wrong[0], known, torchvision_names(plan))
         return made
     except SettingsError as error:
         raise PictureError(

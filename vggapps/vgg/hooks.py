@@ -216,6 +216,8 @@ def _with(module: nn.Module, kind: type[nn.Module], other: Callable[[nn.Module],
 def _named(module: nn.Module, name: str) -> nn.Module:
     modules: dict[str, nn.Module] = dict(module.named_modules())
     if name not in modules:
+        if isinstance(module, VGG):
+            module.check((name,))
         raise unknown(f"module of {type(module).__name__}", name, [n for n in modules if n])
     return modules[name]
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError, unknown
 from vggapps.ranges import Watch, check_shape, check_side, extent, mistaken
 from vggapps.vgg.frozen import Step, lean
+from vggapps.vgg.names import listed, unknown_layer
 from vggapps.vgg.normalize import IMAGENET, Convention
-from vggapps.vgg.plan import AVERAGED, Head, Layer, Plan, Pooled, get_plan, layer_names, layers
+from vggapps.vgg.plan import AVERAGED, Head, Layer, Plan, Pooled, get_plan, layer_names, layers, torchvision_names
 from vggapps.vgg.pooling import Flatten, Pool, Pooling, Sliding, Summarize
 from vggapps.vgg.radial import Radial
 
@@ -156,7 +157,7 @@ class VGG(nn.Module):
 
     def check(self, layers: Iterable[str]) -> tuple[str, ...]:
         """The given names as a tuple, or an error that names the nearest right word."""
-        names = (layers,) if isinstance(layers, str) else tuple(layers)
+        names = listed(layers)
         for name in names:
             if name not in self.layer_names:
                 if name in layer_names(self.plan, "fc"):
@@ -164,7 +165,7 @@ class VGG(nn.Module):
                         f"this {self.plan.name} ends at {self.layer_names[-1]}: it has no {name}",
                         "load it with weights that carry the fully connected layers, head='fc'",
                     )
-                raise unknown("layer", name, self.layer_names)
+                raise unknown_layer(name, self.layer_names, torchvision_names(self.plan))
         return names
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes ..."]:

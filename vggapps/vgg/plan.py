@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from vggapps.errors import SettingsError, unknown
+from vggapps.vgg.names import unknown_layer
 
 Head = Literal["fc", "conv", "gap", "none"]
 HEADS: tuple[Head, ...] = ("fc", "conv", "gap", "none")
@@ -130,7 +131,7 @@ def layers(plan: Plan, head: Head = "fc", classes: int = 1000, pooled: Pooled = 
     if head == "gap" and pooled.layer:
         names = [layer.name for layer in body]
         if pooled.layer not in names:
-            raise unknown("layer", pooled.layer, names)
+            raise unknown_layer(pooled.layer, names, torchvision_names(plan))
         body = body[: names.index(pooled.layer) + 1]
     yield from body
     channels = body[-1].channels
@@ -174,6 +175,14 @@ def _convolutional(plan: Plan) -> Iterator[Layer]:
 def layer_names(plan: Plan, head: Head = "none", pooled: Pooled = AVERAGED) -> tuple[str, ...]:
     """Names of all layers, in order; ``flatten`` is left out, nobody asks for it."""
     return tuple(layer.name for layer in layers(plan, head, pooled=pooled) if layer.kind != "flatten")
+
+
+def torchvision_names(plan: Plan) -> dict[str, str]:
+    """Our names of the layers by torchvision's: ``features.35`` is ``relu5_4`` of vgg19."""
+    body = list(layers(plan, "none"))
+    head = [layer for layer in list(layers(plan, "fc"))[len(body) :] if layer.kind != "flatten"]
+    parts = {"features": body, "classifier": head}
+    return {f"{part}.{index}": layer.name for part, row in parts.items() for index, layer in enumerate(row)}
 
 
 @dataclass(frozen=True)
