@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,6 +16,7 @@ from vggapps.losses.calibrated import calibrated
 from vggapps.losses.distance import Measured, maps_of_one_size
 from vggapps.losses.feature_loss import IMAGE, FeatureLoss, Reduction
 from vggapps.losses.pictures import Range, Size
+from vggapps.losses.precision import comparison
 
 _LAYERS = (IMAGE, "relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 _SMALL = 1e-6  # c1 and c2
@@ -27,6 +30,9 @@ class DISTS(FeatureLoss):
     the squares' mean under a Hann window. The values are those of ``DISTS-pytorch``; the gradient is the whole one,
     which that package gives with ``require_grad=True`` only. Its authors bring the shorter side to 256 pixels first:
     ``resize=256``.
+
+    Under autocast its network runs in float32 all the same: of similar pictures, bfloat16 gives a gradient that points
+    elsewhere. ``loss.half()`` and ``loss.bfloat16()`` are taken at their word.
 
     Args:
         backbone: the network's weights: a name, a record, or a loaded VGG-16; None for torchvision's, which the
@@ -53,6 +59,10 @@ class DISTS(FeatureLoss):
             vgg.variant(pooling="hann"), _LAYERS, reduction=reduction, resize=resize, range=range, checkpoint=checkpoint
         )
         self.constants = {name: number.clone() for name, number in calibrated("dists").items()}
+
+    def _autocast(self, kind: str) -> AbstractContextManager[Any]:
+        """Off: variances that nearly cancel need more digits of the features than half precision has."""
+        return torch.autocast(kind, enabled=False)
 
     def measure(self, features: Mapping[str, Tensor], masks: Callable[[Tensor], Tensor | None]) -> dict[str, Measured]:
         """The maps, in float32 at least: in less the moments cancel."""
@@ -85,6 +95,7 @@ class DISTS(FeatureLoss):
         ]
 
 
+@comparison
 def similarities(
     x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], mask: Float[Tensor, "#n 1 h w"] | None = None
 ) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]:

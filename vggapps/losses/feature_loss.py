@@ -31,6 +31,7 @@ from vggapps.losses.pictures import (
 )
 from vggapps.losses.target import Target
 from vggapps.losses.trunk import Network, smallest_side, title
+from vggapps.vgg.derivatives import numbers, transformed
 
 Reduction = Literal["mean", "sum", "none"]
 IMAGE = "image"  # among layers: the picture itself, RGB in [0, 1]
@@ -197,8 +198,8 @@ class FeatureLoss(nn.Module, ABC):
         if torch.compiler.is_compiling() or (image.device.type != "cpu" and key in self._seen):
             return
         if mask is not None:
-            check_weights(mask)
-        doubt = check_values(image, self.range, is_target=is_target)
+            check_weights(numbers(mask))
+        doubt = check_values(numbers(image), self.range, is_target=is_target)
         if doubt and not self._has_warned:  # once, and not at each step of a training
             warnings.warn(doubt, stacklevel=4)
             self._has_warned = True
@@ -219,6 +220,11 @@ class FeatureLoss(nn.Module, ABC):
                 maps = self.network.features(pictures, names)
             return tuple(maps[name] for name in names)
 
+        if self.checkpoint and transformed(image):
+            raise SettingsError(
+                "torch.func cannot run a network a second time for the gradient, as checkpoint=True does",
+                "make the loss with checkpoint=False",
+            )
         if self.checkpoint and torch.is_grad_enabled() and len(image) > 1:
             each = [recompute(run, picture, use_reentrant=False) for picture in image.split(1)]  # type: ignore[no-untyped-call]
             return found | {name: torch.cat(maps) for name, *maps in zip(names, *each, strict=True)}

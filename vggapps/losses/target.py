@@ -58,8 +58,14 @@ class Target:
         return self._each(lambda t: t[index])
 
     def to(self, *args: Any, **kwargs: Any) -> Target:
-        """On another device or in another dtype, as ``Tensor.to``."""
-        return self._each(lambda t: t.to(*args, **kwargs))
+        """On another device or in another dtype, as ``Tensor.to``; moments, sums of squares, stay float32 at least."""
+        moved = self._each(lambda t: t.to(*args, **kwargs))
+        exact = {
+            name: replace(moments, mean=_wide(m.mean, moments.mean), second=_wide(m.second, moments.second))
+            for name, m in moved.measured.items()
+            if isinstance(m, Moments) and isinstance(moments := self.measured[name], Moments)
+        }
+        return replace(moved, measured={**moved.measured, **exact})
 
     def for_pictures(self, count: int) -> Target:
         """One target as the target of so many pictures; several stay as they are.
@@ -127,3 +133,7 @@ class Target:
         for name, count in notes["positions"].items():
             measured[name] = Moments(tensors[f"{name}/mean"], tensors[f"{name}/second"], count)
         return cls(measured, notes["made_by"])
+
+
+def _wide(moved: Tensor, before: Tensor) -> Tensor:
+    return moved if moved.dtype.itemsize >= 4 else before.to(moved.device)
