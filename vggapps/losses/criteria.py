@@ -7,12 +7,11 @@ float32.
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.losses.precision import comparison
+from vggapps.losses.precision import comparison, length
 
 Map = Float[Tensor, "n c h w"]
 
@@ -52,8 +51,7 @@ def cosine(x: Map, y: Map) -> Float[Tensor, "n h w"]:
 @comparison
 def frobenius(x: Map, y: Map) -> Float[Tensor, " n"]:
     """√Σ (x - y)² of each picture (BasicSR's ``fro``, which takes the root over a whole batch)."""
-    norm: Tensor = torch.linalg.vector_norm((x - y).flatten(1), dim=1)
-    return norm
+    return length((x - y).flatten(1), 1)
 
 
 @comparison

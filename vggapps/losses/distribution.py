@@ -20,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.losses.moments import moments
-from vggapps.losses.precision import comparison
+from vggapps.losses.precision import comparison, length
 from vggapps.vgg.derivatives import transformed
 
 Kernel = Literal["linear", "polynomial", "gaussian"]
@@ -207,7 +207,7 @@ def relaxed_emd(
 
     def to_nearest(a: Tensor, b: Tensor) -> Tensor:
         gaps = a - b.gather(1, _nearest(a, b).unsqueeze(2).expand_as(a))
-        return (gaps.square().sum(2) / 2 if metric == "cosine" else torch.linalg.vector_norm(gaps, dim=2)).mean(1)
+        return (gaps.square().sum(2) / 2 if metric == "cosine" else length(gaps, 2)).mean(1)
 
     return torch.maximum(to_nearest(a, b), to_nearest(b, a))
 
