@@ -102,6 +102,7 @@ def test_wasserstein_has_the_curvature_of_the_closed_form(a: float) -> None:
 
 
 def near(found: Tensor, expected: Tensor) -> None:
+    found, expected = found.detach(), expected.detach()
     assert float((found - expected).norm()) <= 1e-8 * float(expected.norm())
 
 

@@ -217,21 +217,17 @@ class FeatureLoss(nn.Module, ABC):
 
         def run(pictures: Tensor) -> tuple[Tensor, ...]:
             with self._autocast(pictures.device.type):
-                maps = self.network.features(pictures, names)
-            return tuple(maps[name] for name in names)
+                return tuple(map(self.network.features(pictures, names).__getitem__, names))
 
         if self.checkpoint and transformed(image):
-            raise SettingsError(
-                "torch.func cannot run a network a second time for the gradient, as checkpoint=True does",
-                "make the loss with checkpoint=False",
-            )
+            raise SettingsError("torch.func can't run a network again for the gradient", "take checkpoint=False")
         if self.checkpoint and torch.is_grad_enabled() and len(image) > 1:
             each = [recompute(run, picture, use_reentrant=False) for picture in image.split(1)]  # type: ignore[no-untyped-call]
             return found | {name: torch.cat(maps) for name, *maps in zip(names, *each, strict=True)}
         return found | dict(zip(names, run(image), strict=True))
 
     def _autocast(self, kind: str) -> AbstractContextManager[Any]:
-        """Oxford's networks make numbers of up to some 20,000 of a photograph, a third of what float16 holds."""
+        """Oxford's networks make numbers of up to some 20,000, a third of what float16 holds."""
         half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
         large = min(self.network.convention.std) < 0.1
         return torch.autocast(kind, torch.bfloat16) if half and large else nullcontext()
