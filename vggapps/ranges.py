@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.func import debug_unwrap
 
 from vggapps.errors import SettingsError, warn
 
@@ -88,7 +89,7 @@ def can_look(image: Tensor) -> bool:
     """Whether its numbers can be looked at: not in compiled code, in ``torch.func``'s transforms, or on ``meta``."""
     if torch.compiler.is_compiling() or image.is_meta:
         return False
-    return not torch._C._functorch.is_functorch_wrapped_tensor(image)
+    return debug_unwrap(image) is image  # type: ignore[no-untyped-call,no-any-return]
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 from torch import Tensor
 
@@ -35,6 +35,10 @@ class BundleTarget(Prepared):
     def each(self, function: Callable[[Tensor], Tensor]) -> BundleTarget:
         """The same with a function's results in place of its tensors."""
         return BundleTarget({name: target.each(function) for name, target in self.targets.items()})
+
+    def to(self, *args: Any, **kwargs: Any) -> BundleTarget:
+        """Each target where its own ``to`` brings it."""
+        return BundleTarget({name: target.to(*args, **kwargs) for name, target in self.targets.items()})
 
     @overload
     def __getitem__(self, index: str) -> Target: ...

@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError
-from vggapps.losses.distribution import comparison, positions, strips, unit
+from vggapps.losses.distribution import positions, strips, unit
+from vggapps.losses.precision import comparison
 
 # Mean cosine distances below this are rounding: a picture whose features all point the same way.
 _SAME = 1e-6

@@ -10,8 +10,7 @@ and autograd keeps several. It is made a strip of rows at a time, and made again
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Literal, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +21,9 @@ from torch.utils.checkpoint import checkpoint
 from vggapps.errors import SettingsError, unknown
 from vggapps.losses.moments import moments
 from vggapps.losses.pictures import wants_gradient
+from vggapps.losses.precision import comparison, length
+from vggapps.vgg.derivatives import transformed
 
-Comparison = TypeVar("Comparison", bound=Callable[..., Tensor])
 Kernel = Literal["linear", "polynomial", "gaussian"]
 Metric = Literal["cosine", "euclidean"]
 
@@ -34,28 +34,6 @@ ENTRIES_AT_ONCE = 2**24
 _SHORT, _FAINT = 1e-3, 1e-2
 # A kernel is at least this part of the features' length wide: what is left when all are the same is rounding.
 _NARROW = 1e-3
-
-
-def comparison(loss: Comparison) -> Comparison:
-    """A loss of two maps, taken in float32 at least, also under autocast.
-
-    Raises:
-        SettingsError: (when called) the maps are not of as many pictures and channels.
-    """
-
-    @wraps(loss)
-    def run(x: Tensor, y: Tensor, **options: Any) -> Tensor:
-        if x.shape[:2] != y.shape[:2]:
-            counts = " and ".join(f"{f.shape[0]} × {f.shape[1]}" for f in (x, y))
-            raise SettingsError(
-                f"pictures × channels of two maps to compare are {counts}",
-                "take both from the same layer, for the same number of pictures",
-            )
-        with torch.autocast(x.device.type, enabled=False):
-            dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
-            return loss(x.to(dtype), y.to(dtype), **options)
-
-    return cast(Comparison, run)
 
 
 def positions(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n m c"]:
@@ -87,7 +65,8 @@ def _mean_square(cloud: Float[Tensor, "n m c"]) -> Float[Tensor, "n 1 1"]:
 def strips(part: Callable[..., Tensor], *rows: Tensor, columns: int) -> list[Tensor]:
     """``part`` of a matrix's rows, strip by strip, so that a strip has not more than ``ENTRIES_AT_ONCE`` entries.
 
-    Several strips are made again in the backward pass; of each only what went in and what came out is kept.
+    Several strips are made again in the backward pass; of each only what went in and what came out is kept. Inside
+    ``torch.func``, which has no way to do so, all is kept.
 
     Args:
         part: makes the strip's piece of the matrix and sums it up to something small.
@@ -99,6 +78,8 @@ def strips(part: Callable[..., Tensor], *rows: Tensor, columns: int) -> list[Ten
     if height <= at_once:
         return [part(*rows)]
     cut = zip(*(torch.split(r, at_once, dim=1) for r in rows), strict=True)
+    if transformed(*rows):
+        return [part(*strip) for strip in cut]
     return [checkpoint(part, *strip, use_reentrant=False, preserve_rng_state=False) for strip in cut]
 
 
@@ -237,7 +218,7 @@ def relaxed_emd(
 
     def to_nearest(a: Tensor, b: Tensor) -> Tensor:
         gaps = a - b.gather(1, _nearest(a, b).unsqueeze(2).expand_as(a))
-        return (gaps.square().sum(2) / 2 if metric == "cosine" else torch.linalg.vector_norm(gaps, dim=2)).mean(1)
+        return (gaps.square().sum(2) / 2 if metric == "cosine" else length(gaps, 2)).mean(1)
 
     return torch.maximum(to_nearest(a, b), to_nearest(b, a))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -14,6 +16,7 @@ from vggapps.losses.calibrated import calibrated
 from vggapps.losses.distance import Measured, maps_of_one_size
 from vggapps.losses.feature_loss import IMAGE, FeatureLoss
 from vggapps.losses.pictures import Gradient, Range, Size
+from vggapps.losses.precision import comparison
 from vggapps.losses.reduction import Reduction
 from vggapps.vgg.moving import ordinary
 
@@ -29,6 +32,9 @@ class DISTS(FeatureLoss):
     the squares' mean under a Hann window. The values are those of ``DISTS-pytorch``; the gradient is the whole one,
     which that package gives with ``require_grad=True`` only. Its authors bring the shorter side to 256 pixels first:
     ``resize=256``.
+
+    Under autocast its network runs in float32 all the same: of similar pictures, bfloat16 gives a gradient that points
+    elsewhere. ``loss.half()`` and ``loss.bfloat16()`` are taken at their word.
 
     Args:
         backbone: the network's weights: a name, a record, or a loaded VGG-16; None for torchvision's, which the
@@ -59,6 +65,10 @@ class DISTS(FeatureLoss):
         )  # fmt: skip
         with ordinary():
             self.constants = {name: number.clone() for name, number in calibrated("dists").items()}
+
+    def _autocast(self, kind: str) -> AbstractContextManager[Any]:
+        """Off: variances that nearly cancel need more digits of the features than half precision has."""
+        return torch.autocast(kind, enabled=False)
 
     def measure(self, features: Mapping[str, Tensor], masks: Callable[[Tensor], Tensor | None]) -> dict[str, Measured]:
         """The maps, in float32 at least: in less the moments cancel."""
@@ -91,6 +101,7 @@ class DISTS(FeatureLoss):
         ]
 
 
+@comparison
 def similarities(
     x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], mask: Float[Tensor, "#n 1 h w"] | None = None
 ) -> tuple[Float[Tensor, "n c"], Float[Tensor, "n c"]]:

@@ -35,6 +35,7 @@ from vggapps.losses.reduction import Reduction, check_reduction, reduced
 from vggapps.losses.target import Target
 from vggapps.losses.trunk import Network, smallest_side, title
 from vggapps.ranges import Range, Watch, check_side
+from vggapps.vgg.derivatives import numbers, transformed
 from vggapps.vgg.moving import in_graph, kept
 
 IMAGE = "image"  # among layers: the picture itself, RGB in [0, 1]
@@ -198,11 +199,11 @@ class FeatureLoss(nn.Module, ABC):
         return standard, mask
 
     def _check_numbers(self, image: Tensor, mask: Tensor | None, is_target: bool) -> None:
-        if not self._watch.wants(image, is_target):
+        if not self._watch.wants(numbers(image), is_target):
             return
         if mask is not None:
-            check_weights(mask)
-        if doubt := check_values(image, self.range, is_target=is_target):
+            check_weights(numbers(mask))
+        if doubt := check_values(numbers(image), self.range, is_target=is_target):
             self._watch.warn(doubt)
 
     def features(
@@ -217,16 +218,17 @@ class FeatureLoss(nn.Module, ABC):
 
         def run(pictures: Tensor) -> tuple[Tensor, ...]:
             with self._autocast(pictures.device.type):
-                maps = self.network.features(pictures, names)
-            return tuple(maps[name] for name in names)
+                return tuple(map(self.network.features(pictures, names).__getitem__, names))
 
+        if self.checkpoint and transformed(image):
+            raise SettingsError("torch.func can't run a network again for the gradient", "take checkpoint=False")
         if self.checkpoint and torch.is_grad_enabled() and image.requires_grad and len(image) > 1:
             each = [recompute(run, picture, use_reentrant=False) for picture in image.split(1)]  # type: ignore[no-untyped-call]
             return found | {name: torch.cat(maps) for name, *maps in zip(names, *each, strict=True)}
         return found | dict(zip(names, run(image), strict=True))
 
     def _autocast(self, kind: str) -> AbstractContextManager[Any]:
-        """Oxford's networks make numbers of up to some 20,000 of a photograph, a third of what float16 holds."""
+        """Oxford's networks make numbers of up to some 20,000, a third of what float16 holds."""
         half = torch.is_autocast_enabled(kind) and torch.get_autocast_dtype(kind) == torch.float16
         large = min(self.network.convention.std) < 0.1
         return torch.autocast(kind, torch.bfloat16) if half and large else nullcontext()

@@ -93,7 +93,7 @@ class LPIPS(FeatureLoss):
         found = {}
         for name in self.layers:
             own, wanted = maps_of_one_size("LPIPS", x[name], y[name])
-            weights = self.constants[name].to(own)
+            weights = self.constants[name].to(own.device, torch.promote_types(own.dtype, wanted.dtype))
             # One picture at a time stays in a processor's cache; a GPU wants them all at once.
             count = 1 if own.device.type == "cpu" else len(own)
             pairs = zip(torch.split(own, count), torch.split(wanted, count), strict=True)

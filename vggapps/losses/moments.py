@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from vggapps.vgg.derivatives import transformed
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,12 @@ def moments(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "#n 1 h w"] 
     """
     positions = features.shape[2] * features.shape[3]
     with torch.autocast(features.device.type, enabled=False):
-        if mask is None:
+        if mask is None and not transformed(features):
             mean, second = _Moments.apply(features)  # type: ignore[no-untyped-call]
             return Moments(mean, second, positions)
         rows = features.flatten(2).mT.to(torch.promote_types(features.dtype, torch.float32))
+        if mask is None:
+            return Moments(rows.mean(1), rows.mT @ rows / positions, positions)
         share = mask.flatten(2).mT.to(rows.dtype)
         weighted = rows * (share / share.sum(1, keepdim=True).clamp_min(torch.finfo(rows.dtype).tiny))
         return Moments(weighted.sum(1), rows.mT @ weighted, positions)
@@ -75,15 +80,20 @@ class _Moments(torch.autograd.Function):
     that was a third of the time of a stylizing step.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, features: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[no-untyped-def]
-        ctx.save_for_backward(features)
+    def forward(features: Tensor) -> tuple[Tensor, Tensor]:
         rows = features.flatten(2).mT  # n × positions × c, contiguous where the features are channels-last
         rows = rows if rows.dtype.itemsize >= 4 else rows.float()
         return rows.mean(1), rows.mT @ rows / rows.shape[1]
 
     @staticmethod
-    def backward(ctx, mean: Tensor, second: Tensor) -> Tensor:  # type: ignore[no-untyped-def,override]
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, mean: Tensor, second: Tensor) -> Tensor:  # type: ignore[override]
         (features,) = ctx.saved_tensors
         # bfloat16 features get a bfloat16 gradient either way; float16 has not the range for one over all positions.
         dtype = torch.float32 if features.dtype == torch.float16 else features.dtype

@@ -43,6 +43,16 @@ class Target(Prepared):
         first = next(iter(self.measured.values()))
         return first.mean if isinstance(first, Moments) else first
 
+    def to(self, *args: Any, **kwargs: Any) -> Target:
+        """On another device or in another dtype, as ``Tensor.to``; moments, sums of squares, stay float32 at least."""
+        moved = super().to(*args, **kwargs)
+        exact = {
+            name: replace(moments, mean=_wide(m.mean, moments.mean), second=_wide(m.second, moments.second))
+            for name, m in moved.measured.items()
+            if isinstance(m, Moments) and isinstance(moments := self.measured[name], Moments)
+        }
+        return replace(moved, measured={**moved.measured, **exact})
+
     def each(self, function: Callable[[Tensor], Tensor]) -> Target:
         """The same with a function's results in place of its tensors."""
 
@@ -195,3 +205,7 @@ def _joined(parts: Sequence[Measured]) -> Measured:
     if isinstance(first, Moments):
         return replace(first, mean=torch.cat([m.mean for m in moments]), second=torch.cat([m.second for m in moments]))
     return torch.cat(maps)
+
+
+def _wide(moved: Tensor, before: Tensor) -> Tensor:
+    return moved if moved.dtype.itemsize >= 4 else before.to(moved.device)

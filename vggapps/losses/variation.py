@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import unknown
+from vggapps.losses.precision import length
 
 Variation = Literal["squared", "l1", "isotropic"]
 
@@ -42,7 +43,7 @@ def total_variation(image: Float[Tensor, "n c h w"], kind: Variation = "squared"
             return _mean(down.abs()) + _mean(across.abs())
         case "isotropic":
             both = torch.stack([F.pad(down, (0, 0, 0, 1)), F.pad(across, (0, 1))])
-            return _mean(torch.linalg.vector_norm(both, dim=0))  # unlike a square root, it has a gradient at 0
+            return _mean(length(both, 0))
     raise unknown("variation", kind, get_args(Variation))
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from vggapps.losses.moments import Moments
+from vggapps.vgg.derivatives import transformed
 
 # Singular values under this are raised as fast as the iteration can; it stays safely away from turning large ones over.
 _STEEP = 0.05
@@ -46,7 +48,8 @@ def wasserstein(x: Moments, y: Moments, *, epsilon: float = 1e-4, iterations: in
 
 def _covariances(x: Moments, y: Moments, epsilon: float, iterations: int) -> Float[Tensor, " n"]:
     channels = x.mean.shape[1]
-    a, b = x.covariance, y.covariance
+    dtype = torch.promote_types(x.mean.dtype, y.mean.dtype)
+    a, b = x.covariance.to(dtype), y.covariance.to(dtype)
     own, wanted = (s.detach().diagonal(dim1=1, dim2=2).mean(1) for s in (a, b))
     powers = [m.second.detach().diagonal(dim1=1, dim2=2).mean(1) for m in (x, y)]
     finfo = torch.finfo(a.dtype)
@@ -56,47 +59,71 @@ def _covariances(x: Moments, y: Moments, epsilon: float, iterations: int) -> Flo
     ridge = (epsilon * torch.maximum(wanted, _FLOOR * own) / power).clamp_min(channels * finfo.eps)
     unit, ridge = power.view(-1, 1, 1), ridge.view(-1, 1, 1)
     added = ridge * torch.eye(channels, dtype=a.dtype, device=a.device)
-    distance: Tensor = _Distance.apply(a / unit + added, b / unit + added, ridge, iterations)  # type: ignore[no-untyped-call]
+    function = _by_steps if transformed(a, b) else _Distance.apply
+    distance: Tensor = function(a / unit + added, b / unit + added, ridge, iterations)[0]  # type: ignore[operator]
     return distance * (power / channels)
+
+
+def _by_steps(
+    a: Float[Tensor, "n c c"], b: Float[Tensor, "n c c"], smallest: Float[Tensor, "n 1 1"], iterations: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """tr(A + B - 2 (A B)^½), and what it is made of: both Cholesky factors and the orthogonal one."""
+    left, right = (torch.linalg.cholesky_ex(s).L for s in (a, b))  # the plain one waits for the GPU, to complain
+    factor = _orthogonal(left.mT @ right, smallest, iterations)
+    return (left @ factor - right).square().sum((1, 2)), left, right, factor
 
 
 class _Distance(torch.autograd.Function):
     """tr(A + B - 2 (A B)^½) with its gradient I - B (A B)^-½ written out.
 
-    Autograd would go back through all steps; the root's own gradient is a Lyapunov equation, and through eigenvectors
-    it is not a number where eigenvalues repeat.
+    Autograd would go back through all steps, at three times the cost and with all of them kept. For second derivatives
+    it does: the root's own gradient is a Lyapunov equation, and through eigenvectors it is not a number where
+    eigenvalues repeat.
     """
 
-    @staticmethod
-    def forward(ctx, a: Tensor, b: Tensor, smallest: Tensor, iterations: int) -> Tensor:  # type: ignore[no-untyped-def]
-        left, right = (torch.linalg.cholesky_ex(s).L for s in (a, b))  # the plain one waits for the GPU, to complain
-        factor = _orthogonal(left.mT @ right, smallest, iterations)
-        # Equal up to rounding squared anyway; equal without.
-        differ = (a != b).flatten(1).any(1).to(a)
-        ctx.save_for_backward(left, right, factor, differ)
-        distance: Tensor = (left @ factor - right).square().sum((1, 2)) * differ
-        return distance
+    generate_vmap_rule = True
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[no-untyped-def,override]
-        left, right, factor, differ = ctx.saved_tensors
-        gradient = (gradient * differ).view(-1, 1, 1)
+    def forward(a: Tensor, b: Tensor, smallest: Tensor, iterations: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        distance, left, right, factor = _by_steps(a, b, smallest, iterations)
+        return distance * _differ(a, b), left, right, factor  # equal up to rounding squared anyway; equal without
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        a, b, smallest, ctx.iterations = inputs
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(a, b, smallest, *output[1:])
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        a, b, smallest, left, right, factor = ctx.saved_tensors
+        differ = _differ(a, b).view(-1, 1, 1)
         one = torch.eye(left.shape[1], dtype=left.dtype, device=left.device)
 
         def to(own: Tensor, other: Tensor) -> Tensor:
             # B (A B)^-½ = Ay Qᵀ Ax⁻¹, symmetric but for rounding.
             ratio: Tensor = torch.linalg.solve_triangular(own, other, upper=False, left=False)
-            return gradient * (one - ratio)
+            return gradient.view(-1, 1, 1) * differ * (one - ratio)
 
         first, second = ctx.needs_input_grad[:2]
         with torch.autocast(left.device.type, enabled=False):  # which may be on again by now
+            if torch.is_grad_enabled():  # somebody wants the gradient's own derivative
+                wanted = [t for t, needed in zip((a, b), ctx.needs_input_grad, strict=False) if needed]
+                distance = _by_steps(a, b, smallest, ctx.iterations)[0]
+                slopes = iter(torch.autograd.grad(distance, wanted, gradient, create_graph=True))
+                found = [next(slopes) if needed else None for needed in ctx.needs_input_grad[:2]]
+                # Of equal moments only rounding.
+                return *(g if g is None else g - (g * (1 - differ)).detach() for g in found), None, None
             return (
                 to(left, right @ factor.mT) if first else None,
                 to(right, left @ factor) if second else None,
                 None,
                 None,
             )
+
+
+def _differ(a: Tensor, b: Tensor) -> Float[Tensor, " n"]:
+    return (a != b).flatten(1).any(1).to(a)
 
 
 def _orthogonal(k: Float[Tensor, "n c c"], smallest: Float[Tensor, "n 1 1"], iterations: int) -> Float[Tensor, "n c c"]:

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from vggapps.errors import SettingsError
 from vggapps.losses.moments import Moments, add_up, moments
 from vggapps.losses.pictures import carry
 from vggapps.optimize.engine import Score
@@ -137,6 +138,8 @@ class _Known(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def,override]
+        if torch.is_grad_enabled():
+            raise SettingsError("a picture seen in tiles has no second derivatives", "see it as a whole")
         return grad * ctx.saved_tensors[0], None, None
 
 

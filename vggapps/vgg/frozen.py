@@ -3,7 +3,7 @@
 Autograd keeps every convolution's input, for the gradient of weights that nobody wants here, and every pooling's input
 with 64-bit indices. What the gradient towards the picture needs is only which numbers were positive and which of four
 was the largest: a byte each, and where a pooling follows, a byte for four. The values and gradients are the same; the
-memory kept for the backward pass falls to a quarter and less.
+memory kept for the backward pass falls to a quarter and less. Inside ``torch.func`` autograd's own way is taken.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vggapps.vgg.derivatives import transformed
 
 # What a step does to a convolution's output before it hands it on.
 Then = Literal["nothing", "relu", "relu and pool"]
@@ -68,7 +70,7 @@ def _convolve(conv: nn.Conv2d, then: Then, x: Tensor) -> Tensor:
     if conv.padding_mode != "zeros":
         x = F.pad(x, conv._reversed_padding_repeated_twice, mode=conv.padding_mode)
         padding = (0, 0)
-    if torch.is_grad_enabled():
+    if torch.is_grad_enabled() and not transformed(x):
         return _Convolve.apply(x, conv.weight, conv.bias, padding, then)[0]  # type: ignore[no-untyped-call,no-any-return]
     y = F.conv2d(x, conv.weight, conv.bias, padding=padding)
     if then != "nothing":
@@ -77,11 +79,15 @@ def _convolve(conv: nn.Conv2d, then: Then, x: Tensor) -> Tensor:
 
 
 def _relu(x: Tensor) -> Tensor:
-    return _Relu.apply(x)[0] if torch.is_grad_enabled() else x.relu()  # type: ignore[no-untyped-call,no-any-return]
+    if torch.is_grad_enabled() and not transformed(x):
+        return _Relu.apply(x)[0]  # type: ignore[no-untyped-call,no-any-return]
+    return x.relu()
 
 
 def _max_pool(x: Tensor) -> Tensor:
-    return _MaxPool.apply(x)[0] if torch.is_grad_enabled() else F.max_pool2d(x, 2)  # type: ignore[no-untyped-call,no-any-return]
+    if torch.is_grad_enabled() and not transformed(x):
+        return _MaxPool.apply(x)[0]  # type: ignore[no-untyped-call,no-any-return]
+    return F.max_pool2d(x, 2)
 
 
 def _quarters(x: Tensor) -> list[Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.ranges import Watch, check_shape, check_side, extent, mistaken
+from vggapps.vgg.exact import ExactLinear, ResponseNorm
 from vggapps.vgg.frozen import Step, lean
 from vggapps.vgg.names import listed, unknown_layer
 from vggapps.vgg.normalize import IMAGENET, Convention
@@ -34,14 +35,12 @@ def _module(layer: Layer, pooling: Pooling, padding: Padding, pooled: Pooled) ->
             kind = Sliding if layer.name.startswith("fc") else nn.Conv2d
             return kind(layer.inputs, layer.channels, layer.kernel, padding=layer.padding, padding_mode=padding)
         case "linear":
-            linear = nn.Linear(layer.inputs, layer.channels)
-            linear.exact = pooled.radial  # type: ignore[assignment]
-            return linear
+            return (ExactLinear if pooled.radial else nn.Linear)(layer.inputs, layer.channels)
         case "bn":
             return nn.BatchNorm2d(layer.channels)
         case "lrn":
             # AlexNet's constants, as in the paper: n 5, alpha 1e-4, beta 0.75, k 2. torch divides alpha by n.
-            return nn.LocalResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
+            return ResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
         case "pool":
             return Pool(pooling)
         case "drop":
@@ -62,7 +61,7 @@ def _sliding(linear: nn.Linear, side: int) -> Sliding:
     sliding = Sliding(inputs, outputs, side, device="meta")
     sliding.weight = nn.Parameter(linear.weight.view(outputs, inputs, side, side), linear.weight.requires_grad)
     sliding.bias = linear.bias
-    sliding.exact = bool(getattr(linear, "exact", False))
+    sliding.exact = isinstance(linear, ExactLinear)
     return sliding
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -41,14 +43,27 @@ class Pool(nn.Module):
         if self.kind == "mean":
             return F.avg_pool2d(x, 2)
         if self.kind == "hann":
-            window = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype).to(x.device, non_blocking=True)  # no wait for a GPU
-            kernel = (window[:, None] * window).expand(x.shape[1], 1, 3, 3)
-            return (F.conv2d(x.square(), kernel, stride=2, padding=1, groups=x.shape[1]) + 1e-12).sqrt()
-        # The small number keeps the root's gradient finite where all four activations are zero.
-        return (F.avg_pool2d(x.square(), 2) + 1e-12).sqrt() * 1.4
+            return _root_mean_square(x, _hann)
+        return _root_mean_square(x, lambda s: F.avg_pool2d(s, 2)) * 1.4
 
     def extra_repr(self) -> str:  # noqa: D102
         return self.kind
+
+
+def _root_mean_square(x: Tensor, mean: Callable[[Tensor], Tensor]) -> Tensor:
+    """In float32 at least, whatever autocast says: in float16 squares overflow or vanish, and so does the small number.
+
+    It keeps the root's gradient finite where all activations are zero.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        return (mean(wide.square()) + 1e-12).sqrt().to(x.dtype)
+
+
+def _hann(x: Tensor) -> Tensor:
+    window = torch.tensor([0.25, 0.5, 0.25], dtype=x.dtype).to(x.device, non_blocking=True)  # no wait for a GPU
+    kernel = (window[:, None] * window).expand(x.shape[1], 1, 3, 3)
+    return F.conv2d(x, kernel, stride=2, padding=1, groups=x.shape[1])
 
 
 class Flatten(nn.Module):
@@ -69,6 +84,12 @@ class Sliding(nn.Conv2d):
 
     def forward(self, input: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h2 w2"]:
         """A convolution's output."""
+        if not self.exact:
+            return self._slid(input)
+        with torch.autocast(input.device.type, enabled=False):
+            return self._slid(input.to(self.weight.dtype))
+
+    def _slid(self, input: Tensor) -> Tensor:
         if input.shape[2:] != self.weight.shape[2:]:
             return super().forward(input)
         weight = self.weight

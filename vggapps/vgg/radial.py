@@ -16,7 +16,8 @@ class Radial(nn.Module):
     remembers the few pictures of a rare class, which a linear layer alone averages away.
 
     Applied to maps it gives a map. Distances are differences of large numbers, and what is made of them is sums of
-    large numbers with both signs: this layer and the next stay in float32 where others are rounded to bfloat16.
+    large numbers with both signs: this layer and the next stay in float32 where others are rounded to bfloat16, and
+    whatever autocast says.
     """
 
     exact = True
@@ -29,12 +30,14 @@ class Radial(nn.Module):
 
     def forward(self, x: Float[Tensor, "n d ..."]) -> Float[Tensor, "n centres ..."]:
         """Between 0 and 1."""
+        dtype = torch.promote_types(self.scale.dtype, torch.float32)
         shape = (1, -1, *[1] * (x.ndim - 2))
-        y = x.to(self.scale.dtype) * self.scale.view(shape) + self.bias.view(shape)
-        centres = self.weight
-        product = F.linear(y, centres) if y.ndim == 2 else F.conv2d(y, centres[:, :, None, None])
-        square = y.square().sum(1, keepdim=True) + centres.square().sum(1).view(shape)
-        return (2 * product - square).clamp(max=0).exp()
+        scale, bias, centres = (p.to(dtype) for p in (self.scale, self.bias, self.weight))
+        with torch.autocast(x.device.type, enabled=False):
+            y = x.to(dtype) * scale.view(shape) + bias.view(shape)
+            product = F.linear(y, centres) if y.ndim == 2 else F.conv2d(y, centres[:, :, None, None])
+            square = y.square().sum(1, keepdim=True) + centres.square().sum(1).view(shape)
+            return (2 * product - square).clamp(max=0).exp().to(self.scale.dtype)
 
     def extra_repr(self) -> str:  # noqa: D102
         return f"inputs={self.weight.shape[1]}, centres={self.weight.shape[0]}"
