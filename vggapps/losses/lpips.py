@@ -28,6 +28,7 @@ Net = Literal["vgg", "alex", "squeeze"]
 Version = Literal["0.1", "0.0"]
 
 _VGG_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
+_CACHED = 2**18  # numbers of a map
 _TRUNKS: dict[str, TrunkName] = {"alex": "alexnet", "squeeze": "squeezenet1_1"}
 
 
@@ -94,8 +95,8 @@ class LPIPS(FeatureLoss):
         for name in self.layers:
             own, wanted = maps_of_one_size("LPIPS", x[name], y[name])
             weights = self.constants[name].to(own.device, torch.promote_types(own.dtype, wanted.dtype))
-            # One picture at a time stays in a processor's cache; a GPU wants them all at once.
-            count = 1 if own.device.type == "cpu" else len(own)
+            # As many pictures at a time as stay in a processor's cache; a GPU wants them all at once.
+            count = max(1, _CACHED // own[0].numel()) if own.device.type == "cpu" else len(own)
             pairs = zip(torch.split(own, count), torch.split(wanted, count), strict=True)
             found[name] = torch.cat([torch.einsum("nchw,c->nhw", (a - b).square(), weights) for a, b in pairs])
         return found
@@ -135,4 +136,4 @@ def _unit(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """The small number stands outside the root, as published; the norm's own gradient is 0 at 0."""
     features = features.to(torch.promote_types(features.dtype, torch.float32))
     length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-    return features / (length + 1e-10)
+    return features * (length + 1e-10).reciprocal()  # whose gradient passes over the features less often than ``/``
