@@ -218,7 +218,7 @@ def test_what_is_explained_is_the_class_that_classify_names_and_another_of_the_w
     cli: Cli, monkeypatch: pytest.MonkeyPatch, red: float, blue: float, likeliest: str
 ) -> None:
     """The picture is red in the middle, where ``classify`` looks, and blue around that: in 24 of the 49 last cells."""
-    monkeypatch.setattr(classifiers, "_load", lambda word: colours())
+    monkeypatch.setattr(classifiers, "_load", lambda *_: colours())
     picture = torch.zeros(1, 3, 512, 512)
     picture[:, 2] = blue
     picture[:, :, 28:-28, 28:-28] = torch.tensor([red, 0, 0]).view(3, 1, 1)

@@ -240,7 +240,7 @@ def test_a_module_that_does_not_run_has_no_output() -> None:
     net = chain()
     net.unused = nn.Identity().eval()  # type: ignore[assignment]
     net.forward = lambda x: net[:10](x)  # type: ignore[method-assign]
-    with pytest.raises(SettingsError, match="unused does not run"):
+    with pytest.raises(SettingsError, match="nothing was recorded of unused: it has not run"):
         features(net, pictures(), ["unused"])
 
 

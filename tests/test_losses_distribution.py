@@ -246,6 +246,8 @@ def test_directions_are_drawn_anew_as_many_as_channels() -> None:
 
     assert torch.equal(drawn(3), drawn(3, directions=6))
     assert torch.equal(drawn(3, directions=5), sliced(x, y, directions=normal(3, 5, 6)))
+    assert torch.equal(sliced(x, y), sliced(x, y))  # to measure: the same directions each time
+    x.requires_grad_()
     assert not torch.equal(sliced(x, y), sliced(x, y))
 
 

@@ -135,7 +135,7 @@ CASES: dict[str, Case] = {
     "f.esrgan": Case(preset("esrgan")),
     "f.realesrgan": Case(preset("real-esrgan")),
     "f.pix2pixhd": Case(preset("pix2pixhd"), 1 / 10),  # without its lambda
-    "f.lama.vgg": Case(features(PRESETS["lama"].terms, "l1")),  # without the preset's pooling; terms say their own
+    "f.lama.vgg": Case(features(PRESETS["lama"].terms, None)),  # without the preset's pooling; terms say their own
     "f.cx.relu3_2": Case(features("relu3_2", "contextual")),
     "f.cx.relu4_2": Case(features("relu4_2", "contextual")),
     # Twice the distances with ε are the distances with ε / 2.

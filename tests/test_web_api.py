@@ -159,12 +159,14 @@ def test_a_picture_is_named_as_the_classifier_names_it(client: Client, pictures:
     assert "100 %" in line
 
 
-def test_an_explanation_names_the_likeliest_class_and_carries_its_settings(client: Client, pictures: Path) -> None:
+def test_an_explanation_is_of_the_class_that_classify_names_and_carries_its_settings(
+    client: Client, pictures: Path
+) -> None:
     from vggapps.classify.classifier import Classifier
 
     path = pictures / "town.png"
     why, answer, download, _ = client.predict(file(path), api_name="/explain")
-    best = Classifier(views="dense")(str(path), 1)[0]
+    best = Classifier()(str(path), 1)[0]
     told = read_settings(download)
     assert told is not None
     assert told["settings"] == to_dict(ExplainSettings())

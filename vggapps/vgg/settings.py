@@ -22,6 +22,9 @@ class FileSettings:
         panel=PANEL,
     )
 
+    def __post_init__(self) -> None:
+        check(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassSettings(FileSettings):
@@ -53,6 +56,3 @@ class NetworkSettings(FileSettings):
         help="Of the convolutions; auto is bfloat16 where the machine has instructions for it.",
         panel=PANEL,
     )
-
-    def __post_init__(self) -> None:
-        check(self)
