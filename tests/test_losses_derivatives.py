@@ -153,7 +153,7 @@ def test_ranges_and_masks_are_looked_at_inside_vmap() -> None:
     mask = torch.rand(2, 1, 16, 16, dtype=D)
     near(each(x, y, mask), torch.stack([loss(x[i : i + 1], y[i : i + 1], mask=mask[i : i + 1]) for i in (0, 1)]))
     with pytest.raises(SettingsError, match=r"looks like 0\.\.255"):
-        each(255 * x, y, mask)
+        each(x, 255 * y, mask)
     with pytest.raises(SettingsError, match="negative"):
         each(x, y, -mask)
 

@@ -16,6 +16,7 @@ from vggapps.losses.calibrated import calibrated as _published
 from vggapps.losses.distance import Measured, average, maps_of_one_size
 from vggapps.losses.feature_loss import FeatureLoss
 from vggapps.losses.pictures import Gradient, Range, Size
+from vggapps.losses.precision import length
 from vggapps.losses.reduction import Reduction
 from vggapps.losses.trunk import LAYERS, Network, Trunk
 from vggapps.vgg.moving import ordinary
@@ -133,7 +134,9 @@ def _weights(net: str, version: str, layers: tuple[str, ...], *, calibrated: boo
 
 
 def _unit(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """The small number stands outside the root, as published; the norm's own gradient is 0 at 0."""
+    """The small number stands outside the root, as published; the norm's own gradient is 0 at 0.
+
+    The gradient of a product by the reciprocal passes over the features less often than that of a quotient.
+    """
     features = features.to(torch.promote_types(features.dtype, torch.float32))
-    length: Tensor = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-    return features * (length + 1e-10).reciprocal()  # whose gradient passes over the features less often than ``/``
+    return features * (length(features, 1)[:, None] + 1e-10).reciprocal()
