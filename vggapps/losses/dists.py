@@ -109,13 +109,11 @@ def similarities(
 
     Moments are taken about the means, in which nothing cancels; the published code takes raw ones.
     """
-    if mask is None:
-        share = x.new_full((1, 1, 1, 1), 1 / (x.shape[2] * x.shape[3]))
-    else:
-        share = mask.to(x.dtype) / mask.sum((2, 3), keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
+    if mask is not None:
+        mask = mask.to(x.dtype) / mask.sum((2, 3), keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
 
     def mean(t: Tensor) -> Tensor:
-        return (share * t).sum((2, 3))
+        return t.mean((2, 3)) if mask is None else (mask * t).sum((2, 3))
 
     mean_x, mean_y = mean(x), mean(y)
     away_x, away_y = x - mean_x[:, :, None, None], y - mean_y[:, :, None, None]
