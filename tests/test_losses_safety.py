@@ -139,7 +139,7 @@ def test_autocast_is_finite_and_near_float32_on_oxfords_large_features(
     installed: VGG, half: torch.dtype, criterion: str
 ) -> None:
     """Whose squares, and sums of squares, float16 could not hold."""
-    x, y = (published()[name].float() for name in ("wave_n", "ramp"))
+    x, y = (published()[name].float()[:, :, :40, :40] for name in ("wave_n", "ramp"))
     loss = PerceptualLoss(["relu2_1", "relu4_1"], backbone=installed, criterion=criterion)
     assert max(float(f.max()) for f in installed.features(y, loss.layers).values()) > 2000
     expected, slope = with_gradient(loss, x, y)
