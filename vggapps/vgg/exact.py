@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+
+def without_autocast(tensor: Tensor) -> AbstractContextManager[object]:
+    """Autocast off where the tensor is; torch has none on meta, where nothing is computed."""
+    return nullcontext() if tensor.is_meta else torch.autocast(tensor.device.type, enabled=False)
 
 
 class ExactLinear(nn.Linear):
@@ -14,7 +21,7 @@ class ExactLinear(nn.Linear):
 
     def forward(self, input: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
         """In the dtype of its weights."""
-        with torch.autocast(input.device.type, enabled=False):
+        with without_autocast(input):
             return super().forward(input.to(self.weight.dtype))
 
 
@@ -23,6 +30,6 @@ class ResponseNorm(nn.LocalResponseNorm):
 
     def forward(self, input: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """The input over a power of its neighbours' squares."""
-        with torch.autocast(input.device.type, enabled=False):
+        with without_autocast(input):
             wide = input.to(torch.promote_types(input.dtype, torch.float32))
             return super().forward(wide).to(input.dtype)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import unknown
+from vggapps.vgg.exact import without_autocast
 from vggapps.vgg.plan import Pooled
 from vggapps.vgg.plan import Pooling as Pooling
 
@@ -55,7 +56,7 @@ def _root_mean_square(x: Tensor, mean: Callable[[Tensor], Tensor]) -> Tensor:
 
     It keeps the root's gradient finite where all activations are zero.
     """
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         wide = x.to(torch.promote_types(x.dtype, torch.float32))
         return (mean(wide.square()) + 1e-12).sqrt().to(x.dtype)
 
@@ -86,7 +87,7 @@ class Sliding(nn.Conv2d):
         """A convolution's output."""
         if not self.exact:
             return self._slid(input)
-        with torch.autocast(input.device.type, enabled=False):
+        with without_autocast(input):
             return self._slid(input.to(self.weight.dtype))
 
     def _slid(self, input: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vggapps.vgg.exact import without_autocast
+
 
 class Radial(nn.Module):
     """How near a row of numbers is to each of many centres: exp(-|s x + b - c|²).
@@ -33,7 +35,7 @@ class Radial(nn.Module):
         dtype = torch.promote_types(self.scale.dtype, torch.float32)
         shape = (1, -1, *[1] * (x.ndim - 2))
         scale, bias, centres = (p.to(dtype) for p in (self.scale, self.bias, self.weight))
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             y = x.to(dtype) * scale.view(shape) + bias.view(shape)
             product = F.linear(y, centres) if y.ndim == 2 else F.conv2d(y, centres[:, :, None, None])
             square = y.square().sum(1, keepdim=True) + centres.square().sum(1).view(shape)
