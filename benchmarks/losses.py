@@ -21,6 +21,7 @@ from rivals import HookLoss, mine, ours, theirs
 from torch import Tensor
 
 from vggapps.losses import LPIPS, PRESETS, Bundle, PerceptualLoss
+from vggapps.losses.feature_loss import FeatureLoss
 
 warnings.filterwarnings("ignore")
 
@@ -79,19 +80,29 @@ def train(run: Callable[..., Tensor], x: Tensor, y: object) -> Callable[[], obje
 
 
 def speed(device: str, repeats: int) -> None:
-    print("\n8 pictures of 256 px, seconds        package    ours   ratio  prepared   ratio")
-    x, y = (t.to(device) for t in pictures(8, 256))
-    for name in ("vgg", "alex", "squeeze", "dists"):
-        package, loss = theirs(name), mine(name).to(device)
-        target = loss.prepare(y)
-        for title, way in (("value", quiet), ("value and gradient", train)):
-            runs = {"package": way(package, x, y), "ours": way(loss, x, y), "prepared": way(loss, x, target)}
-            times = least(runs, repeats)
-            base = times["package"]
-            print(
-                f"{name:<12} {title:<20} {base:>10.3f} {times['ours']:>7.3f} {base / times['ours']:>7.2f}"
-                f" {times['prepared']:>9.3f} {base / times['prepared']:>7.2f}"
-            )
+    for count, side in ((8, 256), (16, 64)):
+        print(f"\n{f'{count} pictures of {side} px, seconds':<36} package    ours   ratio  prepared   ratio")
+        for name in ("vgg", "alex", "squeeze", "dists"):
+            race(name, theirs(name), mine(name).to(device), pictures(count, side), repeats)
+    print(f"\n{'4 pictures of 32 px, seconds':<36} by hand    ours   ratio  prepared   ratio")
+    weights = {"relu2_2": 1.0, "relu3_4": 1.0}
+    small = PerceptualLoss(weights, criterion="l1", backbone=ours("vgg19")).to(device)
+    race("perceptual", HookLoss(weights).to(device), small, pictures(4, 32), 5 * repeats)
+
+
+def race(
+    name: str, other: Callable[..., Tensor], loss: FeatureLoss, images: tuple[Tensor, Tensor], repeats: int
+) -> None:
+    """A line each for the value, and for the value and its gradient."""
+    x, y = (t.to(next(loss.network.parameters()).device) for t in images)
+    target = loss.prepare(y)
+    for title, way in (("value", quiet), ("value and gradient", train)):
+        times = least({"other": way(other, x, y), "ours": way(loss, x, y), "prepared": way(loss, x, target)}, repeats)
+        base = times["other"]
+        print(
+            f"{name:<12} {title:<20} {base:>10.3f} {times['ours']:>7.3f} {base / times['ours']:>7.2f}"
+            f" {times['prepared']:>9.3f} {base / times['prepared']:>7.2f}"
+        )
 
 
 def peak(run: Callable[[], None], device: str) -> int:
