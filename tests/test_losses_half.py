@@ -13,7 +13,8 @@ from tests.reference.published import pictures as published
 from tests.test_losses_safety import make, with_gradient
 from vggapps.losses import DISTANCES, functional
 from vggapps.vgg.exact import ResponseNorm
-from vggapps.vgg.pooling import POOLINGS, Pool
+from vggapps.vgg.plan import Pooled
+from vggapps.vgg.pooling import POOLINGS, Pool, Summarize
 from vggapps.vgg.radial import Radial
 
 D = torch.float64
@@ -50,6 +51,38 @@ def test_gradients_are_near_those_of_float64(name: str, way: str, half: torch.dt
     loss = make(name).to(half) if way == "half" else make(name).float()
     x, y = (t.to(half) if way == "half" else t.float() for t in (x, y))
     near(scaled_gradient(lambda t: loss(t, y), x, half if way == "autocast" else None), expected, half)
+
+
+PIXELS: dict[str, Any] = {
+    "ssim": functional.ssim,
+    "ms_ssim": functional.ms_ssim,
+    "psnr": functional.psnr,
+    "focal_frequency": functional.focal_frequency,
+    "total_variation": lambda x, _: functional.total_variation(x),
+}
+
+
+@pytest.mark.parametrize("name", PIXELS)
+@ways
+@halves
+def test_gradients_of_measures_of_pixels_are_near_those_of_float64(name: str, way: str, half: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(3)
+    x, noise = (torch.rand(2, 3, 176, 176, generator=generator, dtype=D) for _ in range(2))
+    y = (x + 0.1 * noise) / 1.1
+    expected = scaled_gradient(lambda t: PIXELS[name](t, y), x, None)
+    x, y = (t.to(half) if way == "half" else t.float() for t in (x, y))
+    near(scaled_gradient(lambda t: PIXELS[name](t, y), x, half if way == "autocast" else None), expected, half)
+
+
+@pytest.mark.parametrize("summary", ["avg", "max", "avg+max"])
+@ways
+@halves
+def test_gradients_of_summaries_are_near_those_of_float64(summary: str, way: str, half: torch.dtype) -> None:
+    layer = Summarize(Pooled(summary, root=True))  # type: ignore[arg-type]
+    x = torch.rand(2, 8, 7, 7, generator=torch.Generator().manual_seed(3), dtype=D) + 0.1
+    expected = scaled_gradient(layer, x, None)
+    x = x.to(half) if way == "half" else x.float()
+    near(scaled_gradient(layer, x, half if way == "autocast" else None), expected, half)
 
 
 @halves
