@@ -215,8 +215,8 @@ class Bundle(nn.Module):
     def _measured(self, y: Tensor, masks: Mapping[str, Tensor]) -> BundleTarget:
         """With a graph where a loss gives a gradient to both pictures."""
         found: dict[str, Target] = {}
+        learns = wants_gradient(y)
         for names in self._groups:
-            learns = wants_gradient(y)
             image, small = self._look(names, y, masks, is_target=not learns)
             with torch.set_grad_enabled(learns):
                 features = self._together(names, image)

@@ -36,6 +36,7 @@ from vggapps.losses.target import Target
 from vggapps.losses.trunk import Network, smallest_side, title
 from vggapps.ranges import Range, Watch, check_side
 from vggapps.vgg.derivatives import numbers, transformed
+from vggapps.vgg.exact import without_autocast
 from vggapps.vgg.moving import in_graph, kept
 
 IMAGE = "image"  # among layers: the picture itself, RGB in [0, 1]
@@ -236,7 +237,7 @@ class FeatureLoss(nn.Module, ABC):
     def bind(self, features: Mapping[str, Tensor], mask: Tensor | None) -> Target:
         """What of the target's features is compared."""
         first = next(iter(features.values()))
-        with torch.autocast(first.device.type, enabled=False):
+        with without_autocast(first):
             measured = self.measure(features, carried(mask))
             return Target(measured, self._made(), () if mask is None else tuple(measured))
 
@@ -245,7 +246,7 @@ class FeatureLoss(nn.Module, ABC):
         first = next(iter(features.values()))
         wanted = target.fitting(self._made(), first)
         wanted.check_mask(given=mask is not None)
-        with torch.autocast(first.device.type, enabled=False):
+        with without_autocast(first):
             return self.compare(self.measure(features, carried(mask)), wanted.measured, carried(mask))
 
     def _made(self) -> str:
@@ -276,7 +277,7 @@ class FeatureLoss(nn.Module, ABC):
         """The weighted loss at each pixel of pictures of that size."""
         first = next(iter(features.values()))
         wanted = target.fitting(self._made(), first)
-        with torch.autocast(first.device.type, enabled=False):
+        with without_autocast(first):
             maps = self.maps(self.measure(features, carried(None)), wanted.measured)
         whole = [F.interpolate(m[:, None], size, mode="bilinear", align_corners=False) for m in maps.values()]
         return torch.stack(whole).sum(0)

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.vgg.derivatives import transformed
+from vggapps.vgg.exact import without_autocast
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def moments(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "#n 1 h w"] 
         mask: how much each position counts; none does where a picture's mask is 0 all over, and its moments are 0.
     """
     positions = features.shape[2] * features.shape[3]
-    with torch.autocast(features.device.type, enabled=False):
+    with without_autocast(features):
         if mask is None and not transformed(features):
             mean, second = _Moments.apply(features)  # type: ignore[no-untyped-call]
             return Moments(mean, second, positions)
@@ -99,6 +100,6 @@ class _Moments(torch.autograd.Function):
         dtype = torch.float32 if features.dtype == torch.float16 else features.dtype
         rows = features.flatten(2).mT.to(dtype)
         both, mean = ((g / rows.shape[1]).to(dtype) for g in (second + second.mT, mean))
-        with torch.autocast(rows.device.type, enabled=False):  # which may be on again by now
+        with without_autocast(rows):  # which may be on again by now
             gradient = torch.baddbmm(mean.unsqueeze(1), rows, both)
         return gradient.mT.reshape(features.shape).to(features.dtype)

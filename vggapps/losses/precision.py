@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import SettingsError
+from vggapps.vgg.exact import without_autocast
 
 Comparison = TypeVar("Comparison", bound=Callable[..., Any])
 
@@ -29,7 +30,7 @@ def comparison(loss: Comparison) -> Comparison:
                 f"pictures × channels of two maps to compare are {counts}",
                 "take both from the same layer, for the same number of pictures",
             )
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
             return loss(x.to(dtype), y.to(dtype), *more, **options)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vggapps.errors import SettingsError
 from vggapps.ranges import can_look, extent, mistaken
+from vggapps.vgg.exact import without_autocast
 
 # Wang 2004, section III-C: a window of 11 pixels. Over MS-SSIM's five scales, each half the one before, torchmetrics
 # wants a whole window at the coarsest: 11 · 2⁴.
@@ -46,7 +47,7 @@ def ssim(
     """
     x, y = _seen(x, y, y_channel, crop_border)
     _check_side("SSIM", x, SSIM_SIDE, "psnr", crop_border)
-    with torch.autocast(x.device.type, enabled=False):  # differences of squares
+    with without_autocast(x):  # differences of squares
         # eps is kornia's own addition to a denominator that K₁ and K₂ keep above 0 already
         by_place: Tensor = ssim_map(x, y, SSIM_SIDE, max_val=1.0, eps=0.0, padding="valid")
     return by_place.mean((1, 2, 3))
@@ -68,7 +69,7 @@ def ms_ssim(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[T
         raise SettingsError("MS-SSIM needs a package more", "pip install 'vggapps[metrics]'") from None
     x, y = comparable(x, y)
     _check_side("MS-SSIM", x, MS_SSIM_SIDE, "ssim")
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         return multiscale_structural_similarity_index_measure(x, y, data_range=1.0, reduction="none")
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vggapps.losses.moments import Moments
 from vggapps.vgg.derivatives import transformed
+from vggapps.vgg.exact import without_autocast
 
 # Singular values under this are raised as fast as the iteration can; it stays safely away from turning large ones over.
 _STEEP = 0.05
@@ -41,7 +42,7 @@ def wasserstein(x: Moments, y: Moments, *, epsilon: float = 1e-4, iterations: in
         iterations: Newton-Schulz steps; 22 are enough for a condition of K of 10⁷. What more there is falls short,
             which matters no more than the ridge.
     """
-    with torch.autocast(x.mean.device.type, enabled=False):
+    with without_autocast(x.mean):
         means: Tensor = (x.mean - y.mean).square().mean(1)
         return means + _covariances(x, y, epsilon, iterations)
 
@@ -106,7 +107,7 @@ class _Distance(torch.autograd.Function):
             return gradient.view(-1, 1, 1) * differ * (one - ratio)
 
         first, second = ctx.needs_input_grad[:2]
-        with torch.autocast(left.device.type, enabled=False):  # which may be on again by now
+        with without_autocast(left):  # which may be on again by now
             if torch.is_grad_enabled():  # somebody wants the gradient's own derivative
                 wanted = [t for t, needed in zip((a, b), ctx.needs_input_grad, strict=False) if needed]
                 distance = _by_steps(a, b, smallest, ctx.iterations)[0]

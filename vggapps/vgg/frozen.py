@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vggapps.vgg.derivatives import transformed
+from vggapps.vgg.exact import without_autocast
 
 # What a step does to a convolution's output before it hands it on.
 Then = Literal["nothing", "relu", "relu and pool"]
@@ -159,7 +160,7 @@ class _Convolve(torch.autograd.Function):
             sides = [s + 2 * p - k + 1 for s, p, k in zip((height, width), ctx.padding, weight.shape[2:], strict=True)]
             grad = _unpool(grad, kept, torch.Size((n, weight.shape[0], *sides)))
         # In the dtype that the convolution ran in: autocast may be on or off by now.
-        with torch.autocast(grad.device.type, enabled=False):
+        with without_autocast(grad):
             back = F.conv_transpose2d(grad, weight.to(grad.dtype), padding=ctx.padding)
         return back.to(ctx.dtype), None, None, None, None
 
