@@ -14,8 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from vggapps import last, open_picture, save_picture
-from vggapps.stylize import StylizeSettings, load_backbone, painted, stylize
-from vggapps.stylize.recipe import identify, recipe
+from vggapps.style import StylizeSettings, identify, load_backbone, painted, recipe, stylize
 
 ASSETS = Path(__file__).parents[1] / "assets"
 GALLERY = ASSETS / "gallery"

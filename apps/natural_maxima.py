@@ -14,10 +14,9 @@ from pathlib import Path
 from rich.progress import track
 
 from vggapps.image import look_into
-from vggapps.vgg.fast import accelerate
-from vggapps.vgg.hooks import OUTPUT
-from vggapps.visualize.natural import maxima, save_natural
-from vggapps.weights.load import load_vgg
+from vggapps.vgg import OUTPUT, accelerate
+from vggapps.visualization import maxima, save_natural
+from vggapps.weights import load_vgg
 
 OUT = Path(__file__).parents[1] / "vggapps" / "data" / "vgg19-natural.safetensors"
 

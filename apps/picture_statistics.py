@@ -2,7 +2,7 @@
 
     python apps/picture_statistics.py FOLDER
 
-prints ``COLORS`` of vggapps/optimize/parameterize.py and writes vggapps/data/spectrum.safetensors. The shipped ones
+prints ``COLORS`` of vggapps/optimize/_parameterize.py and writes vggapps/data/spectrum.safetensors. The shipped ones
 were made from 1,000 photographs, one of each of ImageNet's classes.
 """
 
@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save_file
 
 from vggapps.image import look_into, open_picture
-from vggapps.optimize.parameterize import spectrum_of
-from vggapps.visualize.spectrum import SIDE, middle
+from vggapps.optimize import spectrum_of
+from vggapps.visualization import SIDE, middle
 
 OUT = Path(__file__).parents[1] / "vggapps" / "data" / "spectrum.safetensors"
 

@@ -25,13 +25,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vggapps import load_vgg
-from vggapps.classify.feature_files import FeatureTable
-from vggapps.classify.features import Descriptor
-from vggapps.classify.heads import Head, save_head
-from vggapps.classify.probe import probe
+from vggapps.features import Descriptor, FeatureTable, Head, probe, save_head
 from vggapps.image import look_into, open_picture, to_pil
-from vggapps.vgg.fast import accelerate
-from vggapps.weights.labels import imagenet
+from vggapps.vgg import accelerate
+from vggapps.weights import imagenet
 
 LAYER = "relu5_4"
 CHUNK, BATCH = 256, 16

@@ -28,16 +28,11 @@ from features import processor
 from PIL import Image
 from torch import Tensor
 
-from vggapps.classify.classifier import Classifier, Result
-from vggapps.classify.dataset import Example, find_examples
-from vggapps.classify.evaluation import Evaluation, Rate, evaluate
-from vggapps.classify.reading import read_pictures
-from vggapps.classify.views import VIEWS
+from vggapps.classification import VIEWS, Classifier, Evaluation, Rate, Result, evaluate
+from vggapps.datasets import Example, find_examples, read_pictures
 from vggapps.image import save_picture
-from vggapps.vgg.fast import pick_device, pick_dtype
-from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import Plan
-from vggapps.weights.load import load_vgg
+from vggapps.vgg import VGG, Plan, pick_device, pick_dtype
+from vggapps.weights import load_vgg
 
 BATCHES = (1, 8)
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))

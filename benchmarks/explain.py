@@ -24,15 +24,21 @@ import torch
 from classify import table
 from torch import Tensor, nn
 
-from vggapps.explain.faithfulness import completeness, evaluate
-from vggapps.explain.lrp import lrp
-from vggapps.explain.methods import METHODS, explain, seen_at
-from vggapps.explain.question import Question, ask, likeliest
-from vggapps.explain.sanity import randomised
+from vggapps.explanation import (
+    METHODS,
+    Question,
+    ask,
+    completeness,
+    evaluate,
+    explain,
+    likeliest,
+    lrp,
+    randomised,
+    seen_at,
+)
 from vggapps.image import look_into, open_picture, resize
-from vggapps.vgg.fast import accelerate
-from vggapps.vgg.network import VGG
-from vggapps.weights.load import load_vgg
+from vggapps.vgg import VGG, accelerate
+from vggapps.weights import load_vgg
 
 warnings.filterwarnings("ignore")
 PICTURES = Path(__file__).parents[1] / "assets" / "content"

@@ -21,8 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from vggapps.vgg.fast import accelerate, pick_device
-from vggapps.vgg.network import VGG, FeatureExtractor, initialize
+from vggapps.vgg import VGG, FeatureExtractor, accelerate, initialize, pick_device
 
 LAYER = "relu5_1"
 Run = Callable[[Tensor], Tensor]

@@ -20,8 +20,7 @@ import torch.nn.functional as F
 from rivals import HookLoss, mine, ours, theirs
 from torch import Tensor
 
-from vggapps.losses import LPIPS, PRESETS, Bundle, PerceptualLoss
-from vggapps.losses.feature_loss import FeatureLoss
+from vggapps.losses import LPIPS, PRESETS, Bundle, FeatureLoss, PerceptualLoss
 
 warnings.filterwarnings("ignore")
 

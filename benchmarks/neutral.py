@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vggapps import load_vgg
 from vggapps.image import resize
-from vggapps.vgg.fast import accelerate
+from vggapps.vgg import accelerate
 
 STYLE = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
 CONTENT = "relu4_4"

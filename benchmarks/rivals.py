@@ -12,8 +12,7 @@ import torchvision
 from torch import Tensor, nn
 
 from vggapps import VGG, load_vgg
-from vggapps.losses import DISTS, LPIPS
-from vggapps.losses.trunk import Trunk
+from vggapps.losses import DISTS, LPIPS, Trunk
 
 ARCHES = {"vgg": "vgg16", "alex": "alexnet", "squeeze": "squeezenet1_1"}
 

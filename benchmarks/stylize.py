@@ -37,10 +37,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vggapps.image import open_picture, save_picture
-from vggapps.optimize.step import last
-from vggapps.stylize import StylizeSettings, load_backbone, stylize, transfer
-from vggapps.vgg.fast import pick_device
-from vggapps.weights.load import load_vgg
+from vggapps.optimize import last
+from vggapps.style import StylizeSettings, load_backbone, stylize
+from vggapps.vgg import pick_device
+from vggapps.weights import load_vgg
 
 ASSETS = Path(__file__).parents[1] / "assets"
 console = Console(highlight=False)
@@ -125,8 +125,8 @@ def rim(pair: str, content: Path, style: Path, size: int, out: Path | None) -> N
     photo = resized(content, size) if content.exists() else photo.contiguous()
     settings, judge = StylizeSettings(size=size), Judge(photo, open_picture(style).rgb)
     vgg = load_backbone(settings)
-    for margin in (0, transfer.MARGIN):
-        with mock.patch.object(transfer, "MARGIN", margin):
+    for margin in (0, 16):
+        with mock.patch("vggapps.style._transfer.MARGIN", margin):
             start = time.process_time()  # of the processor: the ratio holds on a machine that does other things, too
             image = last(stylize(photo, style, settings, vgg=vgg)).image()
             seconds = time.process_time() - start

@@ -29,17 +29,11 @@ from PIL import Image
 from torch import Tensor
 
 from vggapps.image import Picture, from_pil, to_pil
-from vggapps.losses.variation import total_variation
-from vggapps.optimize.engine import optimize
-from vggapps.optimize.parameterize import fourier, maco
-from vggapps.optimize.step import Step, last
-from vggapps.vgg.fast import pick_device
-from vggapps.visualize.made import judge
-from vggapps.visualize.networks import Networks, load_networks, see
-from vggapps.visualize.objectives import Objective, channel, each
-from vggapps.visualize.render import visualize
-from vggapps.visualize.settings import VisualizeSettings
-from vggapps.visualize.spectrum import load_spectrum
+from vggapps.losses import total_variation
+from vggapps.objectives import Networks, Objective, channel, each, load_networks, see
+from vggapps.optimize import Step, fourier, last, maco, optimize
+from vggapps.vgg import pick_device
+from vggapps.visualization import VisualizeSettings, judge, load_spectrum, visualize
 
 LAYERS = ("conv2_1", "conv3_1", "conv4_1", "conv5_1")
 WIDTHS = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}

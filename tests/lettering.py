@@ -6,8 +6,8 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-from vggapps.image import lettering
-from vggapps.image.fonts import face_of, system_faces
+from vggapps.image import _lettering as lettering
+from vggapps.image._fonts import face_of, system_faces
 
 NOTO = Path(__file__).parents[1] / "vggapps" / "data" / "noto-sans.ttf"
 

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from vggapps.errors import WeightsError
-from vggapps.weights import download, store
-from vggapps.weights.records import RECORDS, WeightsRecord
+from vggapps.weights import _download as download
+from vggapps.weights import _store as store
+from vggapps.weights._records import RECORDS, WeightsRecord
 
 CONTENT = random.Random(0).randbytes(200_000)
 PAGE = b"<!DOCTYPE html><html><body>Please log in to the hotel's network</body></html>"

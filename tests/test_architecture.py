@@ -26,24 +26,29 @@ DRAWERS = {"util", "utils", "helper", "helpers", "core", "base", "manager", "com
 ROOMS = {
     "errors": set(),
     "settings": {"errors"},
-    "files": {"errors"},
-    "ranges": {"errors"},
-    "image": {"errors", "files", "ranges", "settings"},
+    "_files": {"errors"},
+    "_ranges": {"errors"},
+    "_rates": set(),
+    "image": {"errors", "_files", "_ranges", "settings"},
     "optimize": {"errors", "settings"},
-    "vgg": {"errors", "ranges", "settings"},
-    "weights": {"errors", "files", "vgg"},
-    "losses": {"errors", "files", "ranges", "vgg", "weights"},
+    "vgg": {"errors", "_ranges", "settings"},
+    "weights": {"errors", "_files", "vgg"},
+    "losses": {"errors", "_files", "_ranges", "vgg", "weights"},
+    "datasets": {"errors", "_files", "image", "weights"},
 }
 GROUND = set(ROOMS)
-MIDDLE = ("stylize", "visualize", "explain", "classify", "train")
+ROOMS["figures"] = GROUND
+ROOMS["objectives"] = GROUND
+ROOMS["style"] = GROUND
+ROOMS["features"] = GROUND | {"figures"}
+ROOMS["visualization"] = GROUND | {"figures", "objectives"}
+ROOMS["explanation"] = GROUND | {"figures", "objectives"}
+ROOMS["classification"] = GROUND | {"figures", "features", "explanation"}  # a class is localized by what decided for it
+MIDDLE = set(ROOMS) - GROUND
 DOORS = ("cli", "web", "__main__")
-ROOMS |= dict.fromkeys(MIDDLE, GROUND)
-ROOMS["explain"] = GROUND | {"visualize"}  # what is explained is what can be climbed: one language for both
-# a class is localised by what decided for it, and mistakes are shown on a contact sheet
-ROOMS["classify"] = GROUND | {"explain", "visualize"}
 ROOMS |= {
-    "web": GROUND | set(MIDDLE),
-    "cli": GROUND | set(MIDDLE) | {"web"},  # a command opens the page
+    "web": set(ROOMS),
+    "cli": set(ROOMS) | {"web"},  # a command opens the page
     "__main__": {"cli"},
 }
 
@@ -94,8 +99,8 @@ def room(module: str) -> str:
 
 
 def test_there_is_something_to_look_at() -> None:
-    assert {"vggapps.vgg.plan", "vggapps.cli.app", "vggapps.errors"} <= set(MODULES)
-    assert "vggapps.vgg.plan" in imports_of("vggapps.vgg.network", inside_functions=False)
+    assert {"vggapps.vgg._plan", "vggapps.cli.app", "vggapps.errors"} <= set(MODULES)
+    assert "vggapps.vgg._plan" in imports_of("vggapps.vgg._network", inside_functions=False)
     assert "torch" in imports_of("vggapps.cli.info", inside_functions=True)
     assert "torch" not in imports_of("vggapps.cli.info", inside_functions=False)
 
@@ -133,7 +138,7 @@ def test_doors_import_what_is_heavy_inside_functions(module: str) -> None:
     assert not seen & HEAVY
 
 
-@pytest.mark.parametrize("module", ["vggapps", "vggapps.cli.app", "vggapps.vgg.plan", "vggapps.weights.records"])
+@pytest.mark.parametrize("module", ["vggapps", "vggapps.cli.app", "vggapps.vgg._plan", "vggapps.weights._records"])
 def test_a_fresh_import_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(*({HEAVY | {'gradio'}!r} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

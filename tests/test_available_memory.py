@@ -11,9 +11,10 @@ import psutil
 import pytest
 import torch
 
-from vggapps.stylize import available, memory
-from vggapps.stylize.available import available_memory
-from vggapps.stylize.memory import plan_memory
+from vggapps.style import _available as available
+from vggapps.style import _memory as memory
+from vggapps.style._available import available_memory
+from vggapps.style._memory import plan_memory
 
 GB = 10**9
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="control groups and these limits are Linux's")
@@ -92,7 +93,7 @@ def test_a_group_that_has_more_than_its_limit_leaves_nothing(tmp_path: Path) -> 
 @LINUX
 @pytest.mark.parametrize(("option", "resource"), [("-v", "RLIMIT_AS"), ("-d", "RLIMIT_DATA")])
 def test_the_shells_limit_counts(option: str, resource: str) -> None:
-    code = "from vggapps.stylize.available import available_memory as a; print(*a(), sep='|')"
+    code = "from vggapps.style._available import available_memory as a; print(*a(), sep='|')"
     command = f'ulimit {option} 3000000; exec "{sys.executable}" -c "{code}"'
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     free, limit = ran.stdout.strip().split("|")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vggapps.classify.box_regression import (
+from vggapps.classification._box_regression import (
     BoxRegressor,
     box_examples,
     describe_windows,
@@ -19,11 +19,11 @@ from vggapps.classify.box_regression import (
     save_boxes,
     train_boxes,
 )
-from vggapps.classify.boxes import Box, iou
+from vggapps.classification._boxes import Box, iou
 from vggapps.errors import SettingsError, WeightsError
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan, Pooled
-from vggapps.weights.files import save_weights
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan, Pooled
+from vggapps.weights._files import save_weights
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from vggapps.classify.boxes import Box, box_of, iou, localization_error, match, merge, read_boxes
+from vggapps.classification._boxes import Box, box_of, iou, localization_error, match, merge, read_boxes
 from vggapps.errors import SettingsError
 
 SMALL = st.integers(-50, 50)

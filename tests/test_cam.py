@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explain.cam import grad_cam, heat, last_convolution
-from vggapps.explain.overlay import overlay
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan, Pooled
+from vggapps.explanation._cam import grad_cam, heat, last_convolution
+from vggapps.figures._overlay import overlay
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan, Pooled
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8, 8)))
 BATCH_NORM = Plan("narrow_bn", "N", NARROW.blocks, batch_norm=True)

@@ -14,16 +14,16 @@ from torchvision.datasets import ImageFolder
 
 from tests.conftest import Ran
 from tests.test_weights_files import NARROW
-from vggapps.classify import Classifier
-from vggapps.classify.dataset import list_pictures
+from vggapps.classification import Classifier
+from vggapps.datasets._dataset import list_pictures
 from vggapps.errors import SettingsError
-from vggapps.explain.methods import explain
-from vggapps.explain.question import ask
-from vggapps.vgg.network import VGG
-from vggapps.visualize.text import parse
-from vggapps.weights.files import save_weights
-from vggapps.weights.labels import find_label, imagenet, labels_for, labels_of, names_of
-from vggapps.weights.load import load_vgg
+from vggapps.explanation._methods import explain
+from vggapps.explanation._question import ask
+from vggapps.objectives._text import parse
+from vggapps.vgg._network import VGG
+from vggapps.weights._files import save_weights
+from vggapps.weights._labels import find_label, imagenet, labels_for, labels_of, names_of
+from vggapps.weights._load import load_vgg
 
 Cli = Callable[..., Ran]
 FIVE = ["cat", "dog", "hen", "cow", "pig"]

@@ -16,13 +16,13 @@ from PIL import Image
 from torchvision.models import VGG19_Weights
 
 from tests.conftest import IMAGES, Ran
-from vggapps.classify import Classifier
+from vggapps.classification import Classifier
 from vggapps.errors import PictureError, SettingsError, WeightsError
 from vggapps.image import open_picture
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
-from vggapps.weights.files import save_weights
-from vggapps.weights.labels import find_label, imagenet
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
+from vggapps.weights._files import save_weights
+from vggapps.weights._labels import find_label, imagenet
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 

@@ -13,15 +13,15 @@ from PIL import Image
 from torch import Tensor
 from torchvision import models, transforms
 
-from vggapps.classify.classifier import Classifier, Views
-from vggapps.classify.reading import scaled_to, to_tensor
-from vggapps.classify.views import CROP, VIEWS, corners, crops, probabilities, scales_of
+from vggapps.classification._classifier import Classifier, Views
+from vggapps.classification._views import CROP, VIEWS, corners, crops, probabilities, scales_of
+from vggapps.datasets._reading import scaled_to, to_tensor
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import from_pil
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.normalize import IMAGENET
-from vggapps.vgg.plan import Plan, Pooled
-from vggapps.weights.load import load_vgg
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._normalize import IMAGENET
+from vggapps.vgg._plan import Plan, Pooled
+from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 THIN = Plan("thin", "T", ((1,), (1,), (1,), (1,), (1,)))

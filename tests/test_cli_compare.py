@@ -22,10 +22,11 @@ from tests.conftest import Ran
 from tests.reference.published import seeded
 from vggapps import load_vgg
 from vggapps.image import open_picture
-from vggapps.losses import LPIPS, comparison
-from vggapps.losses.comparison import METRICS, Measured, available, measure, wanting
-from vggapps.losses.trunk import Trunk
-from vggapps.weights.records import RECORDS
+from vggapps.losses import LPIPS
+from vggapps.losses import _comparison as comparison
+from vggapps.losses._comparison import METRICS, Measured, available, measure, wanting
+from vggapps.losses._trunk import Trunk
+from vggapps.weights._records import RECORDS
 
 Cli = Callable[..., Ran]
 CPU = torch.device("cpu")

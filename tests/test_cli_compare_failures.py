@@ -16,9 +16,9 @@ from PIL import Image
 
 from tests.comparing import decibels, flat, likeness, objects
 from tests.conftest import Ran
-from vggapps.losses.comparison import get_metrics, measure
-from vggapps.losses.quality import psnr
-from vggapps.losses.summary import summarize
+from vggapps.losses._comparison import get_metrics, measure
+from vggapps.losses._quality import psnr
+from vggapps.losses._summary import summarize
 
 Cli = Callable[..., Ran]
 

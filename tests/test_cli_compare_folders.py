@@ -124,7 +124,7 @@ def test_what_fits_nothing_is_one_error(cli: Cli, arguments: str, code: int, wor
 
 
 def test_a_misspelt_folder_is_told_before_anything_is_loaded(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vggapps.losses import comparison
+    from vggapps.losses import _comparison as comparison
 
     asked: list[object] = []
     monkeypatch.setattr(comparison, "get_metrics", asked.append)

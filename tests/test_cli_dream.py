@@ -15,8 +15,8 @@ from PIL import Image
 from torch import Tensor
 
 from tests.conftest import Ran
+from vggapps.figures import _film as film
 from vggapps.image import open_picture, read_settings
-from vggapps.visualize import film
 
 Cli = Callable[..., Ran]
 DREAM = ("--size", 48, "--steps", 1, "--octaves", 2, "--objective", "relu2_1")
@@ -141,7 +141,7 @@ class TestDream:
         assert {path.name: path.read_bytes() for path in here.iterdir()} == before
 
     def test_ctrl_c_keeps_the_frames_so_far(self, here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-        import vggapps.visualize.zooming as zooming
+        import vggapps.visualization._zooming as zooming
 
         nearer, calls = zooming.nearer, 0
 

@@ -218,7 +218,7 @@ def test_a_signal_keeps_the_picture_so_far(here: Path, number: signal.Signals, c
 
 
 def test_a_run_that_breaks_keeps_the_last_good_picture(here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    import vggapps.stylize.score as score
+    import vggapps.style._score as score
 
     calls = 0
 

@@ -13,7 +13,7 @@ import safetensors.torch
 from tests.conftest import Ran
 from tests.reference.published import seeded
 from vggapps import __version__
-from vggapps.weights.records import get_record
+from vggapps.weights._records import get_record
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

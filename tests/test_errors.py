@@ -13,9 +13,9 @@ import typer
 from vggapps import errors
 from vggapps.cli import app as door
 from vggapps.errors import VggappsError, unknown
-from vggapps.vgg.fast import pick_device, pick_dtype
-from vggapps.vgg.network import VGG, FeatureExtractor, initialize
-from vggapps.vgg.plan import Plan, get_plan
+from vggapps.vgg._fast import pick_device, pick_dtype
+from vggapps.vgg._network import VGG, FeatureExtractor, initialize
+from vggapps.vgg._plan import Plan, get_plan
 
 CODES = {
     "VggappsError": 1,

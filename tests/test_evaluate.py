@@ -13,13 +13,14 @@ import torch
 from PIL import Image
 from scipy.stats import binomtest
 
-from vggapps.classify import plots
-from vggapps.classify.classifier import Result
-from vggapps.classify.dataset import Example
-from vggapps.classify.evaluation import BINS, Evaluation, calibration_error, evaluate, rate
-from vggapps.classify.plots import RIGHT, confusion_picture, reliability_plot
+from vggapps._rates import calibration_error, rate
+from vggapps.classification._classifier import Result
+from vggapps.classification._evaluation import BINS, Evaluation, evaluate
+from vggapps.datasets._dataset import Example
 from vggapps.errors import DivergedError, PictureError, SettingsError
-from vggapps.weights.labels import Label, labels_of
+from vggapps.figures import _plots as plots
+from vggapps.figures._plots import RIGHT, confusion_picture, reliability_plot
+from vggapps.weights._labels import Label, labels_of
 
 ANIMALS = labels_of(["cat", "dog", "great white shark"])
 EIGHT = labels_of([f"class {letter}" for letter in "abcdefgh"])

@@ -15,21 +15,21 @@ from scipy.stats import binomtest
 from torch import Tensor
 from typer.testing import CliRunner
 
-from vggapps.classify import classifier as classifiers
-from vggapps.classify.box_evaluation import evaluate_boxes, true_boxes
-from vggapps.classify.box_regression import BoxRegressor, save_boxes
-from vggapps.classify.boxes import Box, localization_error, read_boxes
-from vggapps.classify.classifier import ClassifySettings, Result
-from vggapps.classify.dataset import Example
-from vggapps.classify.localize import localize
-from vggapps.classify.published import PAPER_BOXES, comparable_boxes
+from vggapps.classification import _classifier as classifiers
+from vggapps.classification._box_evaluation import evaluate_boxes, true_boxes
+from vggapps.classification._box_regression import BoxRegressor, save_boxes
+from vggapps.classification._boxes import Box, localization_error, read_boxes
+from vggapps.classification._classifier import ClassifySettings, Result
+from vggapps.classification._localize import localize
+from vggapps.classification._published import PAPER_BOXES, comparable_boxes
 from vggapps.cli import evaluate as command
+from vggapps.datasets._dataset import Example
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import save_picture
-from vggapps.vgg.network import VGG
-from vggapps.vgg.normalize import PLAIN
-from vggapps.vgg.plan import Plan
-from vggapps.weights.labels import Label, imagenet, labels_of
+from vggapps.vgg._network import VGG
+from vggapps.vgg._normalize import PLAIN
+from vggapps.vgg._plan import Plan
+from vggapps.weights._labels import Label, imagenet, labels_of
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 PLACE = Box(96, 96, 224, 256)

@@ -19,12 +19,12 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from tests.conftest import Ran
-from vggapps.classify import classifier as classifier_module
-from vggapps.classify.classifier import ClassifySettings, Result
+from vggapps.classification import _classifier as classifier_module
+from vggapps.classification._classifier import ClassifySettings, Result
 from vggapps.cli import app as app_module
 from vggapps.cli import evaluate as command
 from vggapps.errors import PictureError
-from vggapps.weights.labels import imagenet, labels_of
+from vggapps.weights._labels import imagenet, labels_of
 
 
 class Fake:

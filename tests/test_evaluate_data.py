@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vggapps.classify.dataset import Entry, Example, Listing, find_examples, list_pictures
-from vggapps.classify.published import PAPER, Published, comparable
+from vggapps.classification._published import PAPER, Published, comparable
 from vggapps.cli.shards import parse_shard, take
+from vggapps.datasets._dataset import Entry, Example, Listing, find_examples, list_pictures
 from vggapps.errors import PictureError, SettingsError
-from vggapps.weights.labels import imagenet, labels_of
-from vggapps.weights.records import RECORDS
+from vggapps.weights._labels import imagenet, labels_of
+from vggapps.weights._records import RECORDS
 
 ANIMALS = labels_of(["cat", "dog", "great white shark"])
 

@@ -9,15 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explain import METHODS, Explanation, ask, explain, overlay
-from vggapps.explain.methods import seen_at
-from vggapps.explain.question import Question, likeliest
-from vggapps.explain.report import figure
-from vggapps.explain.settings import ExplainSettings, MethodName
+from vggapps.explanation import METHODS, Explanation, ask, explain, overlay
+from vggapps.explanation._methods import seen_at
+from vggapps.explanation._question import Question, likeliest
+from vggapps.explanation._report import figure
+from vggapps.explanation._settings import ExplainSettings, MethodName
 from vggapps.image import Picture
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
-from vggapps.visualize.objectives import channel
+from vggapps.objectives._objective import channel
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8, 8)))
 QUICK: dict[str, dict[str, Any]] = {

@@ -16,7 +16,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explain.cam import (
+from vggapps.explanation._cam import (
     ablation_cam,
     default_layer,
     grad_cam,
@@ -25,12 +25,12 @@ from vggapps.explain.cam import (
     layer_cam,
     score_cam,
 )
-from vggapps.explain.methods import explain
-from vggapps.explain.question import ask
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.normalize import PLAIN
-from vggapps.vgg.plan import Plan
-from vggapps.weights.load import load_vgg
+from vggapps.explanation._methods import explain
+from vggapps.explanation._question import ask
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._normalize import PLAIN
+from vggapps.vgg._plan import Plan
+from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8, 8)))
 D = torch.float64

@@ -14,16 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from tests.conftest import Ran
-from vggapps.classify import classifier as classifiers
-from vggapps.explain import Explanation, faithfulness, report
-from vggapps.explain.cam import grad_cam
-from vggapps.explain.methods import METHODS, seen_at
-from vggapps.explain.question import Question
+from vggapps.classification import _classifier as classifiers
+from vggapps.explanation import Explanation
+from vggapps.explanation import _faithfulness as faithfulness
+from vggapps.explanation import _report as report
+from vggapps.explanation._cam import grad_cam
+from vggapps.explanation._methods import METHODS, seen_at
+from vggapps.explanation._question import Question
 from vggapps.image import open_picture, read_settings, resize, save_picture
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.normalize import PLAIN
-from vggapps.vgg.plan import Plan
-from vggapps.weights.load import load_vgg
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._normalize import PLAIN
+from vggapps.vgg._plan import Plan
+from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8, 8)))
 Cli = Callable[..., Ran]

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explain import faithfulness
-from vggapps.explain.faithfulness import (
+from vggapps.explanation import _faithfulness as faithfulness
+from vggapps.explanation._faithfulness import (
     average_drop,
     completeness,
     deletion,
@@ -24,11 +24,11 @@ from vggapps.explain.faithfulness import (
     insertion,
     road,
 )
-from vggapps.explain.gradients import gradient, gradient_x_input
-from vggapps.explain.question import Question, ask
-from vggapps.explain.sanity import randomised, spearman
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
+from vggapps.explanation._gradients import gradient, gradient_x_input
+from vggapps.explanation._question import Question, ask
+from vggapps.explanation._sanity import randomised, spearman
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8, 8)))
 

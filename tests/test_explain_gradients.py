@@ -11,7 +11,7 @@ from captum.attr import Deconvolution, GuidedBackprop, InputXGradient, Integrate
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explain.gradients import (
+from vggapps.explanation._gradients import (
     deconvnet,
     gradient,
     gradient_x_input,
@@ -19,10 +19,10 @@ from vggapps.explain.gradients import (
     integrated_gradients,
     smooth_grad,
 )
-from vggapps.explain.question import ask
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.normalize import PLAIN
-from vggapps.vgg.plan import Plan, Pooled
+from vggapps.explanation._question import ask
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._normalize import PLAIN
+from vggapps.vgg._plan import Plan, Pooled
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8, 8)))
 BATCH_NORM = Plan("narrow_bn", "N", NARROW.blocks, batch_norm=True)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explain import lrp as room
-from vggapps.explain.lrp import COMPOSITES, Composite, Weighted, lrp, relevance
-from vggapps.explain.question import ask
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.normalize import PLAIN
-from vggapps.vgg.plan import Plan, Pooled
-from vggapps.visualize.text import parse
+from vggapps.explanation import _lrp as room
+from vggapps.explanation._lrp import COMPOSITES, Composite, Weighted, lrp, relevance
+from vggapps.explanation._question import ask
+from vggapps.objectives._text import parse
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._normalize import PLAIN
+from vggapps.vgg._plan import Plan, Pooled
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8, 8)))
 BATCH_NORM = Plan("narrow_bn", "N", NARROW.blocks, batch_norm=True)

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explain import METHODS, ask, explain, grad_cam
-from vggapps.explain.faithfulness import evaluate
-from vggapps.explain.question import Question, likeliest
-from vggapps.explain.sanity import randomised
-from vggapps.vgg.hooks import features
-from vggapps.visualize.objectives import channel
+from vggapps.explanation import METHODS, ask, explain, grad_cam
+from vggapps.explanation._faithfulness import evaluate
+from vggapps.explanation._question import Question, likeliest
+from vggapps.explanation._sanity import randomised
+from vggapps.objectives._objective import channel
+from vggapps.vgg._hooks import features
 
 QUICK: dict[str, dict[str, Any]] = {
     "rise": {"samples": 6},

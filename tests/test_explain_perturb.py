@@ -9,10 +9,10 @@ import torch
 from captum.attr import Occlusion
 from torch import Tensor, nn
 
-from vggapps.explain.perturb import occlusion, random_masks, rise
-from vggapps.explain.question import ask
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
+from vggapps.explanation._perturb import occlusion, random_masks, rise
+from vggapps.explanation._question import ask
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 D = torch.float64

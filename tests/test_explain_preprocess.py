@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from tests.test_explain_modules import QUICK, chain, normalize, pictures
 from vggapps.errors import SettingsError
-from vggapps.explain import METHODS, explain
-from vggapps.vgg.hooks import features, preprocessed
-from vggapps.vgg.network import VGG
+from vggapps.explanation import METHODS, explain
+from vggapps.vgg._hooks import features, preprocessed
+from vggapps.vgg._network import VGG
 
 
 class Normalized(nn.Module):

@@ -17,16 +17,17 @@ from PIL import Image
 from torch import Tensor
 
 from tests.conftest import Ran
-from vggapps.classify import extraction, features
-from vggapps.classify.extraction import extract_to
-from vggapps.classify.feature_files import load_features
-from vggapps.classify.features import POOLS, describe, extract, load_network, pooled, width
 from vggapps.cli import app as door
 from vggapps.cli import extract as extract_command
 from vggapps.cli.shards import take
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
+from vggapps.features import _describe as features
+from vggapps.features import _extraction as extraction
+from vggapps.features._describe import POOLS, describe, extract, load_network, pooled, width
+from vggapps.features._extraction import extract_to
+from vggapps.features._files import load_features
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 Cli = Callable[..., Ran]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vggapps.classify.classifier import Classifier
+from vggapps.classification._classifier import Classifier
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import Picture, open_picture, rgb_of, save_picture
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.lettering import NOTO, font_of, forget, glyphs
-from vggapps.image import fonts
-from vggapps.image.fonts import INSIDE, Face, face_of, has, opened, system_faces
+from vggapps.image import _fonts as fonts
+from vggapps.image._fonts import INSIDE, Face, face_of, has, opened, system_faces
 
 BLOCKS = {
     "Basic Latin": (0x0000, 0x007F),

@@ -15,9 +15,10 @@ from PIL import Image, features
 from scipy import ndimage
 
 from tests.lettering import font_of, forget
-from vggapps.image import fonts, lettering
-from vggapps.image.fonts import Face
-from vggapps.image.lettering import LEFT_TO_RIGHT, draw_text, one_line, shorten, text_box, text_width
+from vggapps.image import _fonts as fonts
+from vggapps.image import _lettering as lettering
+from vggapps.image._fonts import Face
+from vggapps.image._lettering import LEFT_TO_RIGHT, draw_text, one_line, shorten, text_box, text_width
 
 needs_raqm = pytest.mark.skipif(not features.check("raqm"), reason="Pillow has no Raqm here")
 

@@ -14,8 +14,8 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 from vggapps.image import Metadata, Picture, check_target, encode_picture, open_picture, read_settings, save_picture
-from vggapps.optimize.step import Step
-from vggapps.stylize.transfer import painted
+from vggapps.optimize._step import Step
+from vggapps.style._transfer import painted
 
 FLAT = torch.full((1, 3, 16, 24), 0.5)
 KINDS = [("png", 8), ("png", 16), ("tif", 8), ("tif", 16), ("jpg", 8), ("webp", 8)]

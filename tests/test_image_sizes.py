@@ -20,7 +20,7 @@ from PIL import ExifTags, Image
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, resize, size_of
-from vggapps.image.smaller import Wanted
+from vggapps.image._smaller import Wanted
 
 PHOTO = Path(__file__).parents[1] / "assets" / "content" / "village.jpg"
 

@@ -130,11 +130,11 @@ def test_no_script_walks_folders_in_its_own_way() -> None:
     own = {str(file.relative_to(root)) for file in files if ways.search(file.read_text())}
     # recipes, names like a missing one, fonts, names of class folders
     others = {"stylize/recipe.py", "image/opening.py", "image/fonts.py", "weights/labels.py"}
-    assert own == {f"vggapps/{name}" for name in others} | {"vggapps/image/folders.py", "benchmarks/web.py"}
+    assert own == {f"vggapps/{name}" for name in others} | {"vggapps/image/_folders.py", "benchmarks/web.py"}
 
 
 def test_a_data_set_and_a_table_see_the_same_pictures(here: Path, cli: Cli) -> None:
-    from vggapps.classify.dataset import list_pictures
+    from vggapps.datasets._dataset import list_pictures
 
     shutil.move("photos", "data")
     listing = list_pictures("data")

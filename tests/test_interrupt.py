@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vggapps.optimize.engine import optimize
-from vggapps.optimize.interrupt import Interrupted, interruptible
-from vggapps.optimize.optimizers import LBFGS, Adam
-from vggapps.optimize.step import Step
+from vggapps.optimize._engine import optimize
+from vggapps.optimize._interrupt import Interrupted, interruptible
+from vggapps.optimize._optimizers import LBFGS, Adam
+from vggapps.optimize._step import Step
 
 TARGET = torch.rand(1, 3, 8, 8)
 

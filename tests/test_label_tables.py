@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from vggapps.classify.boxes import Box, read_boxes
-from vggapps.classify.dataset import list_pictures
-from vggapps.classify.label_tables import read_labels
-from vggapps.classify.targets import classes_of
+from vggapps.classification._boxes import Box, read_boxes
+from vggapps.datasets._dataset import list_pictures
+from vggapps.datasets._label_tables import read_labels
 from vggapps.errors import PictureError, SettingsError
+from vggapps.features._targets import classes_of
 
 
 @pytest.fixture(autouse=True)

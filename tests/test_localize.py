@@ -15,23 +15,23 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from vggapps.classify import classifier as classifiers
-from vggapps.classify.box_regression import (
+from vggapps.classification import _classifier as classifiers
+from vggapps.classification._box_regression import (
     BoxRegressor,
     box_examples,
     describe_windows,
     save_boxes,
     train_boxes,
 )
-from vggapps.classify.boxes import Box, iou
-from vggapps.classify.localize import Found, draw, localize
+from vggapps.classification._boxes import Box, iou
+from vggapps.classification._localize import Found, draw, localize
 from vggapps.cli import localize as command
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import Picture, open_picture, save_picture
-from vggapps.vgg.network import VGG
-from vggapps.vgg.normalize import PLAIN
-from vggapps.vgg.plan import Plan
-from vggapps.weights.labels import Label
+from vggapps.vgg._network import VGG
+from vggapps.vgg._normalize import PLAIN
+from vggapps.vgg._plan import Plan
+from vggapps.weights._labels import Label
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 

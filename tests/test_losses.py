@@ -10,11 +10,11 @@ from torch import Tensor
 
 from tests.reference.style import TWINS, covariance, mean, second
 from vggapps.errors import SettingsError
-from vggapps.losses.bound import ContentLoss, StyleLoss
-from vggapps.losses.distance import DISTANCES
-from vggapps.losses.moments import Moments, moments
-from vggapps.losses.variation import total_variation
-from vggapps.stylize.settings import StyleLossName
+from vggapps.losses._bound import ContentLoss, StyleLoss
+from vggapps.losses._distance import DISTANCES
+from vggapps.losses._moments import Moments, moments
+from vggapps.losses._variation import total_variation
+from vggapps.style._settings import StyleLossName
 
 NAMES = list(get_args(StyleLossName))
 

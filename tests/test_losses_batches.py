@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from tests.reference.narrow import perceptual, pictures
 from vggapps.errors import SettingsError
 from vggapps.losses import Bundle, BundleTarget, PerceptualLoss, Target
-from vggapps.losses.feature_loss import FeatureLoss
+from vggapps.losses._feature_loss import FeatureLoss
 
 X, Y = pictures(1, 5), pictures(2, 5)
 MASK = torch.zeros(1, 1, 37, 46)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tests.reference.narrow import network, perceptual, pictures
 from vggapps.errors import PictureError, SettingsError
 from vggapps.losses import Bundle, BundleTarget, Regularizer, ShiftEnsemble, Target, functional
-from vggapps.losses.metric import AsMetric
+from vggapps.losses._metric import AsMetric
 
 X, Y = pictures(1), pictures(2)
 MASK = torch.zeros(1, 1, 37, 46)

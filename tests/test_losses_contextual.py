@@ -13,9 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.reference import distribution as twins
 from vggapps.errors import SettingsError
-from vggapps.losses import distribution
-from vggapps.losses.contextual import cobi, contextual, id_mrf, self_similarity
-from vggapps.losses.distribution import mmd, relaxed_emd
+from vggapps.losses import _distribution as distribution
+from vggapps.losses._contextual import cobi, contextual, id_mrf, self_similarity
+from vggapps.losses._distribution import mmd, relaxed_emd
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

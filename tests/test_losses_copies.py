@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tests.reference.published import close, pair, seeded, seeded_vgg, value
 from vggapps.losses import LPIPS, PerceptualLoss
-from vggapps.vgg.normalize import PLAIN
+from vggapps.vgg._normalize import PLAIN
 
 D = torch.float64
 MEAN, STD = (torch.tensor(v, dtype=D).view(3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))

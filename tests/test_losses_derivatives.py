@@ -14,8 +14,8 @@ from tests.reference.narrow import D, network, perceptual, pictures
 from tests.test_losses_safety import make, silent, two
 from vggapps.errors import SettingsError
 from vggapps.losses import DISTANCES, functional
-from vggapps.losses.moments import Moments, moments
-from vggapps.losses.wasserstein import wasserstein
+from vggapps.losses._moments import Moments, moments
+from vggapps.losses._wasserstein import wasserstein
 
 # The large networks of the metrics are run where that is worth its time; AlexNet stands for LPIPS.
 NAMES = [*DISTANCES, "lpips alex", "lpips squeeze", "dists"]
@@ -143,7 +143,7 @@ def test_what_does_not_follow_the_transform_may_be_measured_inside_it() -> None:
 def test_strips_of_a_large_matrix_are_no_hindrance(monkeypatch: pytest.MonkeyPatch) -> None:
     loss, (x, y) = make("mmd"), two("mmd")
     expected = slope(loss, x, y)[1]
-    monkeypatch.setattr("vggapps.losses.distribution.ENTRIES_AT_ONCE", 16)
+    monkeypatch.setattr("vggapps.losses._distribution.ENTRIES_AT_ONCE", 16)
     near(torch.func.grad(lambda t: loss(t, y))(x), expected)
 
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from tests.reference import distribution as twins
 from tests.reference.published import ENTRIES, FILE, D, close, pair, seeded_vgg_once
 from vggapps.errors import SettingsError
-from vggapps.losses import distribution
-from vggapps.losses.contextual import cobi, contextual, id_mrf, self_similarity
-from vggapps.losses.distribution import histogram, mmd, relaxed_emd, sliced
-from vggapps.losses.moments import moments
-from vggapps.losses.wasserstein import wasserstein
+from vggapps.losses import _distribution as distribution
+from vggapps.losses._contextual import cobi, contextual, id_mrf, self_similarity
+from vggapps.losses._distribution import histogram, mmd, relaxed_emd, sliced
+from vggapps.losses._moments import moments
+from vggapps.losses._wasserstein import wasserstein
 
 Loss = Callable[..., Tensor]
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.reference.published import pair, seeded_vgg
 from vggapps.errors import SettingsError
 from vggapps.losses import DISTS, LPIPS, PerceptualLoss
-from vggapps.losses.feature_loss import FeatureLoss
+from vggapps.losses._feature_loss import FeatureLoss
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")]
 

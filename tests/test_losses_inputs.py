@@ -15,7 +15,7 @@ from tests.reference.narrow import network, perceptual, pictures
 from tests.reference.published import seeded
 from vggapps.errors import SettingsError
 from vggapps.losses import DISTS, LPIPS, Bundle, PerceptualLoss
-from vggapps.losses.trunk import Trunk
+from vggapps.losses._trunk import Trunk
 
 X, Y = pictures(1), pictures(2)
 ONES = torch.ones(2, 1, 37, 46)

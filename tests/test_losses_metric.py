@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torchmetrics import MeanAbsoluteError, MeanSquaredError, MetricCollection, MetricTracker
 
 from vggapps.errors import SettingsError
-from vggapps.losses import ShiftEnsemble, metric
-from vggapps.losses.metric import AsMetric
+from vggapps.losses import ShiftEnsemble
+from vggapps.losses import _metric as metric
+from vggapps.losses._metric import AsMetric
 
 
 def each(x: Tensor, y: Tensor) -> Tensor:

@@ -18,10 +18,10 @@ from tests.reference.published import seeded
 from vggapps import FeatureExtractor
 from vggapps.errors import SettingsError
 from vggapps.losses import Bundle, PerceptualLoss, Term
-from vggapps.losses.trunk import Trunk
-from vggapps.vgg.hooks import record
-from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import get_plan, torchvision_names
+from vggapps.losses._trunk import Trunk
+from vggapps.vgg._hooks import record
+from vggapps.vgg._network import VGG
+from vggapps.vgg._plan import get_plan, torchvision_names
 
 X, Y = pictures(1), pictures(2)
 TERMS = [Term("relu2_1", "l2")]

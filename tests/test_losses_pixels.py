@@ -14,9 +14,9 @@ from torch import Tensor
 
 from tests.reference.published import ENTRIES, close, pair, value
 from vggapps.errors import SettingsError
-from vggapps.losses.frequency import focal_frequency
-from vggapps.losses.quality import ms_ssim, psnr, ssim
-from vggapps.losses.variation import Variation, total_variation
+from vggapps.losses._frequency import focal_frequency
+from vggapps.losses._quality import ms_ssim, psnr, ssim
+from vggapps.losses._variation import Variation, total_variation
 
 KINDS = get_args(Variation)
 ROUGH = {kind: lambda x, y, kind=kind: total_variation(x, kind) for kind in KINDS}

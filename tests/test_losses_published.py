@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tests.reference.published import ENTRIES, FILE, D, close, pair, pictures, seeded, seeded_vgg_once, value
 from vggapps.losses import DISTS, LPIPS, PRESETS, PerceptualLoss
+from vggapps.losses._trunk import Trunk
 from vggapps.losses.functional import (
     charbonnier,
     cobi,
@@ -24,9 +25,8 @@ from vggapps.losses.functional import (
     sliced,
     total_variation,
 )
-from vggapps.losses.trunk import Trunk
-from vggapps.vgg.normalize import IMAGENET, Convention
-from vggapps.vgg.pooling import Pooling
+from vggapps.vgg._normalize import IMAGENET, Convention
+from vggapps.vgg._pooling import Pooling
 
 NETS = {"vgg": "vgg16", "alex": "alexnet", "squeeze": "squeezenet1_1"}
 FIRST_OF_EACH_BLOCK = [f"relu{block}_1" for block in range(1, 6)]

@@ -15,12 +15,12 @@ from tests.reference.narrow import D, network, perceptual, pictures
 from tests.reference.published import pictures as published
 from tests.reference.published import seeded, seeded_vgg_once
 from vggapps.losses import DISTANCES, DISTS, LPIPS, PerceptualLoss
-from vggapps.losses.feature_loss import FeatureLoss
+from vggapps.losses._feature_loss import FeatureLoss
+from vggapps.losses._moments import Moments
+from vggapps.losses._trunk import Trunk
 from vggapps.losses.functional import sliced
-from vggapps.losses.moments import Moments
-from vggapps.losses.trunk import Trunk
-from vggapps.vgg.network import VGG
-from vggapps.vgg.normalize import PLAIN
+from vggapps.vgg._network import VGG
+from vggapps.vgg._normalize import PLAIN
 
 DIRECTIONS = torch.randn(9, 8, generator=torch.Generator().manual_seed(3), dtype=D)
 ARCHITECTURES = {"vgg": "vgg16", "alex": "alexnet", "squeeze": "squeezenet1_1"}

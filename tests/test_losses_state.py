@@ -17,10 +17,10 @@ from tests.reference.narrow import NARROW, network, perceptual, pictures
 from tests.test_losses_training import LOSSES, networks
 from vggapps.errors import SettingsError
 from vggapps.losses import LPIPS, Bundle, PerceptualLoss
-from vggapps.losses.feature_loss import FeatureLoss
-from vggapps.losses.metric import AsMetric
-from vggapps.vgg.network import VGG, initialize
-from vggapps.weights.load import load_vgg
+from vggapps.losses._feature_loss import FeatureLoss
+from vggapps.losses._metric import AsMetric
+from vggapps.vgg._network import VGG, initialize
+from vggapps.weights._load import load_vgg
 
 every = pytest.mark.parametrize("name", LOSSES)
 quick = pytest.mark.parametrize("name", ["gram", "two", "LPIPS"])

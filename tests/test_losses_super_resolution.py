@@ -11,7 +11,7 @@ from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from vggapps.errors import SettingsError
-from vggapps.losses.quality import luma, psnr, ssim
+from vggapps.losses._quality import luma, psnr, ssim
 
 MEASURES = {"psnr": psnr, "ssim": ssim}
 

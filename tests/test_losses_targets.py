@@ -18,11 +18,11 @@ from torch import Tensor
 from tests.reference.narrow import network, perceptual, pictures
 from vggapps.errors import PictureError, SettingsError, WeightsError
 from vggapps.losses import DISTS, LPIPS, PRESETS, Bundle, PerceptualLoss, ShiftEnsemble
-from vggapps.losses.calibrated import calibrated
-from vggapps.losses.target import Target
-from vggapps.vgg.network import VGG, initialize
-from vggapps.weights.load import load_vgg
-from vggapps.weights.records import RECORDS
+from vggapps.losses._calibrated import calibrated
+from vggapps.losses._target import Target
+from vggapps.vgg._network import VGG, initialize
+from vggapps.weights._load import load_vgg
+from vggapps.weights._records import RECORDS
 
 X, Y = pictures(1), pictures(2)
 DATA = Path(__file__).parents[1] / "vggapps" / "data"

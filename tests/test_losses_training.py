@@ -19,8 +19,8 @@ from torch.optim.swa_utils import AveragedModel
 from tests.reference.narrow import network, perceptual, pictures
 from tests.reference.published import seeded, seeded_vgg
 from vggapps.losses import DISTS, LPIPS, Bundle
-from vggapps.losses.feature_loss import FeatureLoss
-from vggapps.losses.trunk import Trunk
+from vggapps.losses._feature_loss import FeatureLoss
+from vggapps.losses._trunk import Trunk
 
 
 def lpips() -> LPIPS:

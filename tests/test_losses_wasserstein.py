@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.reference import distribution as twins
-from vggapps.losses.moments import Moments, moments
-from vggapps.losses.wasserstein import wasserstein
+from vggapps.losses._moments import Moments, moments
+from vggapps.losses._wasserstein import wasserstein
 
 D = torch.float64
 

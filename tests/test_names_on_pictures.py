@@ -13,22 +13,23 @@ from PIL import Image
 from tests.conftest import Ran
 from tests.lettering import font_of, forget
 from tests.test_localize import Fake as Bright
-from vggapps.classify import classifier as classifiers
-from vggapps.classify import features
-from vggapps.classify.boxes import Box
-from vggapps.classify.classifier import Result
-from vggapps.classify.localize import Found, draw
-from vggapps.classify.plots import confusion_picture
-from vggapps.classify.similar import sheet
-from vggapps.explain import report
-from vggapps.explain.methods import explain
-from vggapps.image import Picture, fonts, to_pil
-from vggapps.image.fonts import Face
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.normalize import PLAIN
-from vggapps.vgg.plan import Plan
-from vggapps.visualize.sheet import contact_sheet
-from vggapps.weights.labels import Label
+from vggapps.classification import _classifier as classifiers
+from vggapps.classification._boxes import Box
+from vggapps.classification._classifier import Result
+from vggapps.classification._localize import Found, draw
+from vggapps.explanation import _report as report
+from vggapps.explanation._methods import explain
+from vggapps.features import _describe as features
+from vggapps.features._similar import sheet
+from vggapps.figures._plots import confusion_picture
+from vggapps.figures._sheet import contact_sheet
+from vggapps.image import Picture, to_pil
+from vggapps.image import _fonts as fonts
+from vggapps.image._fonts import Face
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._normalize import PLAIN
+from vggapps.vgg._plan import Plan
+from vggapps.weights._labels import Label
 
 CLASSES = ("猫", "кот", "größe")
 

@@ -197,7 +197,7 @@ def test_weights_that_are_none(here: Path, cli: Cli, weights: str) -> None:
 def test_in_a_folder_one_picture_fails_and_the_others_are_made(
     here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    import vggapps.stylize.transfer as transfer
+    import vggapps.style._transfer as transfer
 
     stylize = transfer.stylize
 

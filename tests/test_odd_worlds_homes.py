@@ -18,8 +18,8 @@ from PIL import Image
 
 from tests.conftest import Ran
 from vggapps.errors import WeightsError
-from vggapps.weights import store
-from vggapps.weights.records import RECORDS
+from vggapps.weights import _store as store
+from vggapps.weights._records import RECORDS
 
 Cli = Callable[..., Ran]
 HERE = {"vgg19-installed", "vgg19-gap"}

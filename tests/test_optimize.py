@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import DivergedError, SettingsError
-from vggapps.optimize.engine import optimize
-from vggapps.optimize.optimizers import LBFGS, Adam, Optimizer
-from vggapps.optimize.pyramid import Scale, pyramid, rungs, upsample
-from vggapps.optimize.step import last
+from vggapps.optimize._engine import optimize
+from vggapps.optimize._optimizers import LBFGS, Adam, Optimizer
+from vggapps.optimize._pyramid import Scale, pyramid, rungs, upsample
+from vggapps.optimize._step import last
 
 TARGET = torch.linspace(0.2, 0.8, 3 * 8 * 8).view(1, 3, 8, 8)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
-from vggapps.optimize.optimizers import LBFGS, Adam, Optimizer
-from vggapps.optimize.pyramid import Scale, cropped, mirrored, pyramid
-from vggapps.optimize.step import last
+from vggapps.optimize._optimizers import LBFGS, Adam, Optimizer
+from vggapps.optimize._pyramid import Scale, cropped, mirrored, pyramid
+from vggapps.optimize._step import last
 
 Score = Callable[[Tensor], tuple[Tensor, Mapping[str, Tensor]]]
 

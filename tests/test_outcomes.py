@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vggapps.classify import outcomes as room
-from vggapps.classify.classifier import Result
-from vggapps.classify.dataset import Example
-from vggapps.classify.evaluation import evaluate
-from vggapps.classify.outcomes import Outcome, mistakes_sheet, noted, table
+from vggapps.classification import _outcomes as room
+from vggapps.classification._classifier import Result
+from vggapps.classification._evaluation import evaluate
+from vggapps.classification._outcomes import Outcome, mistakes_sheet, noted, table
+from vggapps.datasets._dataset import Example
 from vggapps.errors import DivergedError, PictureError
 from vggapps.image import Picture, to_pil
-from vggapps.weights.labels import Label, labels_of
+from vggapps.weights._labels import Label, labels_of
 
 EIGHT = labels_of([f"class {letter}" for letter in "abcdefg"] + ['big, "red" ö'])
 

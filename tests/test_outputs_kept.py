@@ -103,7 +103,7 @@ def test_a_file_that_appears_during_the_run_stays_and_the_result_is_kept_beside_
 def test_a_table_of_features_is_not_written_over_a_file_that_appears(
     here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vggapps.classify import extraction
+    from vggapps.features import _extraction as extraction
 
     words, file = COMMANDS["extract"]
     writer_of = extraction.writer_of
@@ -136,8 +136,8 @@ def test_default_names_take_the_next_number_at_the_last_moment(
 
 @pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
 def test_creating_never_replaces_on_any_file_system(here: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+    from vggapps._files import write_file
     from vggapps.errors import OutputExistsError
-    from vggapps.files import write_file
 
     def refuse(*_: object) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vggapps.optimize.parameterize import (
+from vggapps.optimize._parameterize import (
     COLORS,
     Parameters,
     cppn,
@@ -22,7 +22,7 @@ from vggapps.optimize.parameterize import (
     spectrum_of,
     to_colors,
 )
-from vggapps.visualize.spectrum import load_spectrum
+from vggapps.visualization._spectrum import load_spectrum
 
 SIZES = [(32, 32), (33, 48), (50, 31)]
 

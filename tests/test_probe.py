@@ -16,19 +16,20 @@ import typer
 from torch import Tensor
 
 from tests.conftest import Ran
-from vggapps.classify import fitting, radial
-from vggapps.classify.calibration import calibrate
-from vggapps.classify.feature_files import FeatureTable
-from vggapps.classify.features import Descriptor
-from vggapps.classify.fitting import Data, logistic, moments, ridge
-from vggapps.classify.heads import save_head
-from vggapps.classify.probe import neighbours, probe, top
-from vggapps.classify.splits import split
-from vggapps.classify.targets import teacher_of
 from vggapps.cli import app as door
 from vggapps.cli import probe as command
 from vggapps.errors import SettingsError
-from vggapps.weights.load import load_vgg
+from vggapps.features import _fitting as fitting
+from vggapps.features import _radial as radial
+from vggapps.features._calibration import calibrate
+from vggapps.features._describe import Descriptor
+from vggapps.features._files import FeatureTable
+from vggapps.features._fitting import Data, logistic, moments, ridge
+from vggapps.features._heads import save_head
+from vggapps.features._probe import neighbours, probe, top
+from vggapps.features._splits import split
+from vggapps.features._targets import teacher_of
+from vggapps.weights._load import load_vgg
 
 ABOUT = Descriptor("vgg19", "vgg19-installed", "pool5", "avg")
 KINDS = ["linear", "mlp", "radial", "knn"]
@@ -261,7 +262,7 @@ def test_the_command_learns_measures_and_writes(
     monkeypatch.setattr(door, "app", app)
     monkeypatch.chdir(tmp_path)
     found, targets = clouds()
-    monkeypatch.setattr("vggapps.classify.feature_files.load_features", lambda _: found)
+    monkeypatch.setattr("vggapps.features._files.load_features", lambda _: found)
     with Path("labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([path, "abc"[target]] for path, target in zip(found.paths, targets, strict=True))
     ran = cli("probe", "f.npz", "--labels", "labels.csv", "-o", "head.safetensors")

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from scipy.stats import binomtest
 
 from tests.test_probe import KINDS, clouds, table
-from vggapps.classify.calibration import LEAST, calibrate
-from vggapps.classify.fitting import Data, moments
-from vggapps.classify.learning import Recipe, learnt
-from vggapps.classify.probe import probe
-from vggapps.classify.splits import copies, folds, split
+from vggapps.features._calibration import LEAST, calibrate
+from vggapps.features._fitting import Data, moments
+from vggapps.features._learning import Recipe, learnt
+from vggapps.features._probe import probe
+from vggapps.features._splits import copies, folds, split
 
 # Copies
 

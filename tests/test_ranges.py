@@ -12,17 +12,17 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import normalize
 
 from tests.reference.narrow import NARROW, network, perceptual, pictures
-from vggapps.classify.classifier import Classifier
-from vggapps.classify.localize import locate_in
+from vggapps._ranges import kind_of
+from vggapps.classification._classifier import Classifier
+from vggapps.classification._localize import locate_in
 from vggapps.errors import SettingsError
-from vggapps.explain.methods import explain
+from vggapps.explanation._methods import explain
 from vggapps.image import Picture, open_picture, rgb_of
 from vggapps.losses import Bundle, functional
-from vggapps.optimize.step import last
-from vggapps.ranges import kind_of
-from vggapps.vgg.network import VGG, FeatureExtractor, initialize
-from vggapps.visualize.activations import maps_of
-from vggapps.visualize.inversion import invert
+from vggapps.optimize._step import last
+from vggapps.vgg._network import VGG, FeatureExtractor, initialize
+from vggapps.visualization._activations import maps_of
+from vggapps.visualization._inversion import invert
 
 X = pictures(1, 1, 32, 40).float()
 LEVELS = (255 * X).round()

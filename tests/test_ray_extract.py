@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vggapps.classify.features import extract
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
+from vggapps.features._describe import extract
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray deprecates what it calls itself

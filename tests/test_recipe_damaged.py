@@ -14,8 +14,8 @@ import torch
 from tests.conftest import Ran
 from vggapps.errors import PictureError
 from vggapps.image import save_picture
-from vggapps.stylize.recipe import Identity, read_recipe, recipe, settings_from
-from vggapps.stylize.settings import StylizeSettings
+from vggapps.style._recipe import Identity, read_recipe, recipe, settings_from
+from vggapps.style._settings import StylizeSettings
 
 DIGEST = "0" * 64
 GONE = ...  # this entry is left out
@@ -92,7 +92,7 @@ def damaged() -> list[Any]:
 def test_one_thing_wrong_in_a_recipe_is_one_line(
     made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vggapps.stylize.recipe.read_settings", lambda _: made)
+    monkeypatch.setattr("vggapps.style._recipe.read_settings", lambda _: made)
     with pytest.raises(PictureError, match=r"^made\.png:? ") as error:
         settings_from(read_recipe("made.png"), "made.png", {})
     assert error.value.exit_code == 3
@@ -101,7 +101,7 @@ def test_one_thing_wrong_in_a_recipe_is_one_line(
 
 
 def test_the_recipe_itself_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vggapps.stylize.recipe.read_settings", lambda _: whole())
+    monkeypatch.setattr("vggapps.style._recipe.read_settings", lambda _: whole())
     assert settings_from(read_recipe("made.png"), "made.png", {}) == StylizeSettings()
 
 

@@ -18,10 +18,10 @@ from PIL import Image
 from tests.conftest import Ran
 from vggapps.errors import PictureError
 from vggapps.image import read_settings
-from vggapps.stylize import recipe as recipes
-from vggapps.stylize.machine import differences, machine
-from vggapps.stylize.recipe import Identity, find, identify, identify_files, opened, recipe
-from vggapps.stylize.settings import StylizeSettings
+from vggapps.style import _recipe as recipes
+from vggapps.style._machine import differences, machine
+from vggapps.style._recipe import Identity, find, identify, identify_files, opened, recipe
+from vggapps.style._settings import StylizeSettings
 
 Cli = Callable[..., Ran]
 QUICK = ("--size", 32, "--steps", 2)
@@ -107,7 +107,7 @@ def test_a_changed_input_is_told_as_changed_and_a_missing_one_as_missing(here: P
 def test_what_becomes_of_a_style_during_a_run_changes_no_recipe(
     here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    import vggapps.stylize.transfer as transfer
+    import vggapps.style._transfer as transfer
 
     digest = hashlib.sha256(Path("project/waves.png").read_bytes()).hexdigest()
     load = transfer.load_backbone

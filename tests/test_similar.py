@@ -14,11 +14,11 @@ from PIL import Image
 
 from tests.conftest import Ran
 from tests.test_features import NARROW, of_all, write
-from vggapps.classify import features
 from vggapps.cli import app as door
 from vggapps.cli import similar as similar_command
 from vggapps.errors import VggappsError
-from vggapps.vgg.network import VGG, initialize
+from vggapps.features import _describe as features
+from vggapps.vgg._network import VGG, initialize
 
 Cli = Callable[..., Ran]
 
@@ -104,7 +104,7 @@ def test_where_there_is_no_other_picture_similar_says_so(pictures: list[str], co
 
 
 def test_features_of_different_widths_are_not_compared() -> None:
-    from vggapps.classify.similar import nearest
+    from vggapps.features._similar import nearest
 
     with pytest.raises(VggappsError, match="3 numbers and the others 4"):
         nearest(np.ones(3, np.float32), [(["a"], np.ones((1, 4), np.float32))])

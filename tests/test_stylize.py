@@ -12,18 +12,18 @@ from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, PictureError, SettingsError
 from vggapps.image import Picture, save_picture
-from vggapps.losses.bound import ContentLoss, StyleLoss
-from vggapps.losses.moments import moments
-from vggapps.optimize.step import last
-from vggapps.stylize import memory
-from vggapps.stylize.color import match_colors
-from vggapps.stylize.memory import plan_memory
-from vggapps.stylize.score import Objective, whole
-from vggapps.stylize.settings import StylizeSettings
-from vggapps.stylize.tiling import Tiling, tiled, tiles
-from vggapps.stylize.transfer import painted, split_steps, stylize
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import PLANS
+from vggapps.losses._bound import ContentLoss, StyleLoss
+from vggapps.losses._moments import moments
+from vggapps.optimize._step import last
+from vggapps.style import _memory as memory
+from vggapps.style._color import match_colors
+from vggapps.style._memory import plan_memory
+from vggapps.style._score import Objective, whole
+from vggapps.style._settings import StylizeSettings
+from vggapps.style._tiling import Tiling, tiled, tiles
+from vggapps.style._transfer import painted, split_steps, stylize
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import PLANS
 
 STYLE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 
@@ -214,7 +214,7 @@ def test_tiled_and_whole_runs_look_the_same(narrow: VGG, monkeypatch: pytest.Mon
     monkeypatch.setattr(memory, "TILE", 32)
     monkeypatch.setattr(memory, "free_memory", lambda _device: 2_000_000)
     assert plan_memory((64, 96), 16, torch.float32, torch.device("cpu")).tile == 32
-    monkeypatch.setattr("vggapps.stylize.transfer.plan_memory", lambda *_: memory.Plan(32, 0, 1))
+    monkeypatch.setattr("vggapps.style._transfer.plan_memory", lambda *_: memory.Plan(32, 0, 1))
     many = run(narrow)
     assert (one - many).abs().mean() < 0.01
 

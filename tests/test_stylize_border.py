@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from vggapps.image import open_picture, resize
-from vggapps.optimize.step import last
-from vggapps.stylize import StylizeSettings, load_backbone, stylize
-from vggapps.vgg.network import VGG
+from vggapps.optimize._step import last
+from vggapps.style import StylizeSettings, load_backbone, stylize
+from vggapps.vgg._network import VGG
 
 ASSETS = Path(__file__).parents[1] / "assets"
 PLAIN = torch.tensor([200, 210, 230]).div(255).view(1, 3, 1, 1).expand(1, 3, 96, 128).contiguous()

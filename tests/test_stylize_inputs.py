@@ -15,14 +15,14 @@ from torch import Tensor
 from tests.test_stylize import noise, thin_vgg
 from vggapps.errors import PictureError
 from vggapps.image import Picture, save_picture
-from vggapps.losses.moments import moments
-from vggapps.losses.pictures import carry
-from vggapps.optimize.step import last
-from vggapps.stylize import StylizeSettings, load_backbone, stylize
-from vggapps.stylize.color import match_colors
-from vggapps.stylize.styles import read_styles, seen_size, style_pixels
-from vggapps.stylize.tiling import Tiling
-from vggapps.vgg.network import VGG
+from vggapps.losses._moments import moments
+from vggapps.losses._pictures import carry
+from vggapps.optimize._step import last
+from vggapps.style import StylizeSettings, load_backbone, stylize
+from vggapps.style._color import match_colors
+from vggapps.style._styles import read_styles, seen_size, style_pixels
+from vggapps.style._tiling import Tiling
+from vggapps.vgg._network import VGG
 
 PHOTO = noise(1, 64, 96)
 

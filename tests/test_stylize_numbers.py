@@ -13,9 +13,9 @@ from tests.test_stylize import noise, thin_vgg
 from tests.test_stylize_inputs import PHOTO, run
 from vggapps.errors import SettingsError
 from vggapps.image import scaled
-from vggapps.stylize import StylizeSettings, stylize
-from vggapps.stylize.transfer import size_for
-from vggapps.vgg.network import VGG
+from vggapps.style import StylizeSettings, stylize
+from vggapps.style._transfer import size_for
+from vggapps.vgg._network import VGG
 
 
 @pytest.fixture(scope="module")

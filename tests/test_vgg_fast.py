@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vggapps.errors import SettingsError
-from vggapps.vgg.fast import accelerate, has_native_bfloat16, pick_device, pick_dtype
-from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import Plan
+from vggapps.vgg._fast import accelerate, has_native_bfloat16, pick_device, pick_dtype
+from vggapps.vgg._network import VGG
+from vggapps.vgg._plan import Plan
 
 CPU = torch.device("cpu")
 

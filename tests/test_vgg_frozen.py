@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vggapps.vgg.frozen import lean
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
+from vggapps.vgg._frozen import lean
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
 
 PLAN = Plan("small", "S", ((4, 6), (8,), (8, 8)))
 LAYERS = [("relu3_2",), ("conv1_2", "relu3_1"), ("relu1_1", "pool1", "relu2_1"), ("pool3", "conv2_1", "relu1_2")]

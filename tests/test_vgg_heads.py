@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 
 from vggapps.errors import SettingsError, WeightsError
-from vggapps.vgg.fast import accelerate
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan, Pooled, layer_facts
-from vggapps.vgg.pooling import Sliding
-from vggapps.vgg.radial import Radial
-from vggapps.weights.heads import write_head
-from vggapps.weights.load import load_vgg
+from vggapps.vgg._fast import accelerate
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan, Pooled, layer_facts
+from vggapps.vgg._pooling import Sliding
+from vggapps.vgg._radial import Radial
+from vggapps.weights._heads import write_head
+from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 RADIAL = Pooled(layer="relu5_1", root=True, hidden=6, radial=True)

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import normalize
 
 from vggapps.errors import SettingsError
-from vggapps.vgg.network import INITS, VGG, Init, initialize
-from vggapps.vgg.normalize import OXFORD, PLAIN
-from vggapps.vgg.plan import Plan
-from vggapps.weights.load import load_vgg
+from vggapps.vgg._network import INITS, VGG, Init, initialize
+from vggapps.vgg._normalize import OXFORD, PLAIN
+from vggapps.vgg._plan import Plan
+from vggapps.weights._load import load_vgg
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NARROW = Plan("narrow", "narrow", ((8, 8), (8, 8), (16,) * 3, (16,) * 3, (16,) * 3))

@@ -9,9 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vggapps.errors import SettingsError
-from vggapps.vgg.network import VGG
-from vggapps.vgg.normalize import PLAIN
-from vggapps.vgg.plan import PLANS, Plan, get_plan, layer_facts, layer_names, minimum_side
+from vggapps.vgg._network import VGG
+from vggapps.vgg._normalize import PLAIN
+from vggapps.vgg._plan import PLANS, Plan, get_plan, layer_facts, layer_names, minimum_side
 
 PARAMETERS = {
     "vgg11": 132_863_336,

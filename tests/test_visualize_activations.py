@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, read_settings, save_picture
-from vggapps.vgg.hooks import OUTPUT
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan, layer_facts
-from vggapps.visualize.activations import (
+from vggapps.vgg._hooks import OUTPUT
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan, layer_facts
+from vggapps.visualization._activations import (
     cell_mosaic,
     cells_of,
     icons,
@@ -26,10 +26,10 @@ from vggapps.visualize.activations import (
     mosaic,
     strongest,
 )
-from vggapps.visualize.filters import first_filters
-from vggapps.visualize.natural import load_natural, maxima, save_natural, scaled_picture, yardstick
-from vggapps.visualize.settings import VisualizeSettings
-from vggapps.weights.load import load_vgg
+from vggapps.visualization._filters import first_filters
+from vggapps.visualization._natural import load_natural, maxima, save_natural, scaled_picture, yardstick
+from vggapps.visualization._settings import VisualizeSettings
+from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)))
 

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, save_picture
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
-from vggapps.visualize.atlas import Cell, cells, choose_layout, grid_side, lay_out, sample
-from vggapps.visualize.atlas_sheet import sheet
-from vggapps.visualize.fields import sees_of
-from vggapps.visualize.natural import scaled_picture
-from vggapps.visualize.transforms import square
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
+from vggapps.visualization._atlas import Cell, cells, choose_layout, grid_side, lay_out, sample
+from vggapps.visualization._atlas_sheet import sheet
+from vggapps.visualization._fields import sees_of
+from vggapps.visualization._natural import scaled_picture
+from vggapps.visualization._transforms import square
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)))
 UMAP = pytest.param("umap", marks=pytest.mark.skipif(not find_spec("umap"), reason="umap-learn is not installed"))
@@ -106,7 +106,7 @@ def test_layouts_have_names() -> None:
 
 
 def test_without_umap_its_name_is_an_error_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vggapps.visualize.atlas.find_spec", lambda name: None)
+    monkeypatch.setattr("vggapps.visualization._atlas.find_spec", lambda name: None)
     assert choose_layout("auto", 100) == "pca"
     with pytest.raises(SettingsError, match="pip install"):
         choose_layout("umap", 100)

@@ -13,17 +13,17 @@ from torch import Tensor
 
 from vggapps.errors import SettingsError, VggappsError
 from vggapps.image import Picture, save_picture
-from vggapps.optimize.step import last
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
-from vggapps.visualize import deepdream as dreaming
-from vggapps.visualize.deepdream import Ascent, dream, guided, octave_sizes
-from vggapps.visualize.dream_settings import DreamSettings
-from vggapps.visualize.fields import field_of
-from vggapps.visualize.objectives import Seen
-from vggapps.visualize.tiles import cover, tiled
-from vggapps.visualize.zooming import nearer, zoom
-from vggapps.weights.load import load_vgg
+from vggapps.objectives._objective import Seen
+from vggapps.optimize._step import last
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
+from vggapps.visualization import _deepdream as dreaming
+from vggapps.visualization._deepdream import Ascent, dream, guided, octave_sizes
+from vggapps.visualization._dream_settings import DreamSettings
+from vggapps.visualization._fields import field_of
+from vggapps.visualization._tiles import cover, tiled
+from vggapps.visualization._zooming import nearer, zoom
+from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (6,), (8,), (8,), (8,)))
 QUICK = DreamSettings(size=64, steps=3, octaves=2, jitter=4)
@@ -175,7 +175,7 @@ class TestGuide:
 class TestDream:
     @pytest.mark.parametrize("text", ["relu3_1", "conv3_1:2 - 0.5*relu2_1:1", "conv4_1:3@center"])
     def test_what_is_asked_for_grows(self, text: str) -> None:
-        from vggapps.visualize.text import parse
+        from vggapps.objectives._text import parse
 
         vgg, image = network(), noise()
         found = last(dream(image, text, QUICK, network=vgg)).image()

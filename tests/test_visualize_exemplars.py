@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, read_settings, save_picture
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
-from vggapps.visualize.fields import sees_of
-from vggapps.visualize.natural import scaled_picture
-from vggapps.visualize.retrieval import Exemplar, Exemplars, captions, crops, exemplars, sheet
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
+from vggapps.visualization._fields import sees_of
+from vggapps.visualization._natural import scaled_picture
+from vggapps.visualization._retrieval import Exemplar, Exemplars, captions, crops, exemplars, sheet
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)), pointwise=("conv3_2",))
 SIZES = [(240, 300), (300, 240), (224, 224), (100, 130), (230, 460)]

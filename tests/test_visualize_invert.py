@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import VggappsError
-from vggapps.optimize.step import last
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
-from vggapps.visualize import priors
-from vggapps.visualize.inversion import errors, invert, invert_networks
-from vggapps.visualize.invert_settings import InvertSettings, Method
+from vggapps.optimize._step import last
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
+from vggapps.visualization import _priors as priors
+from vggapps.visualization._inversion import errors, invert, invert_networks
+from vggapps.visualization._invert_settings import InvertSettings, Method
 
 NARROW = Plan("narrow", "N", ((8,), (8,), (8,), (8,), (8,)))
 METHODS: tuple[Method, ...] = get_args(Method)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explain import explain
+from vggapps.explanation import explain
 from vggapps.image import save_picture
-from vggapps.optimize.step import last
-from vggapps.visualize import (
+from vggapps.optimize._step import last
+from vggapps.visualization import (
     class_score,
     dream,
     exemplars,
@@ -32,9 +32,9 @@ from vggapps.visualize import (
     visualize,
     zoom,
 )
-from vggapps.visualize.fields import field_of
-from vggapps.visualize.report import made_for, report
-from vggapps.visualize.settings import VisualizeSettings
+from vggapps.visualization._fields import field_of
+from vggapps.visualization._report import made_for, report
+from vggapps.visualization._settings import VisualizeSettings
 
 SMALL = VisualizeSettings(size=16, steps=2)
 PHOTO = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(1))

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import save_picture
-from vggapps.vgg.hooks import OUTPUT
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
-from vggapps.visualize import objectives as o
-from vggapps.visualize.objectives import Objective, Seen
-from vggapps.visualize.text import expand, parse
+from vggapps.objectives import _objective as o
+from vggapps.objectives._objective import Objective, Seen
+from vggapps.objectives._text import expand, parse
+from vggapps.vgg._hooks import OUTPUT
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
 
 NARROW = Plan("narrow", "N", ((4,), (6,), (8,), (8,), (8,)))
 A = torch.randn(3, 5, 4, 6, generator=torch.Generator().manual_seed(1))

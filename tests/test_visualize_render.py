@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
 from vggapps.image import save_picture
-from vggapps.optimize.step import last
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
-from vggapps.visualize.fields import field_of
-from vggapps.visualize.made import Made, judge
-from vggapps.visualize.networks import see
-from vggapps.visualize.objectives import channel, class_score, neuron
-from vggapps.visualize.redirect import Redirected, redirected
-from vggapps.visualize.render import parameterization_of, visualize
-from vggapps.visualize.settings import VisualizeSettings
-from vggapps.visualize.text import parse
-from vggapps.weights.load import load_vgg
+from vggapps.objectives._networks import see
+from vggapps.objectives._objective import channel, class_score, neuron
+from vggapps.objectives._text import parse
+from vggapps.optimize._step import last
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
+from vggapps.visualization._fields import field_of
+from vggapps.visualization._made import Made, judge
+from vggapps.visualization._redirect import Redirected, redirected
+from vggapps.visualization._render import parameterization_of, visualize
+from vggapps.visualization._settings import VisualizeSettings
+from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (6,), (8,), (8,), (8,)))
 SMALL = {"size": 32, "steps": 6}
@@ -54,14 +54,14 @@ class TestTheRun:
     def test_more_pictures_than_fit_into_a_batch_are_made_one_batch_after_another(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("vggapps.visualize.render.PIXELS", 2 * 40 * 40)
+        monkeypatch.setattr("vggapps.visualization._render.PIXELS", 2 * 40 * 40)
         texts = [f"conv1_1:{i % 4}" for i in range(5)]
         steps = list(visualize(texts, network=network(), size=32, steps=2, jitter=4))
         assert [step.index for step in steps] == [1, 2, 3, 4, 5, 6]
         assert steps[-1].fraction == 1
 
     def test_pictures_that_have_not_begun_are_grey(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("vggapps.visualize.render.PIXELS", 40 * 40)
+        monkeypatch.setattr("vggapps.visualization._render.PIXELS", 40 * 40)
         steps = visualize(["conv1_1:0", "conv1_1:1"], network=network(), size=32, steps=2, jitter=4)
         first = next(steps).image()
         assert first.shape == (2, 3, 32, 32)

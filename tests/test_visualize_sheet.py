@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import PictureError, SettingsError
-from vggapps.visualize.sheet import contact_sheet, manifest
+from vggapps.figures._sheet import contact_sheet, manifest
 
 
 def flat(height: int, width: int, *rgb: float) -> Tensor:

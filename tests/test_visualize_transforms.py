@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vggapps.visualize.transforms import Views, square
+from vggapps.visualization._transforms import Views, square
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -17,13 +17,13 @@ from PIL import Image
 
 from tests.conftest import Ran
 from tests.web_site import GRADIOS_OWN, PATIENCE, a_client, a_site, a_visit, file, loops_closed, some_pictures  # noqa: F401
-from vggapps.classify.settings import ClassifySettings
-from vggapps.explain.settings import ExplainSettings
+from vggapps.classification._settings import ClassifySettings
+from vggapps.explanation._settings import ExplainSettings
 from vggapps.image import read_settings
-from vggapps.optimize.step import last
+from vggapps.optimize._step import last
 from vggapps.settings import to_dict
-from vggapps.stylize.settings import StylizeSettings
-from vggapps.visualize.settings import VisualizeSettings
+from vggapps.style._settings import StylizeSettings
+from vggapps.visualization._settings import VisualizeSettings
 
 if TYPE_CHECKING:
     from gradio_client import Client
@@ -88,7 +88,7 @@ def test_what_an_endpoint_takes_has_the_names_and_defaults_of_the_settings(clien
 
 
 def test_a_photo_is_painted_as_the_library_paints_it(client: Client, pictures: Path) -> None:
-    from vggapps.stylize import stylize
+    from vggapps.style import stylize
 
     photo, painting = pictures / "town.png", pictures / "waves.png"
     job = client.submit(file(photo), file(painting), size=64, steps=6, seed=3, api_name="/stylize")
@@ -118,7 +118,7 @@ def test_a_photo_is_painted_as_the_library_paints_it(client: Client, pictures: P
 
 
 def test_paintings_are_mixed_by_their_shares_and_one_of_none_is_none(client: Client, pictures: Path) -> None:
-    from vggapps.stylize import stylize
+    from vggapps.style import stylize
 
     photo, one, other = (pictures / f"{name}.png" for name in ("town", "waves", "rocks"))
     mixed = client.predict(
@@ -147,7 +147,7 @@ def test_what_is_transparent_stays_so(client: Client, pictures: Path, tmp_path: 
 
 
 def test_a_picture_is_named_as_the_classifier_names_it(client: Client, pictures: Path) -> None:
-    from vggapps.classify.classifier import Classifier
+    from vggapps.classification._classifier import Classifier
 
     named, why, line = client.predict(file(pictures / "town.png"), top=3, api_name="/classify")
     wanted = Classifier()(str(pictures / "town.png"), 3)
@@ -162,7 +162,7 @@ def test_a_picture_is_named_as_the_classifier_names_it(client: Client, pictures:
 def test_an_explanation_is_of_the_class_that_classify_names_and_carries_its_settings(
     client: Client, pictures: Path
 ) -> None:
-    from vggapps.classify.classifier import Classifier
+    from vggapps.classification._classifier import Classifier
 
     path = pictures / "town.png"
     why, answer, download, _ = client.predict(file(path), api_name="/explain")
@@ -182,7 +182,7 @@ def test_an_explanation_is_of_the_class_that_classify_names_and_carries_its_sett
 
 
 def test_a_channel_is_visualized_as_the_library_does_it(client: Client) -> None:
-    from vggapps.visualize import visualize
+    from vggapps.visualization import visualize
 
     shown, answer, download, line = client.predict("conv2_1", 3, "", size=32, steps=4, api_name="/visualize")
     assert_shows(download, last(visualize("conv2_1:3", size=32, steps=4)).image())
@@ -196,7 +196,7 @@ def test_a_channel_is_visualized_as_the_library_does_it(client: Client) -> None:
 
 
 def test_a_class_is_visualized_instead_of_the_channel(client: Client) -> None:
-    from vggapps.visualize import visualize
+    from vggapps.visualization import visualize
 
     given = {"size": 32, "steps": 3, "seed": 4}
     made = client.predict("conv2_1", 3, "tench", **given, api_name="/visualize")
@@ -207,7 +207,7 @@ def test_a_class_is_visualized_instead_of_the_channel(client: Client) -> None:
 def test_pictures_are_compared_as_the_command_compares_them(
     client: Client, pictures: Path, tmp_path: Path, cli: Callable[..., Ran]
 ) -> None:
-    from vggapps.losses.comparison import METRICS
+    from vggapps.losses._comparison import METRICS
 
     with Image.open(pictures / "town.png") as image:
         image.resize((192, 192)).save(tmp_path / "a.png")

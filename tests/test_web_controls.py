@@ -15,11 +15,11 @@ from gradio.components import Component
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vggapps.classify.settings import ClassifySettings
+from vggapps.classification._settings import ClassifySettings
 from vggapps.errors import SettingsError
-from vggapps.explain.settings import ExplainSettings
-from vggapps.stylize.settings import StylizeSettings
-from vggapps.visualize.settings import VisualizeSettings
+from vggapps.explanation._settings import ExplainSettings
+from vggapps.style._settings import StylizeSettings
+from vggapps.visualization._settings import VisualizeSettings
 from vggapps.web.controls import Controls
 
 # What is chosen from on the page, where the settings take any word; the first stands for None.

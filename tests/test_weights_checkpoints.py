@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from tests.test_weights_files import IMAGE, NARROW, Theirs, imagenet, same, theirs
 from vggapps.errors import SettingsError, WeightsError
-from vggapps.weights.load import load_vgg
+from vggapps.weights._load import load_vgg
 
 
 @pytest.fixture(scope="module")

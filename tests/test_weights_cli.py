@@ -15,8 +15,9 @@ import torch
 
 from tests.server import Server, serving
 from tests.test_weights_partial import saved
-from vggapps.weights import download, store
-from vggapps.weights.records import RECORDS
+from vggapps.weights import _download as download
+from vggapps.weights import _store as store
+from vggapps.weights._records import RECORDS
 
 CONTENT = bytes(range(256)) * 400
 

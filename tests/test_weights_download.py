@@ -21,8 +21,9 @@ import pytest
 
 from tests import server as fixtures
 from tests.server import CONTENT, Server, names, refused
-from vggapps.weights import download, store
-from vggapps.weights.records import WeightsRecord
+from vggapps.weights import _download as download
+from vggapps.weights import _store as store
+from vggapps.weights._records import WeightsRecord
 
 server, record, cache = fixtures.server, fixtures.record, fixtures.cache  # pytest finds them by these names
 pytestmark = pytest.mark.usefixtures("cache")
@@ -247,8 +248,9 @@ def test_a_folder_that_may_only_be_read(record: WeightsRecord, cache: Path, monk
 
 FETCH = """
 import sys
-from vggapps.weights import download, store
-from vggapps.weights.records import WeightsRecord
+from vggapps.weights import _download as download
+from vggapps.weights import _store as store
+from vggapps.weights._records import WeightsRecord
 download.WAITS = ()
 url, digest = sys.argv[1:]
 print(store.get(WeightsRecord("tiny", "vgg16", "full", "tiny.pth", digest, "imagenet", "", "", urls=(url,))))

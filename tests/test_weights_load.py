@@ -13,10 +13,10 @@ from tests import server as fixtures
 from tests.server import names, serving
 from tests.test_weights_files import IMAGE, NARROW, NARROW_BN, imagenet, pool3, same, theirs
 from vggapps.errors import SettingsError, WeightsError
-from vggapps.vgg.network import VGG, initialize
-from vggapps.weights import load
-from vggapps.weights.load import load_vgg
-from vggapps.weights.records import RECORDS
+from vggapps.vgg._network import VGG, initialize
+from vggapps.weights import _load as load
+from vggapps.weights._load import load_vgg
+from vggapps.weights._records import RECORDS
 
 cache = fixtures.cache  # pytest finds it by this name
 

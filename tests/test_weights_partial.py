@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from tests import server as fixtures
 from tests.server import PAGE, Server, names, refused
-from vggapps.weights import store
-from vggapps.weights.records import RECORDS, WeightsRecord
+from vggapps.weights import _store as store
+from vggapps.weights._records import RECORDS, WeightsRecord
 
 server, cache = fixtures.server, fixtures.cache  # pytest finds them by these names
 pytestmark = pytest.mark.usefixtures("cache")
@@ -231,8 +231,8 @@ def test_offline_opens_no_socket_and_says_what_to_do(
 
 FETCH = """
 import sys
-from vggapps.weights import store
-from vggapps.weights.records import WeightsRecord
+from vggapps.weights import _store as store
+from vggapps.weights._records import WeightsRecord
 url, digest = sys.argv[1:]
 record = WeightsRecord("tiny", "vgg16", "features", "t.pth", digest, "imagenet", "", "", (url,), part="features.")
 print(store.get(record))

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from tests import server as fixtures
 from tests.server import Server, names, refused
 from tests.test_weights_partial import KIB64, both_formats, flipped, network, same, saved, serve, wanted
-from vggapps.weights import store
+from vggapps.weights import _store as store
 
 server, cache = fixtures.server, fixtures.cache  # pytest finds them by these names
 pytestmark = pytest.mark.usefixtures("cache")

@@ -13,10 +13,10 @@ import torch
 from torchvision import models
 
 from vggapps.errors import SettingsError
-from vggapps.vgg.plan import PLANS
-from vggapps.weights.files import CONVENTIONS
-from vggapps.weights.records import RECORDS, get_record
-from vggapps.weights.trunk import TrunkName
+from vggapps.vgg._plan import PLANS
+from vggapps.weights._files import CONVENTIONS
+from vggapps.weights._records import RECORDS, get_record
+from vggapps.weights._trunk import TrunkName
 
 PUBLISHED = [
     (name, weights)
@@ -89,5 +89,5 @@ def test_a_wrong_name() -> None:
 
 
 def test_the_table_loads_no_torch() -> None:
-    program = "import sys, vggapps.weights.store, vggapps.cli.weights; sys.exit('torch' in sys.modules)"
+    program = "import sys, vggapps.weights._store, vggapps.cli.weights; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0

@@ -15,8 +15,8 @@ import torch
 
 from tests import server as fixtures
 from tests.server import CONTENT, Server, names, refused
-from vggapps.weights import store
-from vggapps.weights.records import RECORDS, WeightsRecord
+from vggapps.weights import _store as store
+from vggapps.weights._records import RECORDS, WeightsRecord
 
 server, record, cache = fixtures.server, fixtures.record, fixtures.cache  # pytest finds them by these names
 pytestmark = pytest.mark.usefixtures("cache")

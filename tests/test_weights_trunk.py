@@ -16,9 +16,9 @@ from torchvision import models
 from tests import server as fixtures
 from tests.server import names, serving
 from vggapps.errors import SettingsError, WeightsError
-from vggapps.weights.load import load_vgg
-from vggapps.weights.records import RECORDS
-from vggapps.weights.trunk import load_trunk
+from vggapps.weights._load import load_vgg
+from vggapps.weights._records import RECORDS
+from vggapps.weights._trunk import load_trunk
 
 cache = fixtures.cache  # pytest finds it by this name
 trunks = pytest.mark.parametrize("name", ["alexnet", "squeezenet1_1"])

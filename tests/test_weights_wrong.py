@@ -16,10 +16,10 @@ from torchvision.models.vgg import make_layers
 
 from tests.test_weights_files import IMAGE, NARROW, imagenet, pool3, same, theirs
 from vggapps.errors import WeightsError
-from vggapps.vgg.plan import PLANS, get_plan
-from vggapps.weights import layout
-from vggapps.weights.load import load_vgg
-from vggapps.weights.records import RECORDS
+from vggapps.vgg._plan import PLANS, get_plan
+from vggapps.weights import _layout as layout
+from vggapps.weights._load import load_vgg
+from vggapps.weights._records import RECORDS
 
 
 class Code:

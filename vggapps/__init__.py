@@ -1,7 +1,7 @@
 """vggapps: everything people use VGG for.
 
 The names of ``__init__.pyi`` are loaded when they are first used; ``import vggapps`` itself loads no torch. The rooms
-are ``vggapps.stylize``, ``vggapps.losses`` and so on.
+are ``vggapps.style``, ``vggapps.losses`` and so on.
 """
 
 import lazy_loader

@@ -1,11 +1,11 @@
 from .image import open_picture as open_picture
 from .image import save_picture as save_picture
-from .losses.perceptual import PerceptualLoss as PerceptualLoss
-from .optimize.step import last as last
-from .vgg.hooks import record as record
-from .vgg.network import VGG as VGG
-from .vgg.network import FeatureExtractor as FeatureExtractor
-from .weights.load import load_vgg as load_vgg
+from .losses._perceptual import PerceptualLoss as PerceptualLoss
+from .optimize._step import last as last
+from .vgg._hooks import record as record
+from .vgg._network import VGG as VGG
+from .vgg._network import FeatureExtractor as FeatureExtractor
+from .weights._load import load_vgg as load_vgg
 
 __version__: str
 __all__ = [

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 import ray
 
-from vggapps.classify.features import extract, load_network
+from vggapps.features import extract, load_network
 from vggapps.image import look_into
-from vggapps.vgg.network import VGG
+from vggapps.vgg import VGG
 
 Batch = dict[str, Any]
 

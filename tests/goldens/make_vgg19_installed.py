@@ -30,7 +30,7 @@ def facts(feature: Tensor) -> dict[str, float | list[float]]:
 
 
 if __name__ == "__main__":
-    from vggapps.weights.load import load_vgg
+    from vggapps.weights._load import load_vgg
 
     vgg = load_vgg("vgg19", "vgg19-installed")
     features = vgg.features(picture(), vgg.layer_names)

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from vggapps.losses import PerceptualLoss
-from vggapps.vgg.network import VGG, initialize
-from vggapps.vgg.plan import Plan
+from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._plan import Plan
 
 D = torch.float64
 NARROW = Plan("narrow", "narrow", ((4, 4), (8, 8), (8,) * 4, (16,) * 4, (16,) * 4))

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from vggapps.vgg.network import VGG
-from vggapps.vgg.normalize import IMAGENET, Convention
-from vggapps.vgg.plan import layers
+from vggapps.vgg._network import VGG
+from vggapps.vgg._normalize import IMAGENET, Convention
+from vggapps.vgg._plan import layers
 
 FILE = json.loads((Path(__file__).parents[1] / "goldens" / "losses.json").read_text())
 ENTRIES: dict[str, dict[str, Any]] = {entry["id"]: entry for entry in FILE["values"]}

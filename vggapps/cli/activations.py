@@ -15,7 +15,7 @@ from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver_picture
 from vggapps.errors import SettingsError, unknown
 from vggapps.settings import nameless
-from vggapps.visualize.settings import PLACE, VisualizeSettings
+from vggapps.visualization._settings import PLACE, VisualizeSettings
 
 if TYPE_CHECKING:
     from vggapps.image import Picture
@@ -79,10 +79,10 @@ def activations(  # noqa: D103 - people see HELP
     (target,) = plan_outputs([Input(image or f"{backbone}.png")], kind, output, force=force)
     assert target is not None
 
-    from vggapps.visualize import activations as room
-    from vggapps.visualize.filters import filter_sheet
-    from vggapps.visualize.natural import scaled_picture
-    from vggapps.visualize.networks import load_networks
+    from vggapps.objectives._networks import load_networks
+    from vggapps.visualization import _activations as room
+    from vggapps.visualization._filters import filter_sheet
+    from vggapps.visualization._natural import scaled_picture
 
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]

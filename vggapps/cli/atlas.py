@@ -16,7 +16,7 @@ from vggapps.cli.outputs import plan_picture
 from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver_picture
 from vggapps.settings import nameless
-from vggapps.visualize.settings import CELL, VisualizeSettings
+from vggapps.visualization._settings import CELL, VisualizeSettings
 
 HELP = """
 Draw a map of what a layer tells apart.
@@ -70,10 +70,10 @@ def atlas(  # noqa: D103 - people see HELP
     paths = paths_of(folder, quiet=quiet)
     target = plan_picture(output, 1, paths, force=force)
 
-    from vggapps.visualize import atlas as room
-    from vggapps.visualize.activations import icons
-    from vggapps.visualize.atlas_sheet import sheet
-    from vggapps.visualize.networks import load_networks
+    from vggapps.objectives._networks import load_networks
+    from vggapps.visualization import _atlas as room
+    from vggapps.visualization._activations import icons
+    from vggapps.visualization._atlas_sheet import sheet
 
     layout = room.choose_layout(layout, len(paths))
     settings = VisualizeSettings(

@@ -21,7 +21,7 @@ from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
-    from vggapps.classify.classifier import Classifier, Prediction
+    from vggapps.classification._classifier import Classifier, Prediction
 
 HELP = """
 Say what is in a picture.
@@ -90,7 +90,7 @@ def classify(  # noqa: D103 - people see HELP
     paths = [photo.path for photo in photos]
     sources = [read(path) for path in paths]
 
-    from vggapps.classify.classifier import Classifier, ClassifySettings
+    from vggapps.classification._classifier import Classifier, ClassifySettings
 
     names = words(backbone)
     settings = ClassifySettings(names, views, top, device, classes=classes, convention=convention)  # type: ignore[arg-type]
@@ -137,7 +137,7 @@ def _print(path: str, best: Sequence[Prediction], *, several: bool) -> None:
 
 
 def _show(classifier: Classifier, source: str | bytes, best: Prediction, target: Target, *, quiet: bool) -> None:
-    from vggapps.classify.localize import explained
+    from vggapps.classification._localize import explained
 
     place = deliver_picture(target, explained(classifier, source, best.index))
     if not quiet:

@@ -117,9 +117,9 @@ def compare(  # noqa: D103 - people see HELP
     many = Path(a).is_dir() or Path(b).is_dir()
     pairs, alone = find_pairs(a, b, (pattern_a, pattern_b), quiet=quiet)
 
-    from vggapps.losses.comparison import available, get_metrics, restricted, wanting
-    from vggapps.losses.summary import summarize
-    from vggapps.vgg.fast import pick_device
+    from vggapps.losses._comparison import available, get_metrics, restricted, wanting
+    from vggapps.losses._summary import summarize
+    from vggapps.vgg._fast import pick_device
 
     named = words(metric)
     metrics = get_metrics(named or available())

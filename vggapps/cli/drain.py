@@ -16,7 +16,7 @@ from vggapps.errors import SettingsError, VggappsError
 
 if TYPE_CHECKING:
     from vggapps.image import Picture
-    from vggapps.optimize.step import Step
+    from vggapps.optimize._step import Step
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,12 +29,12 @@ from vggapps.cli.progress import Stop, silence, watched
 from vggapps.cli.saving import DEFAULT, Saving, Target, check_room, deliver
 from vggapps.errors import SettingsError
 from vggapps.settings import nameless, to_dict, writable
-from vggapps.visualize.dream_settings import DreamSettings
+from vggapps.visualization._dream_settings import DreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from vggapps.optimize.step import Step
+    from vggapps.optimize._step import Step
 
 HELP = """
 Draw into a picture what the network believes to see in it.
@@ -98,9 +98,9 @@ def dream(  # noqa: D103 - people see HELP
 
     from vggapps import __version__
     from vggapps.image import open_picture
-    from vggapps.stylize.transfer import painted
-    from vggapps.visualize.deepdream import dream, dream_networks, objective_of
-    from vggapps.visualize.zooming import zoom as zoomed
+    from vggapps.style._transfer import painted
+    from vggapps.visualization._deepdream import dream, dream_networks, objective_of
+    from vggapps.visualization._zooming import zoom as zoomed
 
     networks = dream_networks(objective, settings)
     wanted = objective_of(objective, settings, networks)
@@ -131,7 +131,7 @@ def dream(  # noqa: D103 - people see HELP
 
 def _film(photos: list[Input], output: str | None, guides: list[str], *, force: bool) -> Target:
     """The film to write, checked."""
-    from vggapps.visualize.film import check_film
+    from vggapps.figures._film import check_film
 
     if output is None or len(photos) > 1:
         raise SettingsError("a film is made of one picture, and needs a name", "for example -o dream.webp")
@@ -143,8 +143,8 @@ def _zoomed(
     steps: Iterator[Step], target: Target, stop: Stop, recipe: dict[str, Any], *, quiet: bool
 ) -> dict[str, Any]:
     """Frame by frame to a film; a stop keeps the frames so far."""
+    from vggapps.figures._film import save_film
     from vggapps.image import Picture, to_pil
-    from vggapps.visualize.film import save_film
 
     frames = []
     for step in watched(steps, "frames", quiet=quiet):

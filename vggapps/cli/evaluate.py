@@ -20,9 +20,9 @@ from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
-    from vggapps.classify.classifier import Result
-    from vggapps.classify.dataset import Example
-    from vggapps.classify.outcomes import Outcome
+    from vggapps.classification._classifier import Result
+    from vggapps.classification._outcomes import Outcome
+    from vggapps.datasets._dataset import Example
 
 HELP = """
 Measure how often a network is right about a data set.
@@ -97,15 +97,15 @@ def evaluate(  # noqa: D103 - people see HELP
     if boxes_from and not boxes:
         raise SettingsError("--boxes-from without --boxes", "give the true boxes, too, to compare with")
 
-    from vggapps.classify import evaluation
-    from vggapps.classify.box_evaluation import evaluate_boxes, true_boxes
-    from vggapps.classify.box_regression import load_boxes
-    from vggapps.classify.boxes import read_boxes
-    from vggapps.classify.classifier import Classifier, ClassifySettings
-    from vggapps.classify.dataset import list_pictures
-    from vggapps.classify.outcomes import noted
-    from vggapps.classify.published import comparable, comparable_boxes
-    from vggapps.weights.labels import imagenet
+    from vggapps.classification import _evaluation as evaluation
+    from vggapps.classification._box_evaluation import evaluate_boxes, true_boxes
+    from vggapps.classification._box_regression import load_boxes
+    from vggapps.classification._boxes import read_boxes
+    from vggapps.classification._classifier import Classifier, ClassifySettings
+    from vggapps.classification._outcomes import noted
+    from vggapps.classification._published import comparable, comparable_boxes
+    from vggapps.datasets._dataset import list_pictures
+    from vggapps.weights._labels import imagenet
 
     listing = list_pictures(data)
     read = [path for path in (data, boxes, boxes_from) if path] + [str(entry.path) for entry in listing.entries]

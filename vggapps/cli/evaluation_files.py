@@ -14,9 +14,9 @@ from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.saving import Target, deliver, deliver_picture
 
 if TYPE_CHECKING:
-    from vggapps.classify.evaluation import Evaluation
-    from vggapps.classify.outcomes import Outcome
-    from vggapps.weights.labels import Label
+    from vggapps.classification._evaluation import Evaluation
+    from vggapps.classification._outcomes import Outcome
+    from vggapps.weights._labels import Label
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ def plan(
 
 def write(files: Files, found: Evaluation, outcomes: Sequence[Outcome], labels: Sequence[Label]) -> None:
     """Write all that is wanted."""
-    from vggapps.classify import plots
-    from vggapps.classify.outcomes import mistakes_sheet, table
+    from vggapps.classification._outcomes import mistakes_sheet, table
+    from vggapps.figures import _plots as plots
     from vggapps.image import from_pil
 
     if files.report:

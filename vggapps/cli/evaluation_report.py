@@ -11,10 +11,11 @@ import typer
 from vggapps.errors import in_a_line
 
 if TYPE_CHECKING:
-    from vggapps.classify.box_evaluation import BoxEvaluation
-    from vggapps.classify.classifier import Classifier
-    from vggapps.classify.evaluation import Evaluation, Rate
-    from vggapps.classify.published import Published, PublishedBoxes
+    from vggapps._rates import Rate
+    from vggapps.classification._box_evaluation import BoxEvaluation
+    from vggapps.classification._classifier import Classifier
+    from vggapps.classification._evaluation import Evaluation
+    from vggapps.classification._published import Published, PublishedBoxes
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver, deliver_picture
 from vggapps.errors import SettingsError
 from vggapps.settings import nameless
-from vggapps.visualize.settings import REPORTED, VisualizeSettings
+from vggapps.visualization._settings import REPORTED, VisualizeSettings
 
 if TYPE_CHECKING:
-    from vggapps.visualize.retrieval import Exemplar
+    from vggapps.visualization._retrieval import Exemplar
 
 HELP = """
 Find the pictures that excite a channel most.
@@ -87,10 +87,10 @@ def exemplars(  # noqa: D103 - people see HELP
     page_file = plan_file(page, paths, force=force, suffixes=[".html", ".htm"]) if page else None
     plan_distinct(sheet, page_file)
 
-    from vggapps.visualize import retrieval as room
-    from vggapps.visualize.networks import load_networks
-    from vggapps.visualize.report import made_for, report
-    from vggapps.visualize.sheet import short_number
+    from vggapps.figures._sheet import short_number
+    from vggapps.objectives._networks import load_networks
+    from vggapps.visualization import _retrieval as room
+    from vggapps.visualization._report import made_for, report
 
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]

@@ -21,13 +21,13 @@ from vggapps.cli.outputs import check_stdout, plan_distinct, plan_file, plan_out
 from vggapps.cli.progress import Stop, silence, stoppable
 from vggapps.cli.saving import Target, deliver, deliver_picture
 from vggapps.errors import SettingsError
-from vggapps.explain.settings import ExplainSettings
+from vggapps.explanation._settings import ExplainSettings
 
 if TYPE_CHECKING:
-    from vggapps.explain.methods import Explanation
-    from vggapps.explain.question import Watch
-    from vggapps.explain.report import Classified
-    from vggapps.vgg.network import VGG
+    from vggapps.explanation._methods import Explanation
+    from vggapps.explanation._question import Watch
+    from vggapps.explanation._report import Classified
+    from vggapps.vgg._network import VGG
 
     Made = tuple[str, str | bytes, Target, Classified | None, list[Explanation]]
 
@@ -98,8 +98,8 @@ def explain(  # noqa: D103 - people see HELP
     plan_distinct(*planned, maps_file)
     wanted = [(photo, target) for photo, target in zip(photos, planned, strict=True) if target]
 
-    from vggapps.classify.explained import load_explained
-    from vggapps.explain.report import common_scales, figure, headline, open_explained, record, save_maps
+    from vggapps.classification._explained import load_explained
+    from vggapps.explanation._report import common_scales, figure, headline, open_explained, record, save_maps
 
     network = load_explained(settings)
     failed: list[str] = []
@@ -135,8 +135,8 @@ def _explained(
     quiet: bool,
 ) -> Iterator[Made]:
     """Each picture that can be read: its path, what was read, the file to write, and its explanations."""
-    from vggapps.classify.explained import classified
-    from vggapps.explain.report import explanations, open_explained
+    from vggapps.classification._explained import classified
+    from vggapps.explanation._report import explanations, open_explained
 
     for (path, *_), target in wanted:
         title = "" if len(wanted) == 1 else f"{Path(path).name}: "

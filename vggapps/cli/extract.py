@@ -72,9 +72,9 @@ def extract(  # noqa: D103 - people see HELP
 
     plan_file(output, paths, force=force)
 
-    from vggapps.classify.extraction import extract_to
-    from vggapps.classify.feature_files import load_features
-    from vggapps.classify.features import load_network
+    from vggapps.features._describe import load_network
+    from vggapps.features._extraction import extract_to
+    from vggapps.features._files import load_features
 
     network = load_network(backbone, layer, device)
     failed, resumed, console = 0, 0, Console(stderr=True, quiet=quiet)

@@ -73,8 +73,8 @@ def devices() -> list[dict[str, Any]]:
     """The processor and every accelerator, the one that ``auto`` takes first."""
     import torch
 
-    from vggapps.stylize.machine import processor
-    from vggapps.vgg.fast import has_native_bfloat16, pick_device, pick_dtype
+    from vggapps.style._machine import processor
+    from vggapps.vgg._fast import has_native_bfloat16, pick_device, pick_dtype
 
     found: list[tuple[str, str, int | None]] = [("cpu", processor(), None)]
     for index in range(torch.cuda.device_count()):
@@ -100,7 +100,7 @@ def memory() -> dict[str, int | str | None]:
     import psutil
     import torch
 
-    from vggapps.stylize.available import available_memory
+    from vggapps.style._available import available_memory
 
     free, limit = available_memory()
     threads = {"threads": torch.get_num_threads(), "processors": os.cpu_count()}
@@ -109,8 +109,8 @@ def memory() -> dict[str, int | str | None]:
 
 def weights() -> dict[str, Any]:
     """Where downloads go (None: nowhere), which weights are on this machine, and what is wrong with that."""
-    from vggapps.weights.records import RECORDS
-    from vggapps.weights.store import cache_folder, find
+    from vggapps.weights._records import RECORDS
+    from vggapps.weights._store import cache_folder, find
 
     folder, problems = None, []
     try:

@@ -27,12 +27,12 @@ from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import Saving, Target
 from vggapps.settings import nameless, to_dict, writable
-from vggapps.visualize.invert_settings import InvertSettings
+from vggapps.visualization._invert_settings import InvertSettings
 
 if TYPE_CHECKING:
     from vggapps.cli.progress import Stop
     from vggapps.image import Picture
-    from vggapps.optimize.step import Step
+    from vggapps.optimize._step import Step
 
 HELP = """
 Show what a layer knows of a picture.
@@ -83,7 +83,7 @@ def invert(  # noqa: D103 - people see HELP
 
     from vggapps import __version__
     from vggapps.image import open_picture
-    from vggapps.visualize.inversion import errors, invert, invert_networks, sheet
+    from vggapps.visualization._inversion import errors, invert, invert_networks, sheet
 
     networks = invert_networks(layers, settings)
 

@@ -31,7 +31,7 @@ def layers(
     [dim]vggapps layers vgg16[/dim]
     [dim]vggapps layers E --size 640x480 --head none --json[/dim]
     """
-    from vggapps.vgg.plan import get_plan, layer_facts
+    from vggapps.vgg._plan import get_plan, layer_facts
 
     plan = get_plan(network)
     height, width = height_and_width(size)

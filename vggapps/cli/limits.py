@@ -10,7 +10,7 @@ from vggapps.cli.options import words
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
-    from vggapps.losses.comparison import Metric
+    from vggapps.losses._comparison import Metric
 
 
 class Limit(NamedTuple):
@@ -47,7 +47,7 @@ def read_limits(metrics: Sequence[Metric], above: str, below: str) -> list[Limit
 
 
 def _limit(metrics: Sequence[Metric], option: str, word: str) -> Limit:
-    from vggapps.losses.comparison import get_metrics
+    from vggapps.losses._comparison import get_metrics
 
     name, equals, number = (part.strip() for part in word.rpartition("="))
     metric = get_metrics([name])[0] if equals else metrics[0]

@@ -31,8 +31,8 @@ from vggapps.cli.saving import Target, deliver_picture
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
-    from vggapps.classify.localize import Found
-    from vggapps.weights.labels import Label
+    from vggapps.classification._localize import Found
+    from vggapps.weights._labels import Label
 
 HELP = """
 Find where in a picture the object is.
@@ -89,12 +89,12 @@ def localize(  # noqa: D103 - people see HELP
         photos = [photo for photo, target in zip(photos, targets, strict=True) if target]
         targets = [target for target in targets if target]
 
-    from vggapps.classify import localize as rooms
-    from vggapps.classify.box_regression import load_boxes
-    from vggapps.classify.classifier import Classifier
-    from vggapps.classify.explained import classified
+    from vggapps.classification import _localize as rooms
+    from vggapps.classification._box_regression import load_boxes
+    from vggapps.classification._classifier import Classifier
+    from vggapps.classification._explained import classified
     from vggapps.image import open_picture
-    from vggapps.weights.labels import find_label
+    from vggapps.weights._labels import find_label
 
     regressor = load_boxes(boxes_from) if boxes_from else None
     networks = words(backbone)

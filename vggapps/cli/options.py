@@ -13,7 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 
 from vggapps.settings import Settings, hints, option_name
-from vggapps.vgg.settings import ClassSettings
+from vggapps.vgg._settings import ClassSettings
 
 
 def _verbosity(count: int) -> int:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import typer
 
+from vggapps._files import check_writable
 from vggapps.cli.inputs import STREAM, Input
 from vggapps.cli.saving import DEFAULT, Saving, Target, numbered
 from vggapps.errors import PictureError, SettingsError
-from vggapps.files import check_writable
 
 _LONGEST_NAME = 255  # bytes, on every common file system
 _ROOM = 24  # of them for numbers, and for the names of previews

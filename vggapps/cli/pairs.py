@@ -178,7 +178,7 @@ def opened(pair: Pair, size: int | None, note: Callable[[str], None], *, scale_t
         SettingsError: they are of different sizes.
     """
     from vggapps.image import comparable, open_picture
-    from vggapps.image.pair import RESAMPLING
+    from vggapps.image._pair import RESAMPLING
 
     a, b = (open_picture(path, longer_side=size, name=path) for path in pair[1:])
     scaled_from = None

@@ -28,7 +28,7 @@ class Preview:
 
     def show(self, picture: Picture) -> None:
         """Write it, or renew it."""
-        from vggapps.files import write_file
+        from vggapps._files import write_file
         from vggapps.image import encode_picture
 
         if self.broken:

@@ -88,10 +88,10 @@ def probe(  # noqa: D103 - people see HELP
     read = [path for path in (features, labels, teacher) if path]
     target = plan_file(output, read, force=force, suffixes=[".safetensors"]) if output else None
 
-    from vggapps.classify.feature_files import load_features
-    from vggapps.classify.heads import save_head
-    from vggapps.classify.probe import probe as learn
-    from vggapps.classify.targets import classes_of, teacher_of
+    from vggapps.features._files import load_features
+    from vggapps.features._heads import save_head
+    from vggapps.features._probe import probe as learn
+    from vggapps.features._targets import classes_of, teacher_of
 
     table = load_features(features)
     if teacher:

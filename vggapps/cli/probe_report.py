@@ -10,7 +10,7 @@ import typer
 from vggapps.cli.evaluation_report import listed
 
 if TYPE_CHECKING:
-    from vggapps.classify.probe import Report
+    from vggapps.features._probe import Report
 
 
 def print_report(report: Report, names: Sequence[str], source: str, kind: str, *, is_taught: bool) -> None:
@@ -52,7 +52,7 @@ def notes_on(report: Report) -> Iterator[str]:
 
 
 def _about_temperature(report: Report) -> str:
-    from vggapps.classify.calibration import LEAST
+    from vggapps.features._calibration import LEAST
 
     count = report.calibrated_on or 0
     if report.calibration == "held-out":

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 if TYPE_CHECKING:
     from types import FrameType
 
-    from vggapps.optimize.step import Step
+    from vggapps.optimize._step import Step
 
 T = TypeVar("T")
 

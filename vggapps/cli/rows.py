@@ -14,7 +14,7 @@ from vggapps.errors import VggappsError
 if TYPE_CHECKING:
     import torch
 
-    from vggapps.losses.comparison import Loss, Metric
+    from vggapps.losses._comparison import Loss, Metric
 
 Values = Mapping[str, float | None]  # by metric; None where there is no number
 
@@ -78,7 +78,7 @@ class Comparer:
         Raises:
             Exception: a defect.
         """
-        from vggapps.losses.comparison import measure
+        from vggapps.losses._comparison import measure
 
         facts: dict[str, Any] = {"values": {metric.name: None for metric in self.losses}}
         errors: list[Exception] = []
@@ -96,7 +96,7 @@ class Comparer:
         return Row(pair, **facts, errors=tuple(failure(error, "") for error in errors))
 
     def _map(self, drawn: Metric, x: torch.Tensor, y: torch.Tensor, target: Target) -> str:
-        from vggapps.losses.comparison import heat_map
+        from vggapps.losses._comparison import heat_map
 
         picture, peak = heat_map(self.losses[drawn], x, y)
         place = deliver_picture(target, picture)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from vggapps._files import created, unwritable, write_file
 from vggapps.cli.inputs import STREAM
 from vggapps.cli.outcome import trouble
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
-from vggapps.files import created, unwritable, write_file
 from vggapps.settings import check, setting
 
 if TYPE_CHECKING:

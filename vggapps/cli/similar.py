@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from vggapps.classify.similar import Match
+    from vggapps.features._similar import Match
 
 HELP = """
 Find the pictures that are most like IMAGE.
@@ -69,9 +69,9 @@ def similar(  # noqa: D103 - people see HELP
     target = plan_picture(output, 1, [image, *(paths or [where])], force=force) if output else None
     source = read(image)
 
-    from vggapps.classify.feature_files import load_features
-    from vggapps.classify.features import describe, extract, load_network
-    from vggapps.classify.similar import blocks_of, is_query, nearest, sheet
+    from vggapps.features._describe import describe, extract, load_network
+    from vggapps.features._files import load_features
+    from vggapps.features._similar import blocks_of, is_query, nearest, sheet
     from vggapps.image import from_pil
 
     table = None if paths else load_features(where)

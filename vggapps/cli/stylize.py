@@ -28,7 +28,7 @@ from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import Stop, silence
 from vggapps.cli.saving import Saving, Target, check_room
 from vggapps.errors import SettingsError
-from vggapps.stylize.settings import StylizeSettings
+from vggapps.style._settings import StylizeSettings
 
 log = logging.getLogger(__name__)
 
@@ -85,8 +85,8 @@ def stylize(  # noqa: D103 - people see HELP
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
-    from vggapps.stylize import recipe as recipes
-    from vggapps.stylize.machine import differences
+    from vggapps.style import _recipe as recipes
+    from vggapps.style._machine import differences
 
     silence(quiet)
     check_stdout(output, as_json=as_json)
@@ -120,8 +120,8 @@ def stylize(  # noqa: D103 - people see HELP
     )
 
     from vggapps.image import Picture, scaled
-    from vggapps.stylize.styles import open_photo, open_style
-    from vggapps.stylize.transfer import load_backbone, painted, stylize
+    from vggapps.style._styles import open_photo, open_style
+    from vggapps.style._transfer import load_backbone, painted, stylize
 
     # Which files these are is noted as they are read: in a long run they may be replaced, or go.
     used = recipes.identify_files(settings)

@@ -18,8 +18,8 @@ from vggapps.cli.rows import Row, Values
 from vggapps.errors import in_a_line
 
 if TYPE_CHECKING:
-    from vggapps.losses.comparison import Metric
-    from vggapps.losses.summary import Summary
+    from vggapps.losses._comparison import Metric
+    from vggapps.losses._summary import Summary
 
 
 def text(metric: Metric, value: float | None) -> str:
@@ -40,7 +40,7 @@ def print_list(metrics: Sequence[Metric], row: Row) -> None:
 
 def print_head(widths: Sequence[int], metrics: Sequence[Metric]) -> None:
     """Above the rows of many pairs: the metrics, and which way is better."""
-    from vggapps.losses.comparison import METRICS
+    from vggapps.losses._comparison import METRICS
 
     for metric in metrics:
         if metric.title != METRICS[metric.name].title:
@@ -79,7 +79,7 @@ def print_summary(
 
 def print_json(row: Row, about: Mapping[str, Any]) -> None:
     """One pair as an object in a line, with what holds for all pairs."""
-    from vggapps.image.pair import RESAMPLING
+    from vggapps.image._pair import RESAMPLING
 
     scaled = row.scaled_from and {"from": row.scaled_from, "by": RESAMPLING}
     facts = {"a": row.pair.a, "b": row.pair.b, "size": row.size, "scaled": scaled, "map": row.map}

@@ -17,12 +17,12 @@ from vggapps.cli.options import Force, FramesEvery, Json, Output, PreviewEvery, 
 from vggapps.cli.outputs import check_stdout, plan_file, plan_outputs
 from vggapps.cli.progress import silence, stoppable
 from vggapps.cli.saving import Target, deliver
-from vggapps.visualize.settings import VisualizeSettings
+from vggapps.visualization._settings import VisualizeSettings
 
 if TYPE_CHECKING:
     from vggapps.image import Picture
-    from vggapps.optimize.step import Step
-    from vggapps.visualize.made import Made
+    from vggapps.optimize._step import Step
+    from vggapps.visualization._made import Made
 
 HELP = """
 Show what a layer, a channel or a class of the network looks for.
@@ -75,10 +75,10 @@ def visualize(  # noqa: D103 - people see HELP
     (target,) = plan_outputs([Input(f"{_file_name(objectives)}.png")], "", output, force=force, protected=reads)
     assert target is not None
 
-    from vggapps.visualize.made import judge
-    from vggapps.visualize.networks import load_networks
-    from vggapps.visualize.render import visualize
-    from vggapps.visualize.text import expand, parse
+    from vggapps.objectives._networks import load_networks
+    from vggapps.objectives._text import expand, parse
+    from vggapps.visualization._made import judge
+    from vggapps.visualization._render import visualize
 
     networks = load_networks(objectives, settings)
     parsed = [parse(text, networks) for word in objectives for text in expand(word, networks, grid)]

@@ -12,8 +12,8 @@ import typer
 from vggapps.cli.options import Json, Quiet, Verbose
 
 if TYPE_CHECKING:
-    from vggapps.weights.download import Progress
-    from vggapps.weights.records import WeightsRecord
+    from vggapps.weights._download import Progress
+    from vggapps.weights._records import WeightsRecord
 
 app = typer.Typer(help="List, download and check weights.", no_args_is_help=True, rich_markup_mode="rich")
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A name that 'vggapps weights list' shows.")]
@@ -31,8 +31,8 @@ def list_(as_json: Json = False, verbose: Verbose = 0) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vggapps.weights.download import human_size
-    from vggapps.weights.records import RECORDS
+    from vggapps.weights._download import human_size
+    from vggapps.weights._records import RECORDS
 
     if as_json:
         for record in RECORDS.values():
@@ -56,8 +56,8 @@ def list_(as_json: Json = False, verbose: Verbose = 0) -> None:
 )
 def download(names: Names, quiet: Quiet = False, verbose: Verbose = 0) -> None:
     """Download weights, or the rest of them, and print where they lie. What is here is not fetched again."""
-    from vggapps.weights import store
-    from vggapps.weights.records import get_record
+    from vggapps.weights import _store as store
+    from vggapps.weights._records import get_record
 
     for record in [get_record(name) for name in names]:  # a wrong name is told before the first byte
         with _bar(record.name, quiet) as progress:
@@ -76,8 +76,8 @@ def verify(
 ) -> None:
     """Read weights on this machine and compare their SHA-256. Exit code 5 if any is damaged or not here."""
     from vggapps.errors import WeightsError
-    from vggapps.weights import store
-    from vggapps.weights.records import RECORDS, get_record
+    from vggapps.weights import _store as store
+    from vggapps.weights._records import RECORDS, get_record
 
     everything = not names or names == ["all"]
     bad = []
@@ -103,8 +103,8 @@ def verify(
 def path(name: Name, verbose: Verbose = 0) -> None:
     """Print where weights lie on this machine. Exit code 5 if they are not here."""
     from vggapps.errors import WeightsError
-    from vggapps.weights import store
-    from vggapps.weights.records import get_record
+    from vggapps.weights import _store as store
+    from vggapps.weights._records import get_record
 
     found = store.find(get_record(name))
     if found is None:
@@ -113,7 +113,7 @@ def path(name: Name, verbose: Verbose = 0) -> None:
 
 
 def _where(record: WeightsRecord) -> str:
-    from vggapps.weights import store
+    from vggapps.weights import _store as store
 
     if store.find(record) is None:
         return "not here"
@@ -123,7 +123,7 @@ def _where(record: WeightsRecord) -> str:
 def _facts(record: WeightsRecord) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from vggapps.weights import store
+    from vggapps.weights import _store as store
 
     found = store.find(record)
     return {**asdict(record), "where": _where(record), "path": str(found) if found else None}

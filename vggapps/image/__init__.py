@@ -8,16 +8,16 @@ a NumPy array, upright, its colour profile applied and its transparency split of
 
 from __future__ import annotations
 
-from vggapps.image.encode import check_format, encode_picture, to_pil
-from vggapps.image.folders import Folder, is_passed_over, look_into
-from vggapps.image.metadata import Metadata
-from vggapps.image.opening import MAX_PIXELS, Source, size_of
-from vggapps.image.pair import comparable
-from vggapps.image.picture import Picture, is_picture_file
-from vggapps.image.read import from_pil, open_picture, rgb_of
-from vggapps.image.resize import fit, resize, scaled
-from vggapps.image.settings import read_settings
-from vggapps.image.write import check_target, save_picture
+from vggapps.image._encode import check_format, encode_picture, to_pil
+from vggapps.image._folders import Folder, is_passed_over, look_into
+from vggapps.image._metadata import Metadata
+from vggapps.image._opening import MAX_PIXELS, Source, size_of
+from vggapps.image._pair import comparable
+from vggapps.image._picture import Picture, is_picture_file
+from vggapps.image._read import from_pil, open_picture, rgb_of
+from vggapps.image._resize import fit, middle, resize, scaled
+from vggapps.image._settings import read_settings
+from vggapps.image._write import check_target, save_picture
 
 __all__ = [
     "MAX_PIXELS",
@@ -34,6 +34,7 @@ __all__ = [
     "is_passed_over",
     "is_picture_file",
     "look_into",
+    "middle",
     "open_picture",
     "read_settings",
     "resize",

@@ -1,27 +1,35 @@
-from .bundle import Bundle as Bundle
-from .bundle_target import BundleTarget as BundleTarget
-from .distance import DISTANCES as DISTANCES
-from .distance import Distance as Distance
-from .dists import DISTS as DISTS
-from .ensemble import ShiftEnsemble as ShiftEnsemble
-from .lpips import LPIPS as LPIPS
-from .perceptual import PerceptualLoss as PerceptualLoss
-from .perceptual import Term as Term
-from .presets import PRESETS as PRESETS
-from .target import Target as Target
-from .terms import Regularizer as Regularizer
+from ._bundle import Bundle as Bundle
+from ._bundle_target import BundleTarget as BundleTarget
+from ._distance import DISTANCES as DISTANCES
+from ._distance import Distance as Distance
+from ._dists import DISTS as DISTS
+from ._ensemble import ShiftEnsemble as ShiftEnsemble
+from ._feature_loss import FeatureLoss as FeatureLoss
+from ._lpips import LPIPS as LPIPS
+from ._metric import AsMetric as AsMetric
+from ._perceptual import PerceptualLoss as PerceptualLoss
+from ._perceptual import Term as Term
+from ._presets import PRESETS as PRESETS
+from ._target import Target as Target
+from ._terms import Regularizer as Regularizer
+from ._trunk import Trunk as Trunk
+from ._variation import total_variation as total_variation
 
 __all__ = [
     "DISTANCES",
     "DISTS",
     "LPIPS",
     "PRESETS",
+    "AsMetric",
     "Bundle",
     "BundleTarget",
     "Distance",
+    "FeatureLoss",
     "PerceptualLoss",
     "Regularizer",
     "ShiftEnsemble",
     "Target",
     "Term",
+    "Trunk",
+    "total_variation",
 ]

@@ -4,16 +4,16 @@ Each gives one number a picture, but the first five, which give one a position. 
 What they compare, and where the formula comes from, is said by each.
 """
 
-from vggapps.losses.contextual import cobi, contextual, id_mrf, self_similarity
-from vggapps.losses.criteria import charbonnier, cosine, frobenius, huber, l1, l2, squared_error
-from vggapps.losses.distribution import histogram, mmd, relaxed_emd, sliced
-from vggapps.losses.dists import similarities
-from vggapps.losses.frequency import focal_frequency
-from vggapps.losses.moments import moments
-from vggapps.losses.quality import ms_ssim, psnr, ssim
-from vggapps.losses.style import adain, gram, mean_covariance, mean_covariance_l1, mean_std, published_gram
-from vggapps.losses.variation import total_variation
-from vggapps.losses.wasserstein import wasserstein
+from vggapps.losses._contextual import cobi, contextual, id_mrf, self_similarity
+from vggapps.losses._criteria import charbonnier, cosine, frobenius, huber, l1, l2, squared_error
+from vggapps.losses._distribution import histogram, mmd, relaxed_emd, sliced
+from vggapps.losses._dists import similarities
+from vggapps.losses._frequency import focal_frequency
+from vggapps.losses._moments import moments
+from vggapps.losses._quality import ms_ssim, psnr, ssim
+from vggapps.losses._style import adain, gram, mean_covariance, mean_covariance_l1, mean_std, published_gram
+from vggapps.losses._variation import total_variation
+from vggapps.losses._wasserstein import wasserstein
 
 __all__ = [
     "adain",

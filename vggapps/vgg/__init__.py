@@ -1,1 +1,5 @@
 """The backbone: the paper's networks as data and as modules with named layers."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from vggapps.classify.settings import ClassifySettings
+from vggapps.classification._settings import ClassifySettings
 from vggapps.errors import SettingsError
 from vggapps.web.controls import Controls, choice
 from vggapps.web.device import Job, News
@@ -17,8 +17,8 @@ from vggapps.web.running import Page, loaded, offer, status
 
 def classifiers() -> list[tuple[str, str]]:
     """Networks with classes that are on this machine, for people and for the settings."""
-    from vggapps.weights.records import RECORDS
-    from vggapps.weights.store import find
+    from vggapps.weights._records import RECORDS
+    from vggapps.weights._store import find
 
     here = [name for name, record in RECORDS.items() if record.layers != "features" and find(record)]
     return [("the best one here", "auto"), *((name, name) for name in here)]
@@ -47,8 +47,8 @@ def classify_tab(page: Page) -> None:
 
     def classify(job: Job, shelf: Shelf, *, image: str | None, backbone: str, **given: Any) -> Iterator[News]:
         """Name what is in a picture: the likeliest classes with their probabilities, and where the first is seen."""
-        from vggapps.classify.classifier import Classifier
-        from vggapps.classify.localize import explained
+        from vggapps.classification._classifier import Classifier
+        from vggapps.classification._localize import explained
         from vggapps.image import open_picture
 
         if image is None:

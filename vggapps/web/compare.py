@@ -20,7 +20,7 @@ NONE = 0  # a size of 0: compared as they are
 
 def compare_tab(page: Page) -> None:
     """Put the tab's content here."""
-    from vggapps.losses.comparison import METRICS, available
+    from vggapps.losses._comparison import METRICS, available
 
     maps = [name for name in available() if METRICS[name].has_map]
     with gr.Row(elem_classes="work"):
@@ -53,8 +53,8 @@ def compare_tab(page: Page) -> None:
     ) -> Iterator[News]:
         """Measure how alike two pictures are, by every measure that is here, and draw where they differ."""
         from vggapps.image import comparable, open_picture
-        from vggapps.losses.comparison import available, get_metrics, heat_map, measure
-        from vggapps.vgg.fast import pick_device
+        from vggapps.losses._comparison import available, get_metrics, heat_map, measure
+        from vggapps.vgg._fast import pick_device
 
         if a is None or b is None:
             raise SettingsError("two pictures are needed", "drop one on A and one on B")

@@ -95,7 +95,7 @@ class Job:
 
     def until_asked(self, items: Iterator[T]) -> Iterator[T]:
         """Items of something long, until they or the job are at an end; the one that is being made is given up."""
-        from vggapps.optimize.interrupt import Interrupted, interruptible
+        from vggapps.optimize._interrupt import Interrupted, interruptible
 
         while not self.asked():
             try:
@@ -111,7 +111,7 @@ class Job:
         Raises:
             Refused: somebody asked to end before it was there.
         """
-        from vggapps.optimize.interrupt import Interrupted, interruptible
+        from vggapps.optimize._interrupt import Interrupted, interruptible
 
         try:
             with interruptible(self.asked):

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from vggapps.errors import SettingsError
-from vggapps.explain.settings import ExplainSettings
+from vggapps.explanation._settings import ExplainSettings
 from vggapps.web.classify import classifiers
 from vggapps.web.controls import Controls
 from vggapps.web.device import Job, News
@@ -28,9 +28,9 @@ LAST = ("the last convolution's", "")
 
 def explain_tab(page: Page) -> None:
     """Put the tab's content here."""
-    from vggapps.explain.methods import METHODS
-    from vggapps.vgg.plan import get_plan, layer_facts
-    from vggapps.weights.labels import imagenet
+    from vggapps.explanation._methods import METHODS
+    from vggapps.vgg._plan import get_plan, layer_facts
+    from vggapps.weights._labels import imagenet
 
     controls = Controls(ExplainSettings)
     convolutional = [fact.name for fact in layer_facts(get_plan("vgg19"), head="none") if fact.name.startswith("relu")]
@@ -61,8 +61,8 @@ def explain_tab(page: Page) -> None:
 
     def explain(job: Job, shelf: Shelf, *, image: str | None, **given: Any) -> Iterator[News]:
         """Show where in a picture the evidence lies for what a network sees there."""
-        from vggapps.classify.explained import classified, load_explained
-        from vggapps.explain.report import explanations, figure, headline, open_explained, record
+        from vggapps.classification._explained import classified, load_explained
+        from vggapps.explanation._report import explanations, figure, headline, open_explained, record
 
         if image is None:
             raise SettingsError("there is no picture", "drop one, or take an example")

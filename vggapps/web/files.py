@@ -65,7 +65,7 @@ def upload(label: str, limits: Limits, **properties: Any) -> gr.Image:
 
 def _looked_at(payload: Any, limits: Limits) -> Path:
     """The file of an upload, which is a picture as far as its first bytes tell."""
-    from vggapps.image.opening import opened, stream_of
+    from vggapps.image._opening import opened, stream_of
 
     if not payload.path:
         raise PictureError("there is no file in this upload", "upload the picture itself")

@@ -69,8 +69,8 @@ HEADER = """
 
 def _about() -> str:
     """Which networks there are, and how to have more."""
-    from vggapps.weights.records import RECORDS
-    from vggapps.weights.store import find
+    from vggapps.weights._records import RECORDS
+    from vggapps.weights._store import find
 
     full = [name for name in ("vgg19", "vgg16") if find(RECORDS[name])]
     pictures = "Pictures are made with VGG-19 as published by Oxford, which is installed."

@@ -17,7 +17,7 @@ from vggapps.web.limits import Limits
 from vggapps.web.telling import refusal, sentence
 
 if TYPE_CHECKING:
-    from vggapps.optimize.step import Step
+    from vggapps.optimize._step import Step
 
 N = TypeVar("N")
 Work = Callable[..., Iterator[News]]

@@ -121,8 +121,8 @@ def _warm_up() -> Iterator[dict[Any, Any]]:
     """Load what the first visitor is likely to want before he comes, and take a step with it: a first one is slow."""
     import torch
 
-    from vggapps.stylize.settings import StylizeSettings
-    from vggapps.stylize.transfer import stylize
+    from vggapps.style._settings import StylizeSettings
+    from vggapps.style._transfer import stylize
     from vggapps.web.stylize import network
 
     settings = StylizeSettings(size=128, steps=6)

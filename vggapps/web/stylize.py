@@ -11,7 +11,7 @@ import gradio as gr
 from gradio.components import Component
 
 from vggapps.errors import SettingsError, VggappsError
-from vggapps.stylize.settings import StylizeSettings
+from vggapps.style._settings import StylizeSettings
 from vggapps.web.controls import Controls
 from vggapps.web.device import Job, News
 from vggapps.web.files import SHOWN, Shelf, examples, upload
@@ -19,7 +19,7 @@ from vggapps.web.running import Page, ended, how_far, loaded, offer, status, sto
 from vggapps.web.telling import told
 
 if TYPE_CHECKING:
-    from vggapps.vgg.network import VGG
+    from vggapps.vgg._network import VGG
 
 MAIN = ("strength", "size", "steps", "colors", "seed")
 SERVERS = ("device", "dtype", "weights")  # for whoever runs the page to decide, not for visitors
@@ -37,7 +37,7 @@ HELPS = {
 
 def stylize_tab(page: Page) -> None:
     """Put the tab's content here."""
-    from vggapps.weights.load import here
+    from vggapps.weights._load import here
 
     controls, most = Controls(StylizeSettings), {"size": page.limits.max_size, "steps": 400}
     with gr.Row(elem_classes="work"):
@@ -84,9 +84,9 @@ def stylize_tab(page: Page) -> None:
     def stylize(job: Job, shelf: Shelf, **given: Any) -> Iterator[News]:
         """Paint a photo in the style of one painting or several: pictures on the way, then the result."""
         from vggapps.image import fit, resize
-        from vggapps.stylize.recipe import identify, recipe
-        from vggapps.stylize.styles import open_photo, open_style
-        from vggapps.stylize.transfer import painted, stylize
+        from vggapps.style._recipe import identify, recipe
+        from vggapps.style._styles import open_photo, open_style
+        from vggapps.style._transfer import painted, stylize
 
         settings = controls.read(given)
         weighted = _weighted(given)
@@ -148,7 +148,7 @@ def _weighted(given: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 def network(settings: StylizeSettings) -> VGG:
     """The network of these settings, kept in memory; what else they say does not matter to it."""
-    from vggapps.stylize.transfer import load_backbone
+    from vggapps.style._transfer import load_backbone
 
     vgg: VGG = loaded(load_backbone, StylizeSettings(backbone=settings.backbone, pooling=settings.pooling))
     return vgg
@@ -179,7 +179,7 @@ def _shown(one: dict[str, Any]) -> tuple[Any, ...]:
 
 def _restore(controls: Controls[StylizeSettings]) -> Callable[[str | None], list[Any]]:
     def restore(picture: str | None) -> list[Any]:
-        from vggapps.stylize.recipe import read_recipe, settings_from
+        from vggapps.style._recipe import read_recipe, settings_from
 
         if picture is None:
             return [gr.skip()] * len(controls.by_name)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from vggapps.errors import SettingsError
-from vggapps.visualize.settings import VisualizeSettings
+from vggapps.visualization._settings import VisualizeSettings
 from vggapps.web.controls import Controls, choice
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf
 from vggapps.web.running import Page, ended, how_far, loaded, offer, reveal, status, stopping
 
 if TYPE_CHECKING:
-    from vggapps.visualize.networks import Networks
+    from vggapps.objectives._networks import Networks
 
 NO_CLASS = ("no class: the channel above", "")
 FIRST = "conv4_2"
@@ -23,9 +23,9 @@ FIRST = "conv4_2"
 
 def visualize_tab(page: Page) -> None:
     """Put the tab's content here."""
-    from vggapps.vgg.plan import get_plan, layer_facts
-    from vggapps.weights.labels import imagenet
-    from vggapps.weights.load import here
+    from vggapps.vgg._plan import get_plan, layer_facts
+    from vggapps.weights._labels import imagenet
+    from vggapps.weights._load import here
 
     def channels(backbone: str) -> dict[str, int]:
         facts = layer_facts(get_plan(backbone), head="none")
@@ -68,9 +68,9 @@ def visualize_tab(page: Page) -> None:
 
     def visualize(job: Job, shelf: Shelf, *, layer: str, channel: int, target: str, **given: Any) -> Iterator[News]:
         """Show what a channel of a layer looks for, or a class: pictures on the way, then the result."""
-        from vggapps.visualize.made import judge
-        from vggapps.visualize.render import visualize
-        from vggapps.visualize.text import parse
+        from vggapps.objectives._text import parse
+        from vggapps.visualization._made import judge
+        from vggapps.visualization._render import visualize
 
         settings = controls.read(given)
         page.limits.check_work(settings.size or 224, settings.steps, settings.pictures)
@@ -111,7 +111,7 @@ def visualize_tab(page: Page) -> None:
 
 def _networks(classes: bool, backbone: str, pooling: Any) -> Networks:
     """A network, with classes or without: which layer is asked for does not matter to it."""
-    from vggapps.visualize.networks import load_networks
+    from vggapps.objectives._networks import load_networks
 
     return load_networks(["class"] if classes else [], VisualizeSettings(backbone=backbone, pooling=pooling))
 
@@ -124,7 +124,7 @@ def _together(pictures: Any) -> Any:
 
 
 def _said(fact: dict[str, Any]) -> str:
-    from vggapps.visualize.sheet import short_number
+    from vggapps.figures._sheet import short_number
 
     far = fact["relative_to_photographs"]
     beyond = f", {far:.1f} times the most that 1,000 photographs reach" if far else ""

@@ -1,0 +1,10 @@
+"""Classification with the paper's own protocol, and what can be learnt on top of a network's features.
+
+>>> from vggapps.classification import Classifier
+>>> len(Classifier("vgg19-gap").labels)
+1000
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,21 @@
+from ._classifier import Classifier as Classifier
+from ._classifier import Label as Label
+from ._classifier import Prediction as Prediction
+from ._classifier import Result as Result
+from ._evaluation import Evaluation as Evaluation
+from ._evaluation import Rate as Rate
+from ._evaluation import evaluate as evaluate
+from ._settings import ClassifySettings as ClassifySettings
+from ._views import VIEWS as VIEWS
+
+__all__ = [
+    "VIEWS",
+    "Classifier",
+    "ClassifySettings",
+    "Evaluation",
+    "Label",
+    "Prediction",
+    "Rate",
+    "Result",
+    "evaluate",
+]

@@ -1,0 +1,5 @@
+"""Data sets: pictures whose classes are known, and reading them in worker processes."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,35 @@
+from ._cam import default_layer as default_layer
+from ._cam import grad_cam as grad_cam
+from ._cam import heat as heat
+from ._faithfulness import completeness as completeness
+from ._faithfulness import evaluate as evaluate
+from ._lrp import lrp as lrp
+from ._methods import METHODS as METHODS
+from ._methods import Explanation as Explanation
+from ._methods import Method as Method
+from ._methods import explain as explain
+from ._methods import seen_at as seen_at
+from ._question import Question as Question
+from ._question import ask as ask
+from ._question import likeliest as likeliest
+from ._sanity import randomised as randomised
+from ._settings import ExplainSettings as ExplainSettings
+
+__all__ = [
+    "METHODS",
+    "ExplainSettings",
+    "Explanation",
+    "Method",
+    "Question",
+    "ask",
+    "completeness",
+    "default_layer",
+    "evaluate",
+    "explain",
+    "grad_cam",
+    "heat",
+    "likeliest",
+    "lrp",
+    "randomised",
+    "seen_at",
+]

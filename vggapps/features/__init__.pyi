@@ -1,0 +1,37 @@
+from ._describe import Chunk as Chunk
+from ._describe import Descriptor as Descriptor
+from ._describe import extract as extract
+from ._describe import load_network as load_network
+from ._extraction import extract_to as extract_to
+from ._files import FeatureTable as FeatureTable
+from ._files import load_features as load_features
+from ._heads import Head as Head
+from ._heads import save_head as save_head
+from ._probe import Report as Report
+from ._probe import probe as probe
+from ._similar import Match as Match
+from ._similar import nearest as nearest
+from ._similar import sheet as sheet
+from ._targets import Classes as Classes
+from ._targets import classes_of as classes_of
+from ._targets import teacher_of as teacher_of
+
+__all__ = [
+    "Chunk",
+    "Classes",
+    "Descriptor",
+    "FeatureTable",
+    "Head",
+    "Match",
+    "Report",
+    "classes_of",
+    "extract",
+    "extract_to",
+    "load_features",
+    "load_network",
+    "nearest",
+    "probe",
+    "save_head",
+    "sheet",
+    "teacher_of",
+]

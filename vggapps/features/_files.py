@@ -1,0 +1,194 @@
+"""Files of features: .npz, .safetensors and .parquet, written from chunks and read without loading them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vggapps.errors import SettingsError
+from vggapps.features._describe import Descriptor
+
+_MOST_HEADER = 100_000_000  # bytes that safetensors reads; its src/tensor.rs, MAX_HEADER_SIZE
+_AGAIN = "make it with: vggapps extract FOLDER -o features.npz"
+Rows = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureTable:
+    """Features of many pictures.
+
+    Attributes:
+        paths: of the pictures, as they were given.
+        features: float32, (n, d). Of .npz and .safetensors they stay in the file until they are looked at.
+        settings: what they are features of.
+        failed: pictures that could not be read, and have no row.
+    """
+
+    paths: tuple[str, ...]
+    features: Rows
+    settings: Descriptor
+    failed: tuple[str, ...] = ()
+
+    def take(self, rows: NDArray[np.int64]) -> FeatureTable:
+        """Some of the rows; all of them stay in the file, others are copied into memory."""
+        if len(rows) == len(self.paths):
+            return self
+        return replace(self, paths=tuple(self.paths[row] for row in rows), features=self.features[rows])
+
+
+def load_features(path: str | Path) -> FeatureTable:
+    """Read what :func:`~vggapps.features._extraction.extract_to` wrote.
+
+    Raises:
+        SettingsError: it is not there, of another kind, or damaged.
+    """
+    path = Path(path)
+    writer_of(path)
+    if not path.is_file():
+        raise SettingsError(f"there is no file {path}", _AGAIN)
+    read = {".npz": _read_npz, ".safetensors": _read_safetensors, ".parquet": _read_parquet}[path.suffix]
+    try:
+        paths, features, notes = read(path)
+        settings = Descriptor(**notes["settings"])
+    except SettingsError:
+        raise
+    except Exception:  # what is damaged may raise anything
+        raise SettingsError(f"{path} holds no features", _AGAIN) from None
+    return FeatureTable(tuple(paths), features, settings, tuple(notes["failed"]))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What becomes a file: as :class:`FeatureTable`, but its rows lie in one .npy file a chunk."""
+
+    paths: Sequence[str]
+    files: Sequence[Path]
+    settings: Descriptor
+    failed: Sequence[str]
+
+    @property
+    def numbers(self) -> int:
+        """In a row."""
+        return int(np.load(self.files[0], mmap_mode="r").shape[1])
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """For JSON: what is neither rows nor paths."""
+        return {"schema": 1, "settings": asdict(self.settings), "failed": list(self.failed)}
+
+    def chunks(self) -> Iterator[Rows]:
+        """The rows, some hundreds at a time."""
+        return (np.load(file) for file in self.files)
+
+
+def writer_of(path: Path) -> Callable[[Path, Table], None]:
+    """What writes the format that the suffix names.
+
+    Raises:
+        SettingsError: another suffix, or a package that it needs is missing.
+    """
+    writers = {".npz": _write_npz, ".safetensors": _write_safetensors, ".parquet": _write_parquet}
+    if path.suffix not in writers:
+        raise SettingsError(f"{path.name} is no file of features", f"use a name that ends in {', '.join(writers)}")
+    if path.suffix == ".parquet":
+        _pyarrow()
+    return writers[path.suffix]
+
+
+def _write_npz(path: Path, table: Table) -> None:
+    with zipfile.ZipFile(path, "w") as archive:  # stored, not deflated: the rows can be looked at in the file
+        shape = (len(table.paths), table.numbers)
+        _member(archive, "features", "<f4", shape, table.chunks())
+        notes = {key: value for key, value in table.notes.items() if key != "failed"}
+        for name, words in {"paths": table.paths, "failed": table.failed, "notes": [json.dumps(notes)]}.items():
+            kind = f"<U{max([1, *map(len, words)])}"
+            blocks = (np.array(words[i : i + 4096], kind) for i in range(0, len(words), 4096))
+            _member(archive, name, kind, (len(words),), blocks)
+
+
+def _member(archive: zipfile.ZipFile, name: str, kind: str, shape: tuple[int, ...], blocks: Iterable[Any]) -> None:
+    # A ZipInfo of its own has no date: the same features are the same file.
+    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
+        head = {"descr": kind, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(stream, head)  # type: ignore[no-untyped-call]
+        for block in blocks:
+            stream.write(block.tobytes())
+
+
+def _read_npz(path: Path) -> tuple[list[str], Rows, dict[str, Any]]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
+        paths, failed = held["paths"].tolist(), held["failed"].tolist()
+        notes = json.loads(held["notes"][0]) | {"failed": failed}
+        place = held.zip.getinfo("features.npy")
+        if place.compress_type != zipfile.ZIP_STORED:  # somebody has saved it anew
+            return paths, held["features"], notes
+        file.seek(place.header_offset + 26)  # where a member's header says how long its name and extra are
+        lengths = np.frombuffer(file.read(4), "<u2")
+        file.seek(place.header_offset + 30 + int(lengths.sum()))
+        np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+        shape, _, kind = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
+        return paths, _mapped(path, file, kind, shape), notes
+
+
+def _write_safetensors(path: Path, table: Table) -> None:
+    """Format: 8 bytes for the header's length, the header in JSON, the numbers (the package's README, Format)."""
+    shape = [len(table.paths), table.numbers]
+    tensor = {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * shape[0] * shape[1]]}
+    notes = {"vggapps": json.dumps(table.notes), "paths": json.dumps(table.paths)}
+    header = json.dumps({"__metadata__": notes, "features": tensor}).encode()
+    header += b" " * (-len(header) % 8)
+    if len(header) > _MOST_HEADER:
+        raise SettingsError(f"{len(table.paths)} paths are too many for .safetensors", "write .npz or .parquet")
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for rows in table.chunks():
+            file.write(rows.tobytes())
+
+
+def _read_safetensors(path: Path) -> tuple[list[str], Rows, dict[str, Any]]:
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        tensor, notes = header["features"], header["__metadata__"]
+        features = _mapped(path, file, np.dtype("<f4"), tuple(tensor["shape"]))
+    return json.loads(notes["paths"]), features, json.loads(notes["vggapps"])
+
+
+def _mapped(path: Path, file: BinaryIO, kind: Any, shape: tuple[int, ...]) -> Rows:
+    return np.memmap(path, kind, "r", file.tell(), shape)
+
+
+def _write_parquet(path: Path, table: Table) -> None:
+    pa, parquet = _pyarrow()
+    kind = pa.list_(pa.float32(), table.numbers)
+    fields = [pa.field("path", pa.string()), pa.field("features", kind)]
+    schema = pa.schema(fields, metadata={"vggapps": json.dumps(table.notes)})
+    first = 0
+    with parquet.ParquetWriter(path, schema) as writer:
+        for rows in table.chunks():
+            values = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), table.numbers)
+            names = pa.array(table.paths[first : first + len(rows)], pa.string())
+            writer.write_table(pa.Table.from_arrays([names, values], schema=schema))
+            first += len(rows)
+
+
+def _read_parquet(path: Path) -> tuple[list[str], Rows, dict[str, Any]]:
+    _, parquet = _pyarrow()
+    table = parquet.read_table(path).combine_chunks()
+    features = table["features"].combine_chunks().flatten().to_numpy().reshape(table.num_rows, -1)
+    return table["path"].to_pylist(), features, json.loads(table.schema.metadata[b"vggapps"])
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise SettingsError("Parquet needs a package more", "pip install 'vggapps[parquet]', or use .npz") from None
+    return pyarrow, pyarrow.parquet

@@ -1,0 +1,132 @@
+"""What rows of features are to be told as: classes from a table or from folders' names, or a teacher's logits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vggapps.datasets._dataset import beside, class_folders
+from vggapps.datasets._label_tables import LabelTable, read_labels, rows_for
+from vggapps.errors import SettingsError
+from vggapps.features._fitting import Index
+from vggapps.weights._labels import labels_of
+
+
+@dataclass(frozen=True, eq=False)
+class Classes:
+    """The classes of pictures.
+
+    Attributes:
+        rows: indices of the pictures that have a class, sorted.
+        targets: for each of them its class, an index of ``names``.
+        names: sorted.
+        source: what named the classes, for messages.
+        notes: what people should know about how they were found, a line each.
+    """
+
+    rows: Index
+    targets: Int64[Tensor, " n"]
+    names: tuple[str, ...]
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def classes_of(paths: Sequence[str], table: str | Path | None = None) -> Classes:
+    """A class for each picture: from a table, or the first folder below the folder that holds them all.
+
+    Args:
+        paths: of the pictures.
+        table: a CSV file, see :func:`~vggapps.datasets._label_tables.read_labels`; it must have a row for each picture,
+            found as :func:`~vggapps.datasets._label_tables.rows_for` says. None: a picture's class is the folder below
+            the common root, as in :func:`~vggapps.datasets._dataset.class_folders`; pictures in the root have none.
+
+    Raises:
+        PictureError: a table that can't be read.
+        SettingsError: a table that contradicts itself or lacks a picture, or fewer than two classes.
+    """
+    words, source, notes = _from_folders(paths) if table is None else _from_table(paths, read_labels(table))
+    names = tuple(sorted({word for word in words if word is not None}))
+    if len(names) < 2:
+        problem = f"{source}: all pictures are of one class" if names else f"{source}: there is no class folder"
+        raise SettingsError(problem, "put each class into a folder of its own, or name a table with --labels")
+    number = {name: index for index, name in enumerate(names)}
+    rows = np.flatnonzero([word is not None for word in words])
+    targets = torch.tensor([number[word] for word in words if word is not None])
+    return Classes(rows, targets, names, source, (*notes, *_alike(names)))
+
+
+def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n classes"], tuple[str, ...]]:
+    """A teacher's logits for each picture, and the names of its outputs.
+
+    Args:
+        paths: of the pictures.
+        file: .npy, a row a picture in the pictures' order; or .npz with one array of two dimensions and perhaps
+            ``paths``, by which rows are found, and ``labels``. Features of fc8 (``vggapps extract``) are such a file.
+
+    Raises:
+        SettingsError: it can't be read, or does not fit the pictures.
+    """
+    file = Path(file)
+    try:
+        found = np.load(file, mmap_mode="r", allow_pickle=False)
+        arrays: dict[str, NDArray] = {"logits": found} if isinstance(found, np.ndarray) else dict(found)
+    except (OSError, ValueError, EOFError):
+        raise SettingsError(f"{file} can't be read as a teacher's outputs", "give a .npy or .npz file") from None
+    tables = [array for array in arrays.values() if array.ndim == 2 and array.dtype.kind == "f"]
+    if len(tables) != 1:
+        raise SettingsError(f"{file} has not one array of logits", "give one array of floats, (pictures, classes)")
+    logits = tables[0]
+    if "paths" in arrays:
+        row = {path: index for index, path in enumerate(arrays["paths"].tolist())}
+        if len(row) < len(arrays["paths"]):
+            raise SettingsError(f"{file} has several rows of one picture", "give one row for each")
+        if lacking := next((path for path in paths if path not in row), None):
+            raise SettingsError(f"{file} has no row for {lacking}", "let the teacher see the same pictures")
+        logits = logits[[row[path] for path in paths]]
+    if len(logits) != len(paths):
+        raise SettingsError(f"{file} has {len(logits)} rows for {len(paths)} pictures", "give a row for each")
+    count = logits.shape[1]
+    if count < 2:
+        raise SettingsError(f"{file} has logits of one class", "a head is learnt for two classes or more")
+    labels = arrays["labels"].tolist() if "labels" in arrays else [label.name for label in labels_of((), count)]
+    return torch.from_numpy(np.array(logits, np.float32)), tuple(labels)
+
+
+def _from_folders(paths: Sequence[str]) -> tuple[list[str | None], str, tuple[str, ...]]:
+    """A word for each picture, what named them, and notes."""
+    places = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links stay as they are
+    root = Path(os.path.commonpath([place.parent for place in places]))
+    words = class_folders(places, root)
+    here = Path.cwd()
+    source = f"folders of {root.relative_to(here) if root.is_relative_to(here) and root != here else root}"
+    loose = words.count(None)
+    return words, source, (beside(loose),) if loose else ()
+
+
+def _from_table(paths: Sequence[str], table: LabelTable) -> tuple[list[str | None], str, tuple[str, ...]]:
+    found = rows_for(table, paths)
+    if lacking := next((path for path in paths if path not in found), None):
+        raise SettingsError(f"{table.source} has no class for {lacking}", "write a line file,class for each picture")
+    notes = table.notes
+    if unused := len(table.rows) - len({row.line for row in found.values()}):
+        notes = (*notes, f"{table.source}: {unused} of {len(table.rows)} rows are of pictures without features")
+    return [found[path].word for path in paths], str(table.source), notes
+
+
+def _alike(names: Sequence[str]) -> list[str]:
+    """Notes on classes that are perhaps meant as one."""
+    known: dict[str, str] = {}
+    pairs = [(known.setdefault(" ".join(name.casefold().split()), name), name) for name in names]
+    return [
+        f"{first!r} and {second!r} differ in spelling alone: they are two classes"
+        for first, second in pairs
+        if first != second
+    ]

@@ -1,0 +1,223 @@
+"""Tensors to the bytes of picture files."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin, TiffImagePlugin
+from torch import Tensor
+
+from vggapps.errors import PictureError, SettingsError
+from vggapps.image._color import srgb_profile
+from vggapps.image._metadata import Metadata
+from vggapps.image._picture import Picture
+from vggapps.image._settings import KEY, exif_bytes, exif_of, software, to_json
+
+FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF"}
+_LONGEST_SIDE = {"JPEG": 65500, "WEBP": 16383}
+_QUALITY = 95
+_EXIF = 65533  # bytes in one segment of a JPEG
+Settings = Mapping[str, object] | None
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+def encode_picture(
+    image: Float[Tensor, "1 3 h w"] | Picture,
+    format: str,
+    *,
+    alpha: Float[Tensor, "1 1 h w"] | None = None,
+    settings: Settings = None,
+    bits: int = 8,
+    quality: int | None = None,
+    name: str = "picture",
+) -> bytes:
+    """A picture file's bytes, for a pipe or a page; `format` is "png" or ".png", `name` is for errors.
+
+    The other arguments and errors are `save_picture`'s.
+    """
+    metadata = None
+    if isinstance(image, Picture):
+        metadata, alpha = image.metadata, image.alpha if alpha is None else alpha
+        image = image.rgb
+    image = _floats(image, name)
+    kind = check_format(
+        f".{format.lstrip('.')}",
+        bits=bits,
+        quality=quality,
+        size=(image.shape[-2], image.shape[-1]),
+        settings=settings,
+        metadata=metadata,
+        name=name,
+    )
+    if kind == "JPEG" and alpha is not None:
+        alpha = _fitting(alpha, image, name)
+        image, alpha = image.to(alpha) * alpha + (1 - alpha), None
+    samples = _samples(image, alpha, bits, name)
+    if kind == "TIFF":
+        return _tiff(samples, exif_of(settings, metadata))
+    if kind == "PNG":
+        write = _deep_png if bits == 16 else _png
+        return write(samples, _png_info(settings), metadata)
+    options: dict[str, Any] = {"quality": _QUALITY if quality is None else quality}
+    if kind == "JPEG":
+        options["subsampling"] = "4:4:4"
+        if metadata is not None and metadata.dpi is not None:
+            options["dpi"] = metadata.dpi
+    return _pillow(samples, kind, exif=exif_bytes(settings, metadata), **options)
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """Pillow's picture of 8 bits a channel, RGB, or RGBA where it is transparent."""
+    return Image.fromarray(_samples(picture.rgb, picture.alpha, 8, picture.name))
+
+
+def check_format(
+    suffix: str,
+    *,
+    bits: int = 8,
+    quality: int | None = None,
+    size: tuple[int, int] | None = None,
+    settings: Settings = None,
+    metadata: Metadata | None = None,
+    name: str = "picture",
+) -> str:
+    """Pillow's name of the format that a suffix names, if it can hold a picture like that.
+
+    Args:
+        suffix: ".png", ".jpg" and so on.
+        bits: a channel.
+        quality: 1 to 100, of JPEG and WebP.
+        size: (height, width) in pixels, if it is known.
+        settings: what will be written into the picture, as far as it is known.
+        metadata: of the photo.
+        name: what to call the picture in errors.
+
+    Raises:
+        SettingsError: it can't hold it, or there is no such format.
+    """
+    if suffix.lower() not in FORMATS:
+        word = f"'{suffix}' is no format that can be written" if suffix else "the file's name has no suffix"
+        raise SettingsError(word, f"the choices are: {', '.join(FORMATS)}")
+    kind = FORMATS[suffix.lower()]
+    if bits not in (8, 16) or (bits == 16 and kind not in ("PNG", "TIFF")):
+        raise SettingsError(f"{kind} with {bits} bits a channel can't be written", "8 always, 16 in PNG and TIFF")
+    if quality is not None:
+        if kind not in ("JPEG", "WEBP"):
+            raise SettingsError(f"{kind} has no quality to choose: it loses nothing", "leave it out, or write a JPEG")
+        if quality not in range(1, 101):
+            raise SettingsError(f"a quality of {quality} can't be written", "give a whole number from 1 to 100")
+    if size is not None and max(size) > (longest := _LONGEST_SIDE.get(kind, 2**31 - 1)):
+        raise SettingsError(f"{name}: {size[1]}x{size[0]} pixels, and {kind} holds {longest} a side", "write a PNG")
+    if settings is not None:
+        to_json(settings)
+    if kind == "JPEG" and (length := len(exif_bytes(settings, metadata))) > _EXIF:
+        raise SettingsError(
+            f"{name}: its settings and metadata can't be written as JPEG: {length} bytes, and it holds {_EXIF}",
+            "write a PNG",
+        )
+    return kind
+
+
+def _fitting(alpha: Tensor, image: Tensor, name: str) -> Tensor:
+    if alpha.shape != (1, 1, *image.shape[2:]):
+        raise SettingsError(f"{name}: alpha of shape {tuple(alpha.shape)} does not fit", "give (1, 1, h, w)")
+    return _unit(alpha, name)
+
+
+def _floats(image: Tensor, name: str) -> Tensor:
+    if image.ndim != 4 or image.shape[:2] != (1, 3):
+        raise SettingsError(f"{name}: a tensor of shape {tuple(image.shape)} is no picture", "give (1, 3, h, w)")
+    return _unit(image, name)
+
+
+def _unit(image: Tensor, name: str) -> Tensor:
+    if not image.is_floating_point() and image.dtype != torch.uint8:
+        raise SettingsError(f"{name}: a tensor of {image.dtype} is no picture", "give floats in [0, 1], or uint8")
+    return image.float() / 255 if image.dtype == torch.uint8 else image
+
+
+def _samples(image: Tensor, alpha: Tensor | None, bits: int, name: str) -> Samples:
+    image = _floats(image, name)
+    if alpha is not None:
+        image = torch.cat([image, _fitting(alpha, image, name).to(image)], 1)
+    pixels = image.detach()[0].permute(1, 2, 0).float().cpu().numpy()
+    if np.isnan(pixels).any():
+        raise PictureError(f"{name}: the picture has values that are not numbers (NaN)", "nothing was written")
+    peak = 2**bits - 1
+    levels: NDArray[np.float32] = np.floor(pixels.clip(0, 1) * peak + 0.5)
+    return levels.astype(np.uint8) if bits == 8 else levels.astype(np.uint16)
+
+
+def _pillow(samples: Samples, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(samples).save(file, kind, icc_profile=srgb_profile(), **options)
+    return file.getvalue()
+
+
+def _png_info(settings: Settings) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    if maker := software():
+        info.add_text("Software", maker)
+    if settings is not None:
+        info.add_itxt(KEY, to_json(settings))
+    return info
+
+
+def _png(samples: Samples, info: PngImagePlugin.PngInfo, metadata: Metadata | None) -> bytes:
+    if metadata is None:
+        return _pillow(samples, "PNG", pnginfo=info)
+    return _pillow(samples, "PNG", pnginfo=info, exif=exif_bytes(None, metadata), dpi=metadata.dpi)
+
+
+def _deep_png(samples: Samples, info: PngImagePlugin.PngInfo, metadata: Metadata | None) -> bytes:
+    """PNG of 16 bits a channel, which Pillow does not write."""
+    height, width, channels = samples.shape
+    rows = np.frombuffer(samples.astype(">u2").tobytes(), np.uint8).reshape(height, -1)
+    # Every row is stored as its difference from the row above (filter 2), which packs smaller.
+    filtered = np.full((height, 1 + rows.shape[1]), 2, np.uint8)
+    filtered[:, 1:] = rows
+    filtered[1:, 1:] -= rows[:-1]
+    file = io.BytesIO()
+    file.write(b"\x89PNG\r\n\x1a\n")
+    header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
+    profile = b"sRGB\0\0" + zlib.compress(srgb_profile())
+    packed = zlib.compress(filtered.tobytes())
+    told = [(chunk[0], chunk[1]) for chunk in info.chunks]
+    if metadata is not None:
+        told.append((b"eXIf", exif_bytes(None, metadata).removeprefix(b"Exif\0\0")))
+        if metadata.dpi is not None:
+            told.append((b"pHYs", struct.pack(">IIB", *(round(dpi / 0.0254) for dpi in metadata.dpi), 1)))
+    for kind, data in [(b"IHDR", header), (b"iCCP", profile), *told, (b"IDAT", packed), (b"IEND", b"")]:
+        PngImagePlugin.putchunk(file, kind, data)
+    return file.getvalue()
+
+
+def _tiff(samples: Samples, exif: Mapping[int, Any]) -> bytes:
+    """TIFF of 8 or 16 bits a channel (Pillow writes 8): one strip, deflated, horizontal differences."""
+    height, width, channels = samples.shape
+    differences = samples.astype(samples.dtype.newbyteorder("<"))
+    differences[:, 1:] = samples[:, 1:] - samples[:, :-1]  # modulo 2^bits, as unsigned numbers do
+    strip = zlib.compress(differences.tobytes())
+    tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
+    tags[256], tags[257] = width, height
+    tags[258] = (samples.dtype.itemsize * 8,) * channels
+    tags[259], tags[317] = 8, 2  # deflate, horizontal differences
+    tags[262], tags[277], tags[278] = 2, channels, height  # RGB, samples a pixel, rows in the strip
+    if channels == 4:
+        tags[338] = 2  # the fourth is opacity that the colours were not multiplied by
+    for tag, value in exif.items():
+        tags[tag] = value
+    tags[34675] = srgb_profile()
+    tags[273], tags[279] = 0, len(strip)  # Pillow adds where the tags end to the strip's place
+    file = io.BytesIO()
+    tags.save(file)
+    file.write(strip)
+    return file.getvalue()

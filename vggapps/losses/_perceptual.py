@@ -1,0 +1,286 @@
+"""The perceptual loss: a weighted sum of distances between features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Self, cast, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from vggapps.errors import SettingsError, WeightsError, unknown
+from vggapps.losses._backbone import Backbone, load_backbone
+from vggapps.losses._distance import Distance, Measured, get_distance, maps_of_one_size
+from vggapps.losses._feature_loss import FeatureLoss
+from vggapps.losses._hypercolumns import hypercolumns
+from vggapps.losses._pictures import Gradient, Range, Size
+from vggapps.losses._reduction import Reduction
+from vggapps.losses._target import Target
+from vggapps.losses._weights import weights_of
+from vggapps.vgg._names import listed
+
+Criterion = str | Callable[..., Tensor] | Distance
+Layers = str | Iterable[str] | Mapping[str, float]
+Role = Literal["content", "style"]
+
+_PRESET_OPTIONS = ("backbone", "reduction", "resize", "range", "checkpoint", "gradient")
+
+
+@dataclass(frozen=True)
+class Term:
+    """Σ weight · distance over layers.
+
+    Attributes:
+        layers: a name, names, or weights by name; ``image`` is the picture itself, RGB in [0, 1].
+        criterion: a name in ``DISTANCES``, a function of two maps, or a ``Distance``.
+        role: which target it is compared with, where ``prepare`` is given two.
+        normalize: bring each position's features to length 1 first.
+        joined: take all layers together as hypercolumns, at 1,024 positions, with the sum of their weights.
+
+    Raises:
+        SettingsError: a role that does not exist; a weight that is no number, negative or not finite.
+    """
+
+    layers: Layers
+    criterion: Criterion
+    role: Role = "content"
+    normalize: bool = False
+    joined: bool = False
+
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise unknown("role of a term", self.role, get_args(Role))
+        object.__setattr__(self, "layers", weights_of(self.layers))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of each layer."""
+        return cast(dict[str, float], self.layers)
+
+
+class PerceptualLoss(FeatureLoss):
+    """Distance of two pictures in the features of a frozen VGG.
+
+    >>> from vggapps import load_vgg
+    >>> loss = PerceptualLoss({"relu2_2": 1.0}, backbone=load_vgg("vgg16", None, head="none"))
+    >>> x, y = torch.rand(2, 4, 3, 32, 32)
+    >>> loss(x, y).shape, loss(y, loss.prepare(y)).item()
+    (torch.Size([]), 0.0)
+
+    Args:
+        layers: of the content term: a name, names, or weights by name, ``conv`` before and ``relu`` after the
+            nonlinearity; or the whole loss as a sequence of :class:`Term`.
+        backbone: a network's name, a weights' name or record, or a loaded VGG. The default is the installed VGG-19,
+            the same on every machine.
+        criterion: of the content term: ``l1``, the default, ``l2``, ``charbonnier``, ``huber``, ``cosine``,
+            ``frobenius`` or any other in ``DISTANCES``; or a function of two maps that gives one number a picture.
+        style_layers: of a style term, like ``layers``; None for no such term.
+        style_criterion: of the style term: ``gram-johnson``, the default, ``wasserstein``, ``sliced``...
+        normalize_features: bring each position's features to length 1 before the content criterion.
+        reduction: of the pictures' losses: ``mean``, ``sum``, or ``none`` for one a picture.
+        resize: both pictures' shorter side in pixels, or (height, width); None leaves them.
+        range: what the pictures' numbers are in: ``0..1``, ``-1..1`` or ``0..255``. Another one is noticed.
+        checkpoint: the pictures of a batch go through the network one by one, and again for the gradient.
+        gradient: ``first``: of two pictures the second is the target, and must not want a gradient; ``both`` gives
+            both theirs.
+
+    Raises:
+        SettingsError: a name, a weight or a combination that makes no sense; an option that would have no effect.
+        WeightsError: the network's weights can't be had.
+    """
+
+    def __init__(
+        self,
+        layers: Layers | Sequence[Term] = ("relu3_3",),
+        *,
+        backbone: Backbone = "vgg19",
+        criterion: Criterion | None = None,
+        style_layers: Layers | None = None,
+        style_criterion: Criterion | None = None,
+        normalize_features: bool = False,
+        reduction: Reduction = "mean",
+        resize: Size = None,
+        range: Range = "0..1",
+        checkpoint: bool = False,
+        gradient: Gradient = "first",
+    ) -> None:
+        terms = _content(layers, criterion, normalize_features)
+        style = Term(style_layers or (), "gram-johnson" if style_criterion is None else style_criterion, "style")
+        if style_criterion is not None and not style.layers:
+            raise SettingsError("style_criterion= is given without style layers", "name them: style_layers=['relu1_1']")
+        self.parts = _parts([*terms, style] if style.layers else terms)
+        if not self.parts:
+            raise SettingsError("there is no layer to compare", "name one: layers='relu3_3'")
+        seen = [layer for part in self.parts.values() for layer in part.layers]
+        super().__init__(
+            load_backbone(backbone), seen, range=range, reduction=reduction, resize=resize, checkpoint=checkpoint,
+            gradient=gradient,
+        )  # fmt: skip
+
+    @classmethod
+    def preset(cls, name: str, **options: object) -> Self:
+        """A published loss by the name of its paper, see :data:`vggapps.losses._presets.PRESETS`.
+
+        Args:
+            name: ``johnson``, ``gatys``, ``srgan``, ``esrgan``, ``real-esrgan``, ``pix2pixhd``, ``spade``,
+                ``pconv-inpainting``, ``lama``, ``contextual`` or ``strotss``.
+            options: ``backbone`` in place of the paper's network, and ``reduction``, ``resize``, ``range``,
+                ``checkpoint``, ``gradient`` as above. Layers, weights and criteria are the paper's.
+
+        Raises:
+            SettingsError: there is no such preset, or no such option of one.
+            WeightsError: the paper's network is not here; it says what to do.
+        """
+        from vggapps.losses._presets import get_preset  # it is made of this module's terms
+
+        found = get_preset(name)
+        for option in options:
+            if option not in _PRESET_OPTIONS:
+                raise SettingsError(
+                    f"a preset has no option {option}=: layers, weights and criteria are those of the paper",
+                    f"its options are {', '.join(_PRESET_OPTIONS)}; for another loss change PRESETS['{name}'].terms",
+                )
+        wanted: Backbone | None = options.pop("backbone", None)  # type: ignore[assignment]
+        try:
+            backbone = load_backbone(found.backbone if wanted is None else wanted)
+        except WeightsError as error:
+            if wanted is None:
+                error.hint += "; or, with other numbers than the paper's, take the installed network: backbone='vgg19'"
+            raise
+        backbone = backbone.variant(pooling=found.pooling, convention=found.convention)
+        return cls(found.terms, backbone=backbone, **options)  # type: ignore[arg-type]
+
+    def prepare(
+        self,
+        y: Float[Tensor, "n c h w"],
+        *,
+        mask: Tensor | None = None,
+        style: Float[Tensor, "n c h2 w2"] | None = None,
+        style_mask: Tensor | None = None,
+    ) -> Target:
+        """A target measured once, for many calls of ``loss(x, target)``.
+
+        Args:
+            y: target pictures.
+            mask: how much their positions count, for distances of moments.
+            style: other pictures, of any size, for the terms whose role is style.
+            style_mask: the same for these.
+
+        Raises:
+            SettingsError: no term's role is style, or there are more pictures for it than for the others.
+        """
+        whole = super().prepare(y, mask=mask)
+        if style is None:
+            if style_mask is not None:
+                raise SettingsError("style_mask= is given without a style picture", "give both, or mask= alone")
+            return whole
+        if all(part.term.role == "content" for part in self.parts.values()):
+            raise SettingsError("this loss has no style term for that picture", "make it with style_layers=")
+        painted = super().prepare(style, mask=style_mask).for_pictures(len(whole))
+        measured = {name: (painted if self._is_style(name) else whole).measured[name] for name in self.parts}
+        masked = tuple(name for name in measured if name in (painted if self._is_style(name) else whole).masked)
+        return Target(measured, whole.made_by, masked)
+
+    def _is_style(self, name: str) -> bool:
+        return self.parts[name].term.role == "style"
+
+    def measure(self, features: Mapping[str, Tensor], masks: Callable[[Tensor], Tensor | None]) -> dict[str, Measured]:
+        """Maps or moments of each layer."""
+        measured: dict[str, Measured] = {}
+        for name, part in self.parts.items():
+            maps = [features[layer] for layer in part.layers]
+            map_ = hypercolumns(maps) if part.term.joined else maps[0]
+            mask = masks(map_)
+            if mask is not None and (part.distance.of == "maps" or part.term.joined):
+                raise SettingsError(
+                    f"there is no masked form of {part.distance.name}", "take a criterion of positions or of moments"
+                )
+            if part.term.normalize:
+                map_ = map_.to(torch.promote_types(map_.dtype, torch.float32))
+                map_ = map_ / (torch.linalg.vector_norm(map_, dim=1, keepdim=True) + 1e-10)
+            measured[name] = part.distance.measure(map_, mask)
+        return measured
+
+    def compare(
+        self, x: Mapping[str, Measured], y: Mapping[str, Measured], masks: Callable[[Tensor], Tensor | None]
+    ) -> dict[str, Float[Tensor, " n"]]:
+        """weight · distance of each layer."""
+        parts = {}
+        for name, part in self.parts.items():
+            own, wanted = x[name], y[name]
+            if part.distance.one_size:
+                maps_of_one_size(part.distance.name, own, wanted)
+            mask = masks(own) if isinstance(own, Tensor) else None
+            parts[name] = part.weight * part.distance(own, wanted, mask)
+        return parts
+
+    def maps(self, x: Mapping[str, Measured], y: Mapping[str, Measured]) -> dict[str, Float[Tensor, "n h w"]]:
+        """weight · distance at each position."""
+        found = {}
+        for name, part in self.parts.items():
+            if part.distance.of != "positions":
+                raise SettingsError(
+                    f"{part.distance.name} compares pictures as wholes, and has no map", "take a criterion such as l1"
+                )
+            maps = maps_of_one_size(part.distance.name, x[name], y[name])
+            found[name] = part.weight * part.distance.function(*maps)
+        return found
+
+    def formula(self) -> list[str]:
+        """weight · distance (layer), and what each distance is."""
+        lines = []
+        for part in self.parts.values():
+            layers = ", ".join(part.layers)
+            unit = " of features of length 1" if part.term.normalize else ""
+            where = f"hypercolumns of {layers}" if part.term.joined else layers
+            role = f"  [{part.term.role}]" if "." in part.name or part.term.joined else ""
+            lines.append(f"{part.weight:g} · {part.distance.name}{unit} ({where}){role}")
+        distances = {part.distance.name: part.distance.formula for part in self.parts.values()}
+        return lines + [f"with {name} = {formula}" for name, formula in distances.items()]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One layer of a term, or all layers of a joined one."""
+
+    name: str
+    layers: tuple[str, ...]
+    weight: float
+    term: Term
+    distance: Distance
+
+
+def _parts(terms: Sequence[Term]) -> dict[str, Part]:
+    """By name: the layer's, after the term's where there are several."""
+    parts: dict[str, Part] = {}
+    for index, term in enumerate(terms):
+        earlier = sum(other.role == term.role for other in terms[:index])
+        own = f"{term.role}{earlier + 1}" if earlier else term.role
+        distance = get_distance(term.criterion)
+        if term.joined:
+            parts[own] = Part(own, tuple(term.weights), sum(term.weights.values()), term, distance)
+            continue
+        for layer, weight in term.weights.items():
+            name = f"{own}.{layer}" if len(terms) > 1 else layer
+            parts[name] = Part(name, (layer,), weight, term, distance)
+    return parts
+
+
+def _content(layers: Layers | Term | Iterable[Term], criterion: Criterion | None, normalize: bool) -> list[Term]:
+    """The terms that are given, or the content term of the layers that are."""
+    given = () if isinstance(layers, str | Mapping) else listed(layers)  # type: ignore[arg-type]
+    terms: list[Term] = [term for term in given if isinstance(term, Term)]
+    if terms and len(terms) < len(given):
+        raise SettingsError("layers are given as terms and by name", "make a Term of each, or name them all")
+    term = Term(() if terms else given or layers, "l1" if criterion is None else criterion, "content", normalize)  # type: ignore[arg-type]
+    if not term.layers and (criterion is not None or normalize):
+        option = "normalize_features=True" if criterion is None else "criterion="
+        if terms:
+            raise SettingsError(
+                f"{option} is given beside terms, each of which has its own",
+                "say it in the term: Term(layers, criterion, normalize=True)",
+            )
+        raise SettingsError(f"{option} is given without layers of content", "name them: layers='relu3_3'")
+    return terms or [term]

@@ -1,0 +1,114 @@
+"""AlexNet's and SqueezeNet's convolutions, with named layers: what LPIPS can be had on besides VGG-16."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from copy import copy
+from pathlib import Path
+from typing import Self
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from vggapps.vgg._names import listed, unknown_layer
+from vggapps.vgg._network import VGG
+from vggapps.vgg._normalize import IMAGENET, Convention
+from vggapps.weights._trunk import TrunkName, load_trunk
+
+# Names of the outputs that LPIPS looks at, by their place in torchvision's ``features``.
+LAYERS: dict[TrunkName, dict[int, str]] = {
+    "alexnet": {1: "relu1", 4: "relu2", 7: "relu3", 9: "relu4", 11: "relu5"},
+    "squeezenet1_1": {1: "relu1", 4: "fire3", 7: "fire5", 9: "fire6", 10: "fire7", 11: "fire8", 12: "fire9"},
+}
+# Pixels that leave something to pool at the last layer.
+_SIDES: dict[TrunkName, int] = {"alexnet": 31, "squeezenet1_1": 17}
+
+
+class Trunk(nn.Module):
+    """A frozen network that is no VGG, used like one: ``trunk.features(image, layers)``.
+
+    Args:
+        name: which network.
+        modules: its layers, as torchvision numbers them.
+        weights_name: where its weights come from.
+        convention: what is done to a picture before the first convolution.
+    """
+
+    frozen = True
+
+    def __init__(
+        self, name: TrunkName, modules: nn.Sequential, weights_name: str = "", convention: Convention = IMAGENET
+    ) -> None:
+        super().__init__()
+        self.name: TrunkName = name
+        self.layers = modules.eval().requires_grad_(False)
+        self.weights_name = weights_name
+        self.convention = convention
+        self.layer_names = tuple(LAYERS[name].values())
+
+    @classmethod
+    def load(cls, name: TrunkName, weights: str | Path = "auto") -> Self:
+        """With weights; see :func:`vggapps.weights._trunk.load_trunk`."""
+        found = f"{name}-convolutions" if weights == "auto" else Path(weights).name
+        return cls(name, load_trunk(name, weights), found)
+
+    def features(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n c h2 w2"]]:
+        """Outputs of the named layers of RGB pictures in [0, 1], running no deeper than the deepest of them."""
+        wanted = set(self.check(layers))
+        found: dict[str, Tensor] = {}
+        x = self.convention(image).to(next(self.layers.parameters()).dtype)
+        for index, module in enumerate(self.layers):
+            if len(found) == len(wanted):
+                break
+            x = module(x)
+            name = LAYERS[self.name].get(index)
+            if name in wanted:
+                found[name] = x
+        return found
+
+    def variant(self, *, convention: Convention) -> Trunk:
+        """The same layers and weights, which are shared, with another input convention."""
+        other = copy(self)
+        other.convention = convention
+        return other
+
+    def check(self, layers: Iterable[str]) -> tuple[str, ...]:
+        """The names as a tuple, or an error with the nearest right word."""
+        names = listed(layers)
+        for name in names:
+            if name not in self.layer_names:
+                indexed = {f"features.{index}": own for index, own in LAYERS[self.name].items()}
+                raise unknown_layer(name, self.layer_names, indexed)
+        return names
+
+    def train(self, mode: bool = True) -> Self:
+        """Stays in inference mode."""
+        return super().train(False)
+
+
+Network = VGG | Trunk
+
+
+def smallest_side(network: Network, layers: Iterable[str]) -> int:
+    """The side in pixels below which a picture leaves nothing at the deepest of the layers."""
+    if isinstance(network, Trunk):
+        return _SIDES[network.name]
+    return network.smallest_side(layers)
+
+
+def title(network: Network) -> str:
+    """In a few words: network, weights, input convention, pooling."""
+    name = network.plan.name if isinstance(network, VGG) else network.name
+    pooling = f", {network.pooling} pooling" if isinstance(network, VGG) else ""
+    return f"{name} ({network.weights_name or 'own weights'}, {network.convention.name} input{pooling})"
+
+
+def equal(a: Network, b: Network) -> bool:
+    """Whether two networks compute the same: layers, as torch prints them, input and weights, number for number."""
+    if a is b:
+        return True
+    if repr(a) != repr(b) or a.convention != b.convention:
+        return False
+    pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)
+    return all(p.dtype == q.dtype and p.device == q.device and torch.equal(p, q) for p, q in pairs)

@@ -1,0 +1,15 @@
+from ._recipe import identify as identify
+from ._recipe import recipe as recipe
+from ._settings import StylizeSettings as StylizeSettings
+from ._transfer import load_backbone as load_backbone
+from ._transfer import painted as painted
+from ._transfer import stylize as stylize
+
+__all__ = [
+    "StylizeSettings",
+    "identify",
+    "load_backbone",
+    "painted",
+    "recipe",
+    "stylize",
+]

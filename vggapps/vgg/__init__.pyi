@@ -1,0 +1,29 @@
+from ._fast import accelerate as accelerate
+from ._fast import pick_device as pick_device
+from ._fast import pick_dtype as pick_dtype
+from ._hooks import OUTPUT as OUTPUT
+from ._hooks import preprocessed as preprocessed
+from ._hooks import record as record
+from ._network import VGG as VGG
+from ._network import FeatureExtractor as FeatureExtractor
+from ._network import initialize as initialize
+from ._normalize import PLAIN as PLAIN
+from ._plan import PLANS as PLANS
+from ._plan import Plan as Plan
+from ._plan import get_plan as get_plan
+
+__all__ = [
+    "OUTPUT",
+    "PLAIN",
+    "PLANS",
+    "VGG",
+    "FeatureExtractor",
+    "Plan",
+    "accelerate",
+    "get_plan",
+    "initialize",
+    "pick_device",
+    "pick_dtype",
+    "preprocessed",
+    "record",
+]

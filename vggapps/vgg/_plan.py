@@ -1,0 +1,271 @@
+"""The VGG configurations as data, and what follows from them by arithmetic.
+
+Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR
+2015 (arXiv 1409.1556), table 1 and section 2.1. Batch norm came later; each configuration exists with it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from vggapps.errors import SettingsError, unknown
+from vggapps.vgg._names import unknown_layer
+
+Head = Literal["fc", "conv", "gap", "none"]
+HEADS: tuple[Head, ...] = ("fc", "conv", "gap", "none")
+# Words of other modules here, which load torch: settings are made of them, and settings load nothing.
+Pooling = Literal["max", "average", "l2", "mean", "hann"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Dtype = Literal["auto", "float32", "bfloat16"]
+InputName = Literal["imagenet", "oxford", "plain", "signed"]  # conventions that people's own files may have
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One network, as the paper's table 1 has it.
+
+    Attributes:
+        name: what people call it, ``vgg16``.
+        configuration: the paper's letter, ``D``.
+        blocks: output channels of the convolutions of each block; a max pooling ends each block.
+        pointwise: names of the convolutions that are 1×1 instead of 3×3 (configuration C).
+        response_norm: whether local response normalisation follows conv1_1 (A-LRN).
+        batch_norm: whether batch normalisation follows every convolution.
+    """
+
+    name: str
+    configuration: str
+    blocks: tuple[tuple[int, ...], ...]
+    pointwise: tuple[str, ...] = ()
+    response_norm: bool = False
+    batch_norm: bool = False
+
+
+_A = ((64,), (128,), (256, 256), (512, 512), (512, 512))
+_B = ((64, 64), (128, 128), (256, 256), (512, 512), (512, 512))
+_D = ((64, 64), (128, 128), (256,) * 3, (512,) * 3, (512,) * 3)
+_E = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
+
+_PLAIN = (
+    Plan("vgg11", "A", _A),
+    Plan("vgg11_lrn", "A-LRN", _A, response_norm=True),
+    Plan("vgg13", "B", _B),
+    Plan("vgg16_c", "C", _D, pointwise=("conv3_3", "conv4_3", "conv5_3")),
+    Plan("vgg16", "D", _D),
+    Plan("vgg19", "E", _E),
+)
+PLANS: dict[str, Plan] = {p.name: p for p in _PLAIN}
+PLANS |= {f"{p.name}_bn": replace(p, name=f"{p.name}_bn", batch_norm=True) for p in _PLAIN}
+
+
+def get_plan(name: str | Plan) -> Plan:
+    """The plan of that name (``vgg19``) or letter (``E``); a plan is passed through."""
+    if isinstance(name, Plan):
+        return name
+    for plan in PLANS.values():
+        if name.lower() == plan.name or (name.upper() == plan.configuration and not plan.batch_norm):
+            return plan
+    raise unknown("network", name, PLANS)
+
+
+Summary = Literal["avg", "max", "avg+max"]
+SUMMARIES: tuple[Summary, ...] = ("avg", "max", "avg+max")
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """What the head ``gap`` looks at: a map, summed up over all of its positions.
+
+    Attributes:
+        layer: the map, where the network ends; empty for the last pooling.
+        summary: ``avg``, ``max``, or both, one after the other.
+        root: whether the signed square root is taken of it, which evens out what a few strong channels say.
+        hidden: width of a layer between it and the class scores; 0 for none.
+        radial: whether that layer is one of radial basis functions, not a linear one with a ReLU.
+    """
+
+    layer: str = ""
+    summary: Summary = "avg"
+    root: bool = False
+    hidden: int = 0
+    radial: bool = False
+
+    def __post_init__(self) -> None:
+        if self.summary not in SUMMARIES:
+            raise unknown("summary", self.summary, SUMMARIES)
+
+
+AVERAGED = Pooled()
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a plan, before any size is known.
+
+    ``kind`` is one of conv, bn, relu, lrn, pool, flatten, gap, linear, radial, drop. ``channels`` counts what comes
+    out; ``inputs`` what goes in (0 where both are the same). ``kernel``, ``stride`` and ``padding`` are in
+    pixels of the layer's own input.
+    """
+
+    name: str
+    kind: str
+    channels: int
+    inputs: int = 0
+    kernel: int = 1
+    stride: int = 1
+    padding: int = 0
+
+
+def layers(plan: Plan, head: Head = "fc", classes: int = 1000, pooled: Pooled = AVERAGED) -> Iterator[Layer]:
+    """The layers of a network in the order in which they run: ``conv1_1 relu1_1 ... pool5 fc6 ... fc8``.
+
+    Heads: ``fc`` as in the paper's training, ``conv`` the same weights slid over the map (the paper's dense
+    evaluation, section 3.2), ``gap`` one linear layer, or two, on a summary of a map (``pooled``), ``none``.
+
+    Raises:
+        SettingsError: the head is unknown, or the map that it wants is none of this network's.
+    """
+    body = tuple(_convolutional(plan))
+    if head == "gap" and pooled.layer:
+        names = [layer.name for layer in body]
+        if pooled.layer not in names:
+            raise unknown_layer(pooled.layer, names, torchvision_names(plan))
+        body = body[: names.index(pooled.layer) + 1]
+    yield from body
+    channels = body[-1].channels
+    if head == "gap":
+        channels *= 1 + pooled.summary.count("+")
+        yield Layer("gap", "gap", channels)
+        if pooled.hidden:
+            yield Layer("fc7", "radial" if pooled.radial else "linear", pooled.hidden, channels)
+            if not pooled.radial:
+                yield Layer("relu7", "relu", pooled.hidden)
+        yield Layer("fc8", "linear", classes, pooled.hidden or channels)
+    elif head in ("fc", "conv"):
+        kind, side = ("linear", 1) if head == "fc" else ("conv", 7)
+        if head == "fc":
+            yield Layer("flatten", "flatten", channels * 49)
+        for n, width, inputs in ((6, 4096, channels * 49 if head == "fc" else channels), (7, 4096, 4096)):
+            yield Layer(f"fc{n}", kind, width, inputs, side if n == 6 else 1)
+            yield Layer(f"relu{n}", "relu", width)
+            yield Layer(f"drop{n}", "drop", width)
+        yield Layer("fc8", kind, classes, 4096)
+    elif head != "none":
+        raise unknown("head", head, HEADS)
+
+
+def _convolutional(plan: Plan) -> Iterator[Layer]:
+    channels = 3
+    for b, block in enumerate(plan.blocks, 1):
+        for i, out in enumerate(block, 1):
+            at = f"{b}_{i}"
+            kernel = 1 if f"conv{at}" in plan.pointwise else 3
+            yield Layer(f"conv{at}", "conv", out, channels, kernel, padding=kernel // 2)
+            if plan.batch_norm:
+                yield Layer(f"bn{at}", "bn", out)
+            yield Layer(f"relu{at}", "relu", out)
+            if plan.response_norm and at == "1_1":
+                yield Layer(f"lrn{at}", "lrn", out)
+            channels = out
+        yield Layer(f"pool{b}", "pool", channels, kernel=2, stride=2)
+
+
+def layer_names(plan: Plan, head: Head = "none", pooled: Pooled = AVERAGED) -> tuple[str, ...]:
+    """Names of all layers, in order; ``flatten`` is left out, nobody asks for it."""
+    return tuple(layer.name for layer in layers(plan, head, pooled=pooled) if layer.kind != "flatten")
+
+
+def torchvision_names(plan: Plan) -> dict[str, str]:
+    """Our names of the layers by torchvision's: ``features.35`` is ``relu5_4`` of vgg19."""
+    body = list(layers(plan, "none"))
+    head = [layer for layer in list(layers(plan, "fc"))[len(body) :] if layer.kind != "flatten"]
+    parts = {"features": body, "classifier": head}
+    return {f"{part}.{index}": layer.name for part, row in parts.items() for index, layer in enumerate(row)}
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """What one layer is and costs for one picture of a given size.
+
+    Attributes:
+        shape: of the output, without the batch: (channels, height, width) or (channels,).
+        parameters: trainable numbers.
+        multiply_adds: of convolutions and linear layers; other layers count nothing, as is customary.
+        receptive_field: side, in pixels of the picture, of what one output position can see; 0: everything.
+        stride: pixels of the picture between neighbouring output positions; 0: there is only one position.
+        bytes: of the output in float32.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+    receptive_field: int
+    stride: int
+    bytes: int
+
+
+def layer_facts(
+    plan: str | Plan,
+    size: int | tuple[int, int] = 224,
+    head: Head = "fc",
+    classes: int = 1000,
+    pooled: Pooled = AVERAGED,
+) -> list[LayerFacts]:
+    """Shape, parameters, multiply-adds, receptive field, stride and memory of every layer.
+
+    Args:
+        plan: a network or its name.
+        size: side of a square picture, or (height, width), in pixels; at least 32 with pooling to the end.
+        head: see :func:`layers`. ``fc`` has the multiply-adds of one 7×7 position at any size.
+        classes: outputs of the last layer.
+        pooled: what the head ``gap`` looks at.
+
+    Raises:
+        SettingsError: unknown network, or a picture too small for the network.
+    """
+    plan = get_plan(plan)
+    h, w = height, width = (size, size) if isinstance(size, int) else size
+    field, jump, facts = 1, 1, []
+    is_map = True
+    for layer in layers(plan, head, classes, pooled):
+        weights = layer.channels * layer.inputs * layer.kernel**2
+        parameters = weights + layer.channels if weights else 2 * layer.channels * (layer.kind == "bn")
+        if layer.kind == "radial":
+            parameters = weights + 2 * layer.inputs
+        if layer.kind in ("flatten", "gap"):
+            is_map, field, jump = False, 0, 0
+        if is_map:
+            h = (h + 2 * layer.padding - layer.kernel) // layer.stride + 1
+            w = (w + 2 * layer.padding - layer.kernel) // layer.stride + 1
+            if h < 1 or w < 1:
+                raise SettingsError(
+                    f"{width} × {height} pixels are too few for {plan.name}: nothing is left at {layer.name}",
+                    f"use at least {minimum_side(plan, head)} pixels a side",
+                )
+            field, jump = field + (layer.kernel - 1) * jump, jump * layer.stride
+        shape = (layer.channels, h, w) if is_map else (layer.channels,)
+        positions = h * w if is_map else 1
+        if layer.kind != "flatten":
+            facts.append(
+                LayerFacts(
+                    name=layer.name,
+                    kind=layer.kind,
+                    shape=shape,
+                    parameters=parameters,
+                    multiply_adds=weights * positions,
+                    receptive_field=field,
+                    stride=jump,
+                    bytes=4 * layer.channels * positions,
+                )
+            )
+    return facts
+
+
+def minimum_side(plan: Plan, head: Head = "none") -> int:
+    """The smallest side of a picture, in pixels, that leaves something at the last layer."""
+    halvings = 1 << len(plan.blocks)
+    return 7 * halvings if head == "conv" else halvings

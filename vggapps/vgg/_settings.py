@@ -1,0 +1,58 @@
+"""Which network, how its file is read, and how it runs: what the settings of several rooms share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vggapps.settings import check, setting
+from vggapps.vgg._plan import Dtype, Pooling
+
+PANEL = "The network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSettings:
+    """What a file of weights may not say of itself."""
+
+    convention: str | None = setting(
+        None,
+        metavar="NAME",
+        help="What a file's network wants as input: imagenet (torchvision's), oxford (Caffe's and Keras's), plain "
+        "([0, 1]), signed ([-1, 1]).",
+        panel=PANEL,
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassSettings(FileSettings):
+    """The same of a network with classes."""
+
+    classes: str | None = setting(
+        None,
+        metavar="FILE|FOLDER|numbers",
+        help="Names of the network's outputs: a file, a name a line or JSON; a folder of class folders, in "
+        "ImageFolder's order; or numbers.",
+        panel=PANEL,
+    )
+
+
+@dataclass(frozen=True)
+class NetworkSettings(FileSettings):
+    """A network of ours; rooms inherit it, and add what they can be told."""
+
+    backbone: str = setting(
+        "vgg19", metavar="NAME", help="The network: vgg11, vgg13, vgg16, vgg19, with _bn too.", panel=PANEL
+    )
+    weights: str = setting(
+        "auto", metavar="NAME|PATH", help="Its weights: a name of `vggapps weights list`, or a file.", panel=PANEL
+    )
+    pooling: Pooling = setting("max", help="Average and L2 pooling give smoother pictures.", panel=PANEL)
+    device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.", panel=PANEL)
+    dtype: Dtype = setting(
+        "auto",
+        help="Of the convolutions; auto is bfloat16 where the machine has instructions for it.",
+        panel=PANEL,
+    )
