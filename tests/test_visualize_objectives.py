@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import save_picture
+from vggapps.objectives import FORMS, written
 from vggapps.objectives import _objective as o
 from vggapps.objectives._objective import Objective, Seen
 from vggapps.objectives._text import expand, parse
@@ -49,7 +50,7 @@ class TestFormulas:
     @pytest.mark.parametrize("power", [0, 2])
     def test_a_direction_is_the_product_weighed_by_the_cosine(self, power: int) -> None:
         v = torch.arange(5.0) - 1
-        found = o.direction("l", v, power).score(SEEN)
+        found = o.direction("l", v, power=power).score(SEEN)
         for picture, score in zip(A, found, strict=True):
             cells = [picture[:, y, x] for y in range(4) for x in range(6)]
             cosine = [float(c @ v / (c.norm() * v.norm())) for c in cells]
@@ -169,18 +170,35 @@ class TestText:
             ("conv3_1:x", "'x' is no whole number"),
             ("conv3_1:", "no objective"),
             ("", "no objective"),
-            ("conv3_1:1@middle", "write @center"),
+            ("conv3_1:1@middle", "no objective.*LAYER:CHANNEL@center"),
             ("class:1", "has no classes"),
             ("vgg16/conv1_1:0", "no network 'vgg16'"),
             ("diversty(conv3_1)", "did you mean 'diversity'"),
-            ("diversity(conv3_1, cat.jpg)", "diversity takes a layer"),
-            ("caricature(conv3_1)", "caricature takes a layer and a file"),
-            ("interpolate(conv3_1:0)", "takes two objectives"),
+            ("diversity(conv3_1, cat.jpg)", "write diversity.LAYER."),
+            ("caricature(conv3_1)", "write caricature.LAYER, IMAGE."),
+            ("interpolate(conv3_1:0)", "write interpolate.OBJECTIVE, OBJECTIVE."),
         ],
     )
     def test_what_makes_no_sense_is_told(self, text: str, message: str) -> None:
         with pytest.raises(SettingsError, match=message):
             parse(text, network())
+
+    def test_a_decorated_function_is_known_to_the_parser(self) -> None:
+        @written("strongest(LAYER)", "the strongest response of a layer")
+        def strongest(layer: str) -> Objective:
+            return Objective(frozenset({layer}), lambda seen: seen.features[layer].flatten(1).amax(1), "strongest")
+
+        try:
+            networks = {"": network(), "vgg16": network()}
+            made = parse("2*strongest(vgg16/conv1_1) - strongest(vgg16/conv1_1)", networks)
+            features = torch.randn(2, 4, 3, 3)
+            torch.testing.assert_close(made.score(Seen({"vgg16/conv1_1": features})), features.flatten(1).amax(1))
+        finally:
+            FORMS.pop()
+
+    def test_the_documentation_lists_every_form(self) -> None:
+        page = (Path(__file__).parents[1] / "docs" / "visualize.md").read_text()
+        assert [form.text for form in FORMS if f"| `{form.text}` | {form.help} |" not in page] == []
 
     def test_backward_ranges_and_broken_files_are_told(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="write conv3_1:2-7"):

@@ -221,4 +221,4 @@ def _class(network: nn.Module, index: int) -> Objective:
         return class_score(index)
     if not 0 <= index < len(labels):
         raise SettingsError(f"there is no class {index}", f"the last one is {len(labels) - 1}")
-    return class_score(index, f"class:{labels[index].name}")
+    return class_score(index, labels[index].name)

@@ -1,6 +1,9 @@
+from ._forms import Form as Form
+from ._forms import written as written
 from ._networks import Networks as Networks
 from ._networks import load_networks as load_networks
 from ._networks import see as see
+from ._objective import FORMS as FORMS
 from ._objective import Objective as Objective
 from ._objective import Seen as Seen
 from ._objective import alignment as alignment
@@ -18,6 +21,8 @@ from ._text import expand as expand
 from ._text import parse as parse
 
 __all__ = [
+    "FORMS",
+    "Form",
     "Networks",
     "Objective",
     "Seen",
@@ -36,4 +41,5 @@ __all__ = [
     "neuron",
     "parse",
     "see",
+    "written",
 ]

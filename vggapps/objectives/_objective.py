@@ -16,6 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError
+from vggapps.objectives._forms import FORMS as FORMS
+from vggapps.objectives._forms import written
 from vggapps.vgg._hooks import OUTPUT
 
 Scores = Float[Tensor, "n"]
@@ -114,6 +116,7 @@ def _sum(parts: Sequence[tuple[float, str]]) -> str:
     return "".join(words)
 
 
+@written("LAYER:CHANNEL", "a channel: its mean over all positions, `conv4_3:12`")
 def channel(layer: str, index: int) -> Objective:
     """The mean over all positions of a channel."""
     return Objective(
@@ -121,6 +124,8 @@ def channel(layer: str, index: int) -> Objective:
     )
 
 
+@written("LAYER:CHANNEL@ROW,COLUMN", "one position of a channel, `conv4_3:12@3,5`")
+@written("LAYER:CHANNEL@center", "the one in the middle")
 def neuron(layer: str, index: int, row: int | None = None, column: int | None = None) -> Objective:
     """One position of a channel; the one in the middle where none is named."""
     place = "center" if row is None or column is None else f"{row},{column}"
@@ -138,21 +143,24 @@ def neuron(layer: str, index: int, row: int | None = None, column: int | None = 
     return Objective(frozenset({layer}), score, f"{layer}:{index}@{place}")
 
 
+@written("LAYER", "a whole layer: half its mean square, as in DeepDream")
 def layer(name: str) -> Objective:
     """Half the mean square of a whole layer: what DeepDream climbs (A. Mordvintsev et al., 2015)."""
     return Objective(frozenset({name}), lambda seen: 0.5 * seen.features[name].square().flatten(1).mean(1), name)
 
 
-def class_score(index: int, text: str = "") -> Objective:
+@written("class:CLASS", "a class before the softmax: `class:tabby`, `class:n02123045` or `class:281`")
+def class_score(index: int, name: str = "") -> Objective:
     """A class's score before the softmax; the mean over positions for a network that gives a map of scores."""
     return Objective(
         frozenset({OUTPUT}),
         lambda seen: _channel(seen.features[OUTPUT], "the output", index).mean(1),
-        text or f"class:{index}",
+        f"class:{name or index}",
     )
 
 
-def direction(layer: str, vector: Float[Tensor, " c"], power: float = 0.0, text: str = "") -> Objective:
+@written("direction(LAYER, VECTOR)", "a direction in a layer's channels: `direction(conv4_3, v.npy)`")
+def direction(layer: str, vector: Float[Tensor, " c"], name: str = "", power: float = 0.0) -> Objective:
     """A direction in a layer's channels: the mean over positions of ``v·a · max(0.1, cos(v, a))^power``."""
 
     def score(seen: Seen) -> Scores:
@@ -161,9 +169,10 @@ def direction(layer: str, vector: Float[Tensor, " c"], power: float = 0.0, text:
             raise SettingsError(f"a direction of {len(vector)} numbers for {layer}", f"it has {a.shape[1]} channels")
         return _aligned(a, vector.to(a)[None, :, None], power).mean(1)
 
-    return Objective(frozenset({layer}), score, text or f"direction({layer})")
+    return Objective(frozenset({layer}), score, f"direction({layer}, {name})" if name else f"direction({layer})")
 
 
+@written("caricature(LAYER, IMAGE)", "more of what the layer sees in a picture: `caricature(conv4_3, cat.jpg)`")
 def caricature(layer: str, picture: Float[Tensor, "1 3 h w"], name: str = "picture", power: float = 1.0) -> Objective:
     """More of what the layer sees in a picture: the same sum, with the picture's own features for directions."""
 
@@ -176,6 +185,7 @@ def caricature(layer: str, picture: Float[Tensor, "1 3 h w"], name: str = "pictu
     return Objective(frozenset({layer}), score, f"caricature({layer}, {name})", {name: picture})
 
 
+@written("likeness(LAYER, IMAGE)", "what the layer sees in a picture, and no more (feature accentuation)")
 def likeness(layer: str, picture: Float[Tensor, "1 3 h w"], name: str = "picture") -> Objective:
     """Less the squared distance from what a layer sees in a picture, relative to its square (feature accentuation)."""
 
@@ -186,6 +196,7 @@ def likeness(layer: str, picture: Float[Tensor, "1 3 h w"], name: str = "picture
     return Objective(frozenset({layer}), score, f"likeness({layer}, {name})", {name: picture})
 
 
+@written("diversity(LAYER)", "the `--pictures` of one objective differ (less the cosines of Gram matrices)")
 def diversity(layer: str) -> Objective:
     """How little the pictures of a batch are like each other: less the cosines of their Gram matrices."""
 
@@ -198,6 +209,7 @@ def diversity(layer: str) -> Objective:
     return Objective(frozenset({layer}), score, f"diversity({layer})")
 
 
+@written("alignment(LAYER)", "neighbours among `--pictures` are alike")
 def alignment(layer: str, decay: float = 2.0) -> Objective:
     """How near neighbours in a batch are to each other, so that a row of pictures changes step by step.
 
@@ -216,6 +228,7 @@ def alignment(layer: str, decay: float = 2.0) -> Objective:
     return Objective(frozenset({layer}), score, f"alignment({layer})")
 
 
+@written("interpolate(OBJECTIVE, OBJECTIVE)", "from one objective to another over `--pictures`")
 def interpolate(first: Objective, second: Objective) -> Objective:
     """From one objective to another over the pictures of a batch."""
 

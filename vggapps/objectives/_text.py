@@ -1,23 +1,16 @@
 """Objectives as people type them: ``conv4_3:12 + 0.5*conv4_3:200``, ``class:tabby``, ``caricature(conv4_3, cat.jpg)``.
 
 TERM + TERM - TERM, with spaces around the sign, since names of classes have hyphens; a term may have a weight in front,
-``0.5*``. Terms:
-
-    conv4_3               a whole layer
-    conv4_3:12            a channel
-    conv4_3:12@center     its position in the middle; @3,5 that of row 3, column 5
-    class:tabby           a class, by name, WordNet id or index
-    vgg16/conv4_3:12      of another network than the first
-    direction(conv4_3, v.npy)  caricature(conv4_3, cat.jpg)  likeness(conv4_3, cat.jpg)
-    diversity(conv4_3)  alignment(conv4_3)  interpolate(conv4_3:12, conv4_3:200)
+``0.5*``. What a term can be is declared above each function in :mod:`vggapps.objectives._objective`, and listed in
+``FORMS``; a layer or class of another network than the first has its name in front, ``vgg16/conv4_3:12``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +18,8 @@ from torch import Tensor, nn
 
 from vggapps.errors import PictureError, SettingsError, unknown
 from vggapps.image import open_picture
-from vggapps.objectives import _objective as objectives
-from vggapps.objectives._objective import Objective
+from vggapps.objectives._forms import Form
+from vggapps.objectives._objective import FORMS, Objective, Seen, terms
 from vggapps.vgg._hooks import OUTPUT
 from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import layers
@@ -34,9 +27,9 @@ from vggapps.weights._labels import find_label, labels_for
 
 Networks = Mapping[str, nn.Module]  # by name; the first one's is empty
 _CALL = re.compile(r"(\w+)\s*\((.*)\)\s*", re.S)
-_CLASS = re.compile(r"((\w+)/)?class:(.+)", re.S)  # a name may hold any sign
+_NETWORK = re.compile(r"(?:(\w+)/)?(.*)", re.S)
 _RANGE = re.compile(r"((?:\w+/)?[\w.]+):(\d+)-(\d+)")
-_HOW = "write LAYER, LAYER:CHANNEL, LAYER:CHANNEL@center, class:NAME, or a sum of them"
+_COMPARED = 4096  # pixels of the shorter side: more than any picture has that is made to be like it
 
 
 def parse(text: str, networks: Networks | nn.Module) -> Objective:
@@ -54,11 +47,8 @@ def parse(text: str, networks: Networks | nn.Module) -> Objective:
         PictureError: a file that it names can't be read.
     """
     known = {"": networks} if isinstance(networks, nn.Module) else networks
-    first, *rest = [weight * _term(term, known) for weight, term in objectives.terms(text)]
+    first, *rest = [weight * _term(term, known) for weight, term in terms(text)]
     return sum(rest, first)
-
-
-_COMPARED = 4096  # pixels of the shorter side: more than any picture has that is made to be like it
 
 
 def expand(text: str, networks: Networks, every: bool = False) -> list[str]:
@@ -76,7 +66,7 @@ def expand(text: str, networks: Networks, every: bool = False) -> list[str]:
             raise SettingsError(f"{text} runs backwards", f"write {match[1]}:{last}-{first}")
         return [f"{match[1]}:{index}" for index in range(first, last + 1)]
     name, _, layer = text.rpartition("/")
-    if not every or ":" in text or _CALL.fullmatch(text) or len(objectives.terms(text)) > 1:
+    if not every or ":" in text or _CALL.fullmatch(text) or len(terms(text)) > 1:
         return [text]
     channels = check_layer(_network(name, networks), layer)
     if channels is None:
@@ -86,71 +76,97 @@ def expand(text: str, networks: Networks, every: bool = False) -> list[str]:
 
 def _term(text: str, networks: Networks) -> Objective:
     if match := _CALL.fullmatch(text):
-        return _call(match[1], re.split(r",\s+", match[2].strip()), networks)
-    return _plain(text, networks)
+        calls = {form.name: form for form in FORMS if form.name}
+        if match[1] not in calls:
+            raise unknown("objective", match[1], calls)
+        form, words = calls[match[1]], re.split(r",\s+", match[2].strip())
+        if len(words) != len(form.arguments):
+            takes = len(form.arguments)
+            raise SettingsError(f"'{text}': {form.name} takes {takes} words, not {len(words)}", f"write {form.text}")
+        return _Term(text, networks).built(form, words)
+    prefix, rest = _split(text)
+    # Those with a word of their own come first: class:tabby is no layer called class.
+    for form in sorted((form for form in FORMS if not form.name), key=lambda form: form.text[0].isupper()):
+        if (found := form.match(rest)) is not None:
+            return _Term(text, networks, prefix).built(form, found)
+    raise SettingsError(f"'{text}' is no objective", f"write {_forms()}, or a sum of them")
 
 
-def _plain(text: str, networks: Networks) -> Objective:
-    if match := _CLASS.fullmatch(text):
-        return _of(match[1] or "", _class(match[3], _network(match[2] or "", networks), text))
-    name, slash, rest = text.rpartition("/")
-    prefix, network = name + slash, _network(name, networks)
-    layer, colon, index = rest.partition(":")
-    if not rest or (colon and not index):
-        raise SettingsError(f"'{text}' is no objective", _HOW)
-    channels = check_layer(network, layer)
-    if not colon:
-        return _of(prefix, objectives.layer(layer))
-    number, at, place = index.partition("@")
-    channel = _whole(number, text)
-    if channels is not None and channel >= channels:
-        raise SettingsError(f"{layer} has no channel {channel}", f"the last one is {channels - 1}")
-    if not at:
-        return _of(prefix, objectives.channel(layer, channel))
-    if place == "center":
-        return _of(prefix, objectives.neuron(layer, channel))
-    row, comma, column = place.partition(",")
-    if not comma:
-        raise SettingsError(f"'{text}': the place is '{place}'", "write @center, or @ROW,COLUMN")
-    return _of(prefix, objectives.neuron(layer, channel, _whole(row, text), _whole(column, text)))
+def _split(text: str) -> tuple[str, str]:
+    match = _NETWORK.fullmatch(text)
+    assert match
+    return match[1] or "", match[2]
 
 
-def _class(word: str, network: nn.Module, text: str) -> Objective:
-    """A class, by the names that its network has."""
+def _forms() -> str:
+    return "; ".join(form.text for form in FORMS)
+
+
+class _Term:
+    """Reads the words of one term: what they mean depends on the network and the layer that were read before.
+
+    Args:
+        text: the whole term, for errors.
+        networks: by name.
+        network: the name of the one that the term is about.
+    """
+
+    def __init__(self, text: str, networks: Networks, network: str = "") -> None:
+        self.text, self.networks, self.name = text, networks, network
+        self.layer = ""
+        self.channels: int | None = None
+
+    def built(self, form: Form, words: list[str]) -> Objective:
+        """The objective of that form."""
+        read = [value for kind, word in zip(form.arguments, words, strict=True) for value in self.read(kind, word)]
+        return _of(f"{self.name}/" if self.name else "", form.make(*read))
+
+    def read(self, kind: str, word: str) -> tuple[Any, ...]:
+        """The arguments that a word stands for."""
+        match kind:
+            case "LAYER":
+                name, self.layer = _split(word)
+                self.name = name or self.name
+                self.channels = check_layer(_network(self.name, self.networks), self.layer)
+                return (self.layer,)
+            case "CHANNEL":
+                index = self.whole(word)
+                if self.channels is not None and index >= self.channels:
+                    raise SettingsError(f"{self.layer} has no channel {index}", f"the last one is {self.channels - 1}")
+                return (index,)
+            case "ROW" | "COLUMN":
+                return (self.whole(word),)
+            case "CLASS":
+                return _class(word, _network(self.name, self.networks), self.text)
+            case "VECTOR":
+                return _vector(word), word
+            case "IMAGE":
+                return open_picture(word, at_least=_COMPARED).rgb, Path(word).name
+            case "OBJECTIVE":
+                return (parse(word, self.networks),)
+        raise NotImplementedError(f"no objective can have a {kind}")
+
+    def whole(self, word: str) -> int:
+        """A whole number."""
+        if not word.strip().isdecimal():
+            raise SettingsError(f"'{self.text}': '{word}' is no whole number", f"write {_forms()}")
+        return int(word)
+
+
+def _class(word: str, network: nn.Module, text: str) -> tuple[int, str]:
+    """A class's index and name, by the names that its network has."""
     if isinstance(network, VGG) and network.head == "none":
         raise SettingsError(f"{text}: this {network.plan.name} has no classes", "load it with a head")
     if labels := labels_for(network):
         label = find_label(word, labels)
-        return objectives.class_score(label.index, f"class:{label.name}")
+        return label.index, label.name
     number = word.removeprefix("index:").strip()
     if not number.isdecimal():
         raise SettingsError(
             f"{text}: this {type(network).__name__} does not say what its classes are called",
             "give the number of the output, class:3, or set the network's attribute classes to all names, in order",
         )
-    return objectives.class_score(int(number))
-
-
-def _call(name: str, words: list[str], networks: Networks) -> Objective:
-    if name == "interpolate":
-        if len(words) != 2:
-            raise SettingsError(f"interpolate takes two objectives, not {len(words)}", "interpolate(A, B)")
-        return objectives.interpolate(*(parse(word, networks) for word in words))
-    on_files: dict[str, Callable[[str, str], Objective]] = {
-        "direction": lambda layer, file: objectives.direction(layer, _vector(file), text=f"direction({layer}, {file})"),
-        "caricature": partial(_compared, objectives.caricature),
-        "likeness": partial(_compared, objectives.likeness),
-    }
-    on_layers = {"diversity": objectives.diversity, "alignment": objectives.alignment}
-    if name not in on_files and name not in on_layers:
-        raise unknown("objective", name, [*on_files, *on_layers, "interpolate"])
-    if len(words) != (2 if name in on_files else 1):
-        takes = "a layer and a file" if name in on_files else "a layer"
-        raise SettingsError(f"{name} takes {takes}", f"{name}(conv4_3{', FILE' * (name in on_files)})")
-    prefix, slash, layer = words[0].rpartition("/")
-    check_layer(_network(prefix, networks), layer)
-    made = on_files[name](layer, words[1]) if name in on_files else on_layers[name](layer)
-    return _of(prefix + slash, made)
+    return int(number), ""
 
 
 def _of(prefix: str, objective: Objective) -> Objective:
@@ -161,9 +177,9 @@ def _of(prefix: str, objective: Objective) -> Objective:
     def inner(features: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name.removeprefix(prefix): f for name, f in features.items() if name.startswith(prefix)}
 
-    def score(seen: objectives.Seen) -> Tensor:
+    def score(seen: Seen) -> Tensor:
         references = {name: inner(features) for name, features in seen.references.items()}
-        return objective.score(objectives.Seen(inner(seen.features), references))
+        return objective.score(Seen(inner(seen.features), references))
 
     layers = frozenset(prefix + layer for layer in objective.layers)
     return Objective(layers, score, prefix + objective.text, objective.references)
@@ -192,10 +208,6 @@ def check_layer(network: nn.Module, layer: str) -> int | None:
     return None
 
 
-def _compared(objective: Callable[[str, Tensor, str], Objective], layer: str, file: str) -> Objective:
-    return objective(layer, open_picture(file, at_least=_COMPARED).rgb, Path(file).name)
-
-
 def _vector(file: str) -> Tensor:
     try:
         vector = np.load(file, allow_pickle=False)
@@ -204,9 +216,3 @@ def _vector(file: str) -> Tensor:
     if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.number):
         raise SettingsError(f"{file} has shape {vector.shape}", "a direction is one row of numbers")
     return torch.from_numpy(vector).float()
-
-
-def _whole(word: str, text: str) -> int:
-    if not word.strip().isdecimal():
-        raise SettingsError(f"'{text}': '{word}' is no whole number", _HOW)
-    return int(word)

@@ -141,7 +141,7 @@ def icons(
         settings: of the pictures. Each batch of sixteen starts from a seed of its own.
     """
     for start in range(0, len(vectors), ICONS):
-        wanted = [direction(layer, F.normalize(v, dim=0), POWER) for v in vectors[start : start + ICONS]]
+        wanted = [direction(layer, F.normalize(v, dim=0), power=POWER) for v in vectors[start : start + ICONS]]
         now = replace(settings, seed=settings.seed + start)
         yield from torch.split(last(visualize(wanted, now, network=network)).image(), 1)
 
