@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,14 +13,14 @@ from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, PictureError, SettingsError
 from vggapps.image import Picture, save_picture
-from vggapps.losses._bound import ContentLoss, StyleLoss
+from vggapps.losses._distance import DISTANCES
 from vggapps.losses._moments import moments
 from vggapps.optimize._step import last
 from vggapps.style import _memory as memory
 from vggapps.style._color import match_colors
 from vggapps.style._memory import plan_memory
-from vggapps.style._score import Objective, whole
-from vggapps.style._settings import StylizeSettings
+from vggapps.style._score import StyleScore, StyleTerm, content_term, style_term, whole
+from vggapps.style._settings import StyleLossName, StylizeSettings
 from vggapps.style._tiling import Tiling, tiled, tiles
 from vggapps.style._transfer import painted, split_steps, stylize
 from vggapps.vgg._network import VGG, initialize
@@ -58,10 +59,11 @@ def run(vgg: VGG, **settings: object) -> Tensor:
 # The objective
 
 
-def objective(vgg: VGG, content: Tensor, style: Tensor) -> Objective:
+def objective(vgg: VGG, content: Tensor, style: Tensor) -> StyleScore:
     with torch.no_grad():
         target = {name: moments(f) for name, f in vgg.features(style, STYLE).items()}
-        return Objective(StyleLoss(target), ContentLoss(vgg.features(content, ["relu3_1", "relu4_2"])), 1.0, 0.5, 3.0)
+        found = content_term(vgg.features(content, ["relu3_1", "relu4_2"]), 0.5)
+        return StyleScore([style_term(target), found], 3.0)
 
 
 @pytest.mark.parametrize("size", [(96, 96), (333, 250), (161, 500)])
@@ -76,6 +78,25 @@ def test_tiles_give_the_whole_pictures_loss_and_gradient(size: tuple[int, int], 
     assert float(many.detach()) == pytest.approx(float(one.detach()), rel=1e-6)
     assert terms.keys() == tiled_terms.keys()
     expected, found = (torch.autograd.grad(loss, image)[0] for loss in (one, many))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("name", get_args(StyleLossName))
+def test_tiles_are_exact_for_every_style_loss_and_for_more_terms(name: str) -> None:
+    thin = replace(PLANS["vgg19"], blocks=((4,), (4,), (4,), (4,), (4,)))
+    vgg = initialize(VGG(thin, head="none")).double().freeze()
+    content, style, image = (noise(seed, 112, 144).double() for seed in (1, 2, 3))
+    with torch.no_grad():
+        target = {layer: moments(f) for layer, f in vgg.features(style, ["relu1_1", "relu3_1"]).items()}
+        known = vgg.features(content, ["relu2_1", "relu3_1"])
+    near = StyleTerm("near", 0.7, DISTANCES["cosine"], known, {"relu2_1": 0.2, "relu3_1": 0.8})
+    terms = [style_term(target, name), content_term(known, 0.5), near]
+    image.requires_grad_()
+    one, many = whole(vgg, StyleScore(terms, 1.0))(image), tiled(vgg, StyleScore(terms, 1.0), 48)(image)
+    assert {name: float(part.detach()) for name, part in many[1].items()} == pytest.approx(
+        {name: float(part.detach()) for name, part in one[1].items()}, rel=1e-6
+    )
+    expected, found = (torch.autograd.grad(loss, image)[0] for loss in (one[0], many[0]))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
 
 
@@ -125,9 +146,10 @@ def test_style_comes_and_content_stays_as_strength_says(narrow: VGG) -> None:
 
     def distances(image: Tensor) -> tuple[float, float]:
         features = narrow.features(image, parts.layers)
+        style_part, content_part = parts.terms
         return (
-            float(parts.style({n: moments(features[n]) for n in STYLE})),
-            float(parts.content(features)),
+            float(style_part({n: moments(features[n]) for n in STYLE})),
+            float(content_part(features)),
         )
 
     photo_style, _ = distances(content)
@@ -214,7 +236,7 @@ def test_tiled_and_whole_runs_look_the_same(narrow: VGG, monkeypatch: pytest.Mon
     monkeypatch.setattr(memory, "TILE", 32)
     monkeypatch.setattr(memory, "free_memory", lambda _device: 2_000_000)
     assert plan_memory((64, 96), 16, torch.float32, torch.device("cpu")).tile == 32
-    monkeypatch.setattr("vggapps.style._transfer.plan_memory", lambda *_: memory.Plan(32, 0, 1))
+    monkeypatch.setattr("vggapps.style._transfer.plan_memory", lambda *_: memory.MemoryPlan(32, 0, 1))
     many = run(narrow)
     assert (one - many).abs().mean() < 0.01
 

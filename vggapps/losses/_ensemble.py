@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
+from vggapps.losses._bundle_terms import takes_mask
 from vggapps.losses._pictures import check_mask, check_pair, wants_gradient
 from vggapps.losses._prepared import Prepared
-from vggapps.losses._terms import takes_mask
 
 
 class ShiftEnsemble(nn.Module):

@@ -3,61 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal, Self, cast, get_args
+from typing import Self
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError, WeightsError, unknown
+from vggapps.errors import SettingsError, WeightsError
 from vggapps.losses._backbone import Backbone, load_backbone
-from vggapps.losses._distance import Distance, Measured, get_distance, maps_of_one_size
+from vggapps.losses._distance import Measured, maps_of_one_size
 from vggapps.losses._feature_loss import FeatureLoss
 from vggapps.losses._hypercolumns import hypercolumns
 from vggapps.losses._pictures import Gradient, Range, Size
+from vggapps.losses._presets import get_preset
 from vggapps.losses._reduction import Reduction
 from vggapps.losses._target import Target
-from vggapps.losses._weights import weights_of
+from vggapps.losses._terms import Criterion, Layers, Term, parts_of
 from vggapps.vgg._names import listed
 
-Criterion = str | Callable[..., Tensor] | Distance
-Layers = str | Iterable[str] | Mapping[str, float]
-Role = Literal["content", "style"]
-
 _PRESET_OPTIONS = ("backbone", "reduction", "resize", "range", "checkpoint", "gradient")
-
-
-@dataclass(frozen=True)
-class Term:
-    """Σ weight · distance over layers.
-
-    Attributes:
-        layers: a name, names, or weights by name; ``image`` is the picture itself, RGB in [0, 1].
-        criterion: a name in ``DISTANCES``, a function of two maps, or a ``Distance``.
-        role: which target it is compared with, where ``prepare`` is given two.
-        normalize: bring each position's features to length 1 first.
-        joined: take all layers together as hypercolumns, at 1,024 positions, with the sum of their weights.
-
-    Raises:
-        SettingsError: a role that does not exist; a weight that is no number, negative or not finite.
-    """
-
-    layers: Layers
-    criterion: Criterion
-    role: Role = "content"
-    normalize: bool = False
-    joined: bool = False
-
-    def __post_init__(self) -> None:
-        if self.role not in get_args(Role):
-            raise unknown("role of a term", self.role, get_args(Role))
-        object.__setattr__(self, "layers", weights_of(self.layers))
-
-    @property
-    def weights(self) -> dict[str, float]:
-        """Of each layer."""
-        return cast(dict[str, float], self.layers)
 
 
 class PerceptualLoss(FeatureLoss):
@@ -110,7 +74,7 @@ class PerceptualLoss(FeatureLoss):
         style = Term(style_layers or (), "gram-johnson" if style_criterion is None else style_criterion, "style")
         if style_criterion is not None and not style.layers:
             raise SettingsError("style_criterion= is given without style layers", "name them: style_layers=['relu1_1']")
-        self.parts = _parts([*terms, style] if style.layers else terms)
+        self.parts = parts_of([*terms, style] if style.layers else terms)
         if not self.parts:
             raise SettingsError("there is no layer to compare", "name one: layers='relu3_3'")
         seen = [layer for part in self.parts.values() for layer in part.layers]
@@ -133,8 +97,6 @@ class PerceptualLoss(FeatureLoss):
             SettingsError: there is no such preset, or no such option of one.
             WeightsError: the paper's network is not here; it says what to do.
         """
-        from vggapps.losses._presets import get_preset  # it is made of this module's terms
-
         found = get_preset(name)
         for option in options:
             if option not in _PRESET_OPTIONS:
@@ -239,33 +201,6 @@ class PerceptualLoss(FeatureLoss):
             lines.append(f"{part.weight:g} · {part.distance.name}{unit} ({where}){role}")
         distances = {part.distance.name: part.distance.formula for part in self.parts.values()}
         return lines + [f"with {name} = {formula}" for name, formula in distances.items()]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One layer of a term, or all layers of a joined one."""
-
-    name: str
-    layers: tuple[str, ...]
-    weight: float
-    term: Term
-    distance: Distance
-
-
-def _parts(terms: Sequence[Term]) -> dict[str, Part]:
-    """By name: the layer's, after the term's where there are several."""
-    parts: dict[str, Part] = {}
-    for index, term in enumerate(terms):
-        earlier = sum(other.role == term.role for other in terms[:index])
-        own = f"{term.role}{earlier + 1}" if earlier else term.role
-        distance = get_distance(term.criterion)
-        if term.joined:
-            parts[own] = Part(own, tuple(term.weights), sum(term.weights.values()), term, distance)
-            continue
-        for layer, weight in term.weights.items():
-            name = f"{own}.{layer}" if len(terms) > 1 else layer
-            parts[name] = Part(name, (layer,), weight, term, distance)
-    return parts
 
 
 def _content(layers: Layers | Term | Iterable[Term], criterion: Criterion | None, normalize: bool) -> list[Term]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from vggapps.errors import unknown
-from vggapps.losses._perceptual import Term
 from vggapps.losses._style import published_gram
+from vggapps.losses._terms import Term
 from vggapps.vgg._normalize import SIGNED, Convention
 from vggapps.vgg._pooling import Pooling
 

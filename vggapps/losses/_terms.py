@@ -1,118 +1,76 @@
-"""What a bundle adds up besides losses of features: comparisons of pixels, and terms of the output alone."""
+"""What a perceptual loss adds up: distances at layers, each with its weight."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, cast, get_args
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from vggapps.errors import SettingsError
+from vggapps.errors import unknown
+from vggapps.losses._distance import Distance, get_distance
+from vggapps.losses._weights import weights_of
 
-Function = Callable[..., Tensor]
-
-
-class Regularizer(nn.Module):
-    """A term of the output alone, for a :class:`~vggapps.losses._bundle.Bundle`: total variation, a prior, a penalty.
-
-    >>> from vggapps.losses.functional import total_variation
-    >>> smooth = Regularizer(partial(total_variation, kind="l1"))
-
-    Args:
-        function: of the pictures; it gives one number a picture, or one for the batch.
-
-    Raises:
-        SettingsError: it does not take one argument.
-    """
-
-    def __init__(self, function: Function) -> None:
-        super().__init__()
-        if (count := _pictures(function)) not in (None, 1):
-            raise SettingsError(
-                f"{name_of(function)} takes {count} pictures, and a regularizer looks at one",
-                "give a comparison of two pictures to the bundle as it is",
-            )
-        self.function = function
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The term of these pictures."""
-        return self.function(x)
-
-    def extra_repr(self) -> str:
-        return name_of(self.function)
+Criterion = str | Callable[..., Tensor] | Distance
+Layers = str | Iterable[str] | Mapping[str, float]
+Role = Literal["content", "style"]
 
 
-class Comparison(nn.Module):
-    """A function of two pictures as a module.
+@dataclass(frozen=True)
+class Term:
+    """Σ weight · distance over layers.
 
-    Args:
-        function: of output and target, perhaps with a ``mask=``.
-    """
-
-    def __init__(self, function: Function) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, x: Tensor, y: Tensor, **mask: Tensor) -> Tensor:
-        """The term of these pictures."""
-        return self.function(x, y, **mask)
-
-    def extra_repr(self) -> str:
-        return name_of(self.function)
-
-
-def term(name: str, loss: object) -> nn.Module:
-    """A loss of a bundle as a module.
+    Attributes:
+        layers: a name, names, or weights by name; ``image`` is the picture itself, RGB in [0, 1].
+        criterion: a name in ``DISTANCES``, a function of two maps, or a ``Distance``.
+        role: which target it is compared with, where ``prepare`` is given two.
+        normalize: bring each position's features to length 1 first.
+        joined: take all layers together as hypercolumns, at 1,024 positions, with the sum of their weights.
 
     Raises:
-        SettingsError: it can't be called with an output and a target.
+        SettingsError: a role that does not exist; a weight that is no number, negative or not finite.
     """
-    if isinstance(loss, Regularizer):
-        return loss
-    if not callable(loss):
-        raise SettingsError(
-            f"'{name}' is a {type(loss).__name__}",
-            "give a loss such as PerceptualLoss or LPIPS, a function of two pictures, or a Regularizer",
-        )
-    if (count := _pictures(loss)) not in (None, 2):
-        raise SettingsError(
-            f"'{name}' does not compare two pictures: {name_of(loss)} takes {count}",
-            "for a term of the output alone write Regularizer(...); for another order lambda x, y: ...",
-        )
-    return loss if isinstance(loss, nn.Module) else Comparison(loss)
+
+    layers: Layers
+    criterion: Criterion
+    role: Role = "content"
+    normalize: bool = False
+    joined: bool = False
+
+    def __post_init__(self) -> None:
+        if self.role not in get_args(Role):
+            raise unknown("role of a term", self.role, get_args(Role))
+        object.__setattr__(self, "layers", weights_of(self.layers))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of each layer."""
+        return cast(dict[str, float], self.layers)
 
 
-def takes_mask(loss: nn.Module) -> bool:
-    """Whether it can be given a ``mask=``."""
-    parameters = _parameters(loss.function if isinstance(loss, Comparison) else loss)
-    return any(p.name == "mask" or p.kind is p.VAR_KEYWORD for p in parameters or ())
+@dataclass(frozen=True)
+class Part:
+    """One layer of a term, or all layers of a joined one."""
+
+    name: str
+    layers: tuple[str, ...]
+    weight: float
+    term: Term
+    distance: Distance
 
 
-def name_of(function: object) -> str:
-    """In a few words: ``total_variation(kind='l1')``."""
-    if isinstance(function, partial):
-        options = [repr(a) for a in function.args] + [f"{key}={value!r}" for key, value in function.keywords.items()]
-        return f"{name_of(function.func)}({', '.join(options)})"
-    if isinstance(function, Regularizer | Comparison):
-        return name_of(function.function)
-    if isinstance(function, nn.Module):
-        return f"{type(function).__name__}()"
-    return getattr(function, "__name__", type(function).__name__).replace("<lambda>", "lambda")
-
-
-def _pictures(function: object) -> int | None:
-    """How many arguments it must be given by place; None if it can't be told, or is up to who calls."""
-    parameters = _parameters(function)
-    if parameters is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        return None
-    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    return sum(p.default is p.empty for p in by_place)
-
-
-def _parameters(function: object) -> list[inspect.Parameter] | None:
-    called = function.forward if isinstance(function, nn.Module) else function
-    try:
-        return list(inspect.signature(called).parameters.values())  # type: ignore[arg-type]
-    except (TypeError, ValueError):  # written in C
-        return None
+def parts_of(terms: Sequence[Term]) -> dict[str, Part]:
+    """By name: the layer's, after the term's where there are several."""
+    parts: dict[str, Part] = {}
+    for index, term in enumerate(terms):
+        earlier = sum(other.role == term.role for other in terms[:index])
+        own = f"{term.role}{earlier + 1}" if earlier else term.role
+        distance = get_distance(term.criterion)
+        if term.joined:
+            parts[own] = Part(own, tuple(term.weights), sum(term.weights.values()), term, distance)
+            continue
+        for layer, weight in term.weights.items():
+            name = f"{own}.{layer}" if len(terms) > 1 else layer
+            parts[name] = Part(name, (layer,), weight, term, distance)
+    return parts

@@ -16,7 +16,7 @@ TILE = 512  # pixels; a tile's core. With its margin of 80 px a side it costs wh
 
 
 @dataclass(frozen=True)
-class Plan:
+class MemoryPlan:
     """What a run will take.
 
     Attributes:
@@ -41,7 +41,9 @@ def free_memory(device: torch.device) -> int:
     return available_memory()[0]
 
 
-def plan_memory(size: tuple[int, int], copies: int, dtype: torch.dtype, device: torch.device, inputs: int = 0) -> Plan:
+def plan_memory(
+    size: tuple[int, int], copies: int, dtype: torch.dtype, device: torch.device, inputs: int = 0
+) -> MemoryPlan:
     """Choose one piece where it takes at most half of what is free, else tiles.
 
     Args:
@@ -56,5 +58,5 @@ def plan_memory(size: tuple[int, int], copies: int, dtype: torch.dtype, device: 
     features = BYTES_PER_PIXEL[dtype]
     in_one = features * pixels + held
     if in_one <= free / 2:
-        return Plan(None, in_one, free)
-    return Plan(TILE, features * min(pixels, (TILE + 160) ** 2) + held + GATHERED * pixels, free)
+        return MemoryPlan(None, in_one, free)
+    return MemoryPlan(TILE, features * min(pixels, (TILE + 160) ** 2) + held + GATHERED * pixels, free)

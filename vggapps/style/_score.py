@@ -1,51 +1,133 @@
-"""What is minimised: style, content and roughness of a picture."""
+"""What is minimised: distances of a picture's features from those of styles and photo, and its roughness."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.losses._bound import ContentLoss, StyleLoss
-from vggapps.losses._moments import moments
+from vggapps.errors import unknown
+from vggapps.losses._distance import DISTANCES, Distance, Measured
+from vggapps.losses._moments import Moments
 from vggapps.losses._variation import total_variation
 from vggapps.optimize._engine import Score
 from vggapps.vgg._network import VGG
 
+Places = Mapping[str, tuple[slice, slice]]  # rows and columns of a tile's core in the map of each layer
 
-@dataclass(frozen=True)
-class Objective:
-    """The parts of the loss and what each counts."""
 
-    style: StyleLoss
-    content: ContentLoss
-    style_weight: float
-    content_weight: float
-    tv_weight: float
+@dataclass(frozen=True, eq=False)
+class StyleTerm:
+    """One distance of a picture's features from a fixed target, over some layers.
+
+    Attributes:
+        name: what the steps call it; no two terms of a score have the same.
+        weight: what it counts.
+        distance: of moments or of positions: either can be put together from the tiles of a picture.
+        target: by layer; maps of 1 × c × h × w for a distance of positions.
+        shares: of the layers in the term.
+        units: what a layer's distance is divided by.
+    """
+
+    name: str
+    weight: float
+    distance: Distance
+    target: Mapping[str, Measured]
+    shares: Mapping[str, float]
+    units: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def of_moments(self) -> bool:
+        """Whether it needs the moments of the whole picture."""
+        return self.distance.of == "moments"
+
+    def measure(self, features: Mapping[str, Tensor]) -> dict[str, Measured]:
+        """What the distance compares, of its layers."""
+        return {layer: self.distance.measure(features[layer]) for layer in self.target}
+
+    def __call__(self, measured: Mapping[str, Measured], held: Mapping[str, float] | None = None) -> Float[Tensor, ""]:
+        """The term, not yet weighted.
+
+        Args:
+            measured: of the picture, by layer.
+            held: for a tile, the part of each layer's positions that it holds: the tiles' terms then add up.
+        """
+        layers = []
+        for layer, target in self.target.items():
+            distance = self.distance(measured[layer], target).mean()
+            distance = distance / self.units[layer] if layer in self.units else distance
+            layers.append(self.shares[layer] * distance * (held or {}).get(layer, 1.0))
+        return torch.stack(layers).sum()
+
+    def part(self, places: Places) -> StyleTerm:
+        """The same distance of positions for a tile: from its piece of the target, in the whole picture's units."""
+        maps = {layer: target for layer, target in self.target.items() if isinstance(target, Tensor)}
+        return replace(self, target={layer: map_[:, :, *places[layer]] for layer, map_ in maps.items()})
+
+
+def style_term(
+    target: Mapping[str, Moments],
+    distance: str = "mean-covariance",
+    layers: Mapping[str, float] | None = None,
+    weight: float = 1.0,
+) -> StyleTerm:
+    """The weighted mean of the layers' distances from a style's moments.
+
+    Args:
+        target: moments by layer.
+        distance: the name of a distance of moments in ``DISTANCES``.
+        layers: their weights, of which only the ratios count; equal by default.
+        weight: of the term.
+
+    Raises:
+        SettingsError: there is no such distance of moments.
+    """
+    of_moments = {name: one for name, one in DISTANCES.items() if one.of == "moments"}
+    if distance not in of_moments:
+        raise unknown("style loss", distance, of_moments)
+    layers = layers or dict.fromkeys(target, 1.0)
+    shares = {name: layers[name] / sum(layers.values()) for name in target}
+    return StyleTerm("style", weight, of_moments[distance], dict(target), shares)
+
+
+def content_term(target: Mapping[str, Float[Tensor, "1 c h w"]], weight: float = 1.0) -> StyleTerm:
+    """Squared error of features over the target's mean square: Gatys 2016, eq. 1, made relative.
+
+    0 for the same features, 1 for a picture without any, at any size and layer; layers are averaged.
+    """
+    units = {name: t.float().square().mean() + 1e-12 for name, t in target.items()}
+    return StyleTerm("content", weight, DISTANCES["l2"], dict(target), dict.fromkeys(target, 1 / len(target)), units)
+
+
+@dataclass(frozen=True, eq=False)
+class StyleScore:
+    """All that counts: any number of terms of features, and total variation."""
+
+    terms: Sequence[StyleTerm]
+    tv_weight: float = 0.0
 
     @property
     def layers(self) -> tuple[str, ...]:
         """All layers that are looked at."""
-        return tuple(dict.fromkeys([*self.style.target, *self.content.target]))
+        return tuple(dict.fromkeys(layer for term in self.terms for layer in term.target))
 
-    def terms(self, image: Float[Tensor, "1 3 h w"], style: Tensor, content: Tensor) -> dict[str, Tensor]:
-        """The weighted parts by name; what counts nothing is left out."""
-        terms = {"style": self.style_weight * style, "content": self.content_weight * content}
+    def weighted(self, image: Float[Tensor, "1 3 h w"], values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weighted parts by name, from the terms' values; total variation only if it counts."""
+        parts = {term.name: term.weight * values[term.name] for term in self.terms}
         if self.tv_weight:
-            terms["tv"] = self.tv_weight * total_variation(image).mean()
-        return terms
+            parts["tv"] = self.tv_weight * total_variation(image).mean()
+        return parts
 
 
-def whole(vgg: VGG, objective: Objective) -> Score:
+def whole(vgg: VGG, parts: StyleScore) -> Score:
     """The score of a picture that fits into memory as it is: one forward pass, one dictionary of features."""
 
     def score(image: Float[Tensor, "1 3 h w"]) -> tuple[Tensor, Mapping[str, Tensor]]:
-        features = vgg.features(image, objective.layers)
-        style = objective.style({name: moments(features[name]) for name in objective.style.target})
-        terms = objective.terms(image, style, objective.content(features))
+        features = vgg.features(image, parts.layers)
+        terms = parts.weighted(image, {term.name: term(term.measure(features)) for term in parts.terms})
         return torch.stack(list(terms.values())).sum(), terms
 
     return score

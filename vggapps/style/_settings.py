@@ -14,7 +14,11 @@ from vggapps.vgg._settings import NetworkSettings
 SMALLEST, LARGEST = 32, 32768  # longer side of the result, in pixels
 _FACTOR = re.compile(r"(\d+\.?\d*|\.\d+)x")
 
-StyleLossName = Literal["mean-covariance", "gram", "mean-std"]
+# The distances of moments in vggapps.losses.DISTANCES, which a test compares: the command line imports no torch.
+StyleLossName = Literal[
+    "mean-covariance", "gram", "mean-std", "gram-gatys", "gram-positions", "gram-johnson", "gram-johnson-paper",
+    "gram-raw", "gram-scaled", "adain", "mean-covariance-l1", "wasserstein",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,10 @@ class StylizeSettings(NetworkSettings):
     style_weight: float = setting(1.0, minimum=0, help="Weight of the style loss.")
     content_weight: float = setting(1.0, minimum=0, help="Weight of the content loss.")
     tv_weight: float = setting(1.0, minimum=0, help="Weight of total variation, which smooths grain.")
-    style_loss: StyleLossName = setting("mean-covariance", help="What of the style's features is matched.")
+    style_loss: StyleLossName = setting(
+        "mean-covariance",
+        help="What of the style's features is matched; for others than the first three adapt --style-weight.",
+    )
     content_layers: tuple[str, ...] = setting(("relu4_2",), metavar="LAYER,...", help="Where content is compared.")
     style_layers: tuple[str, ...] = setting(
         ("relu1_1:1.6", "relu2_1:1.3", "relu3_1:1", "relu4_1:0.7", "relu5_1:0.4"),

@@ -20,7 +20,7 @@ from vggapps.errors import SettingsError
 from vggapps.losses._moments import Moments, add_up, moments
 from vggapps.losses._pictures import carry
 from vggapps.optimize._engine import Score
-from vggapps.style._score import Objective
+from vggapps.style._score import StyleScore
 from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import layer_facts
 
@@ -143,43 +143,55 @@ class _Known(torch.autograd.Function):
         return grad * ctx.saved_tensors[0], None, None
 
 
-def tiled(vgg: VGG, objective: Objective, side: int) -> Score:
+def tiled(vgg: VGG, parts: StyleScore, side: int) -> Score:
     """The score of a picture of any size; equal to :func:`vggapps.style._score.whole` but for rounding."""
-    style_view = Tiling(vgg, objective.style.target, side)
-    view = Tiling(vgg, objective.layers, side)
-    strides = {name: view.strides[name] for name in objective.content.target}
+    of_moments = [term for term in parts.terms if term.of_moments]
+    of_positions = [term for term in parts.terms if not term.of_moments]
+    summed = dict.fromkeys(layer for term in of_moments for layer in term.target)
+    view = Tiling(vgg, parts.layers, side)
+
+    def slopes_of(total: Mapping[str, Moments]) -> tuple[dict[str, Tensor], dict[str, Moments]]:
+        """The terms of moments, and the gradient of their weighted sum towards these."""
+        leaves = {
+            n: replace(m, mean=m.mean.requires_grad_(), second=m.second.requires_grad_()) for n, m in total.items()
+        }
+        values, slopes = {}, []
+        for term in of_moments:
+            own = {layer: leaves[layer] for layer in term.target}
+            with torch.enable_grad():
+                value = term(own)
+            flat = [t for m in own.values() for t in (m.mean, m.second)]
+            towards = iter(torch.autograd.grad(value, flat, materialize_grads=True))
+            values[term.name] = value.detach()
+            slopes.append(
+                {n: replace(m, mean=next(towards), second=next(towards)) * term.weight for n, m in own.items()}
+            )
+        return values, add_up(slopes)
 
     def score(image: Float[Tensor, "1 3 h w"]) -> tuple[Tensor, Mapping[str, Tensor]]:
         picture = image.detach()
-        total = {
-            n: replace(m, mean=m.mean.requires_grad_(), second=m.second.requires_grad_())
-            for n, m in style_view.moments(picture).items()
-        }
-        with torch.enable_grad():
-            style = objective.style(total)
-        flat = [t for m in total.values() for t in (m.mean, m.second)]
-        towards = iter(torch.autograd.grad(style, flat))
-        slopes = {
-            name: replace(m, mean=next(towards), second=next(towards)) * objective.style_weight
-            for name, m in total.items()
-        }
-
-        gradient, content = torch.zeros_like(picture), picture.new_zeros(())
+        values, slopes = slopes_of(Tiling(vgg, summed, side).moments(picture) if summed else {})
+        gradient = torch.zeros_like(picture)
+        sums = {term.name: picture.new_zeros(()) for term in of_positions}
         for tile in view.cover(picture):
             with torch.enable_grad():
                 piece = picture[:, :, *tile.outer].detach().requires_grad_()
                 found = view.features(piece, tile)
-                parts = objective.content.part({n: tile.place(stride) for n, stride in strides.items()})
-                here = parts(found, {n: view.share(n, found[n], picture) for n in strides})
-                carried = objective.content_weight * here
+                held = {name: view.share(name, f, picture) for name, f in found.items()}
+                places = {name: tile.place(stride) for name, stride in view.strides.items()}
+                here = {term.name: term.part(places)(term.measure(found), held) for term in of_positions}
+                carried = piece.new_zeros(())
+                for term in of_positions:
+                    carried = carried + term.weight * here[term.name]
                 for name, slope in slopes.items():
-                    m = moments(found[name]) * view.share(name, found[name], picture)
+                    m = moments(found[name]) * held[name]
                     carried = carried + (slope.mean * m.mean).sum() + (slope.second * m.second).sum()
                 gradient[:, :, *tile.outer] += torch.autograd.grad(carried, piece)[0]
-            content += here.detach()
+            sums = {name: total + here[name].detach() for name, total in sums.items()}
 
-        terms = objective.terms(image, style.detach(), content)
-        known = _Known.apply(image, terms["style"] + terms["content"], gradient)  # type: ignore[no-untyped-call]
-        return known + terms.get("tv", 0.0), terms
+        terms = parts.weighted(image, values | sums)
+        smooth = terms.get("tv", image.new_zeros(()))
+        rest = torch.stack([value for name, value in terms.items() if name != "tv"]).sum()
+        return _Known.apply(image, rest, gradient) + smooth, terms  # type: ignore[no-untyped-call]
 
     return score

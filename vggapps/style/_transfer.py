@@ -26,15 +26,14 @@ from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, SettingsError
 from vggapps.image import Picture, open_picture, resize, scaled
-from vggapps.losses._bound import ContentLoss, StyleLoss
 from vggapps.losses._moments import Moments, add_up
 from vggapps.optimize._engine import Score
 from vggapps.optimize._optimizers import LBFGS, Adam, Optimizer
 from vggapps.optimize._pyramid import mirrored, pyramid, rungs
 from vggapps.optimize._step import Step
 from vggapps.style._color import match_colors
-from vggapps.style._memory import TILE, Plan, plan_memory
-from vggapps.style._score import Objective, whole
+from vggapps.style._memory import TILE, MemoryPlan, plan_memory
+from vggapps.style._score import StyleScore, content_term, style_term, whole
 from vggapps.style._settings import LARGEST, StylizeSettings
 from vggapps.style._styles import Painting, Source, Styles, held_by, is_grey, pairs_of, read, read_styles
 from vggapps.style._tiling import Tiling, tiled
@@ -152,7 +151,7 @@ def size_for(longer: int, shorter: int, least: int) -> int:
     return size
 
 
-def _plan(size: tuple[int, int], vgg: VGG, inputs: int) -> Plan:
+def _plan(size: tuple[int, int], vgg: VGG, inputs: int) -> MemoryPlan:
     """How the run is done, or why it can't be: before anything of that size is made."""
     height, width = size
     weight = vgg.conv1_1.weight
@@ -195,7 +194,7 @@ def split_steps(steps: int, longer_side: int) -> list[int]:
     return counts
 
 
-def largest_size(size: int, memory: Plan) -> int:
+def largest_size(size: int, memory: MemoryPlan) -> int:
     """A size that fits, told to people whose wish does not."""
     return max(32, int(size * math.sqrt(memory.free / memory.bytes)) // 32 * 32)
 
@@ -251,10 +250,11 @@ def _score(
         return {name: m * painting.share for name, m in found.items()}
 
     target = add_up(share(painting) for painting in paintings)
-    style = StyleLoss(target, settings.style_loss, layers)
-    content = ContentLoss(Tiling(vgg, settings.content_layers, TILE).gather(mirrored(resize(photo, size), MARGIN)))
-    objective = Objective(style, content, *weigh(settings))
-    return whole(vgg, objective) if tile is None else tiled(vgg, objective, tile)
+    photographed = Tiling(vgg, settings.content_layers, TILE).gather(mirrored(resize(photo, size), MARGIN))
+    style_weight, content_weight, tv_weight = weigh(settings)
+    style = style_term(target, settings.style_loss, layers, style_weight)
+    parts = StyleScore([style, content_term(photographed, content_weight)], tv_weight)
+    return whole(vgg, parts) if tile is None else tiled(vgg, parts, tile)
 
 
 def weigh(settings: StylizeSettings) -> tuple[float, float, float]:
