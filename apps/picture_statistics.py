@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from vggapps.image import look_into, open_picture
 from vggapps.optimize import spectrum_of
-from vggapps.visualization import SIDE, middle
+from vggapps.visualization import SIDE, spectrum_square
 
 OUT = Path(__file__).parents[1] / "vggapps" / "data" / "spectrum.safetensors"
 
@@ -24,7 +24,7 @@ OUT = Path(__file__).parents[1] / "vggapps" / "data" / "spectrum.safetensors"
 def main() -> None:
     """Print the colours, write the spectrum."""
     paths = look_into(sys.argv[1], deep=False).pictures
-    images = torch.cat([middle(open_picture(path, at_least=2 * SIDE).rgb) for path in paths])
+    images = torch.cat([spectrum_square(open_picture(path, at_least=2 * SIDE).rgb) for path in paths])
     pixels = images.movedim(1, 0).flatten(1).double()
     values, vectors = torch.linalg.eigh(pixels.cov())
     root = (vectors * values.clamp_min(0).sqrt()).flip(1)

@@ -29,10 +29,10 @@ from vggapps.explanation import (
     Question,
     ask,
     completeness,
-    evaluate,
     explain,
     likeliest,
     lrp,
+    measure_faithfulness,
     randomised,
     seen_at,
 )
@@ -143,7 +143,7 @@ def faithfulness(vgg: VGG, images: list[Tensor], methods: Sequence[str]) -> None
         for image in images:
             found = explain(vgg, image, None, name)
             began = time.perf_counter()
-            values = evaluate(found.question, found.image, found.map)
+            values = measure_faithfulness(found.question, found.image, found.map)
             values |= {"seconds": found.seconds, "to measure": time.perf_counter() - began}
             if METHODS[name].signed and METHODS[name].pixels:
                 values["completeness"] = float(completeness(found.question, found.image, found.map))

@@ -33,7 +33,7 @@ from vggapps.losses import total_variation
 from vggapps.objectives import Networks, Objective, channel, each, load_networks, see
 from vggapps.optimize import Step, fourier, last, maco, optimize
 from vggapps.vgg import pick_device
-from vggapps.visualization import VisualizeSettings, judge, load_spectrum, visualize
+from vggapps.visualization import VisualizeSettings, load_spectrum, score_pictures, visualize
 
 LAYERS = ("conv2_1", "conv3_1", "conv4_1", "conv5_1")
 WIDTHS = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
@@ -174,10 +174,10 @@ def reached(seconds: float, count: int, device: str) -> None:
                 if shown.seconds > seconds:
                     break
             image = shown.image()
-            made = judge(image, objectives, networks)
+            made = score_pictures(image, objectives, networks)
             kept = []
             for disturb in DISTURBED.values():
-                after = judge(disturb(image), objectives, networks).natural
+                after = score_pictures(disturb(image), objectives, networks).natural
                 kept.append(median([x and x / y for x, y in zip(after, made.natural, strict=True)]))
             far = median(made.natural)
             rows.append((layer, name, str(shown.index), f"{far:.2f}", *(f"{100 * k:.0f} %" for k in kept)))

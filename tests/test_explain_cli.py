@@ -113,11 +113,11 @@ def test_all_methods_go_on_one_sheet(cli: Cli) -> None:
 
 
 def test_how_faithful_a_map_is_can_be_measured(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    def evaluate(question: Question, image: Tensor, map: Tensor, seed: int) -> dict[str, float]:
+    def measure_faithfulness(question: Question, image: Tensor, map: Tensor, seed: int) -> dict[str, float]:
         assert (question.objective.text, image.shape, map.shape) == ("class:house", (1, 3, 224, 224), (1, 1, 224, 224))
         return {"deletion": 0.25, "seed": seed}
 
-    monkeypatch.setattr(faithfulness, "evaluate", evaluate)
+    monkeypatch.setattr(faithfulness, "measure_faithfulness", measure_faithfulness)
     words = ("explain", "photos/1.png", "--class", "house", "--evaluate", "--seed", "3")
     (one,) = json.loads(cli(*words, "--json").out)["maps"]
     assert one["faithfulness"] == {"deletion": 0.25, "seed": 3}

@@ -18,10 +18,10 @@ from vggapps.explanation._faithfulness import (
     average_drop,
     completeness,
     deletion,
-    evaluate,
     impute,
     increase,
     insertion,
+    measure_faithfulness,
     road,
 )
 from vggapps.explanation._gradients import gradient, gradient_x_input
@@ -184,15 +184,15 @@ def test_completeness_is_the_part_of_the_change_that_is_not_explained() -> None:
 
 def test_all_measures_of_a_picture_and_its_map() -> None:
     image = pictures(1, 64, 96)
-    pixels = evaluate(ask(vgg(), [1]), image, pictures(1, 64, 96, seed=4))
-    regions = evaluate(ask(vgg(), [1]), image, torch.rand(1, 1, 4, 6))
+    pixels = measure_faithfulness(ask(vgg(), [1]), image, pictures(1, 64, 96, seed=4))
+    regions = measure_faithfulness(ask(vgg(), [1]), image, torch.rand(1, 1, 4, 6))
     assert set(pixels) - set(regions) == {"completeness"}
     assert pixels["road"] == pytest.approx((pixels["road-lerf"] - pixels["road-morf"]) / 2, abs=1e-6)
     assert all(0 <= regions[name] <= 1 for name in ("deletion", "insertion", "road-morf", "road-lerf", "increase"))
-    nothing = evaluate(ask(vgg(), 1), image, torch.zeros(1, 3, 64, 96))
+    nothing = measure_faithfulness(ask(vgg(), 1), image, torch.zeros(1, 3, 64, 96))
     assert all(np.isfinite(value) for value in nothing.values())
     with pytest.raises(SettingsError, match="1 maps of 2 pictures"):
-        evaluate(ask(vgg(), 1), pictures(2), torch.zeros(1, 1, 4, 6))
+        measure_faithfulness(ask(vgg(), 1), pictures(2), torch.zeros(1, 1, 4, 6))
 
 
 def test_several_pictures_with_their_own_classes_are_measured_as_one_by_one() -> None:

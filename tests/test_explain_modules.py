@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
 from vggapps.explanation import METHODS, ask, explain, grad_cam
-from vggapps.explanation._faithfulness import evaluate
+from vggapps.explanation._faithfulness import measure_faithfulness
 from vggapps.explanation._question import Question, likeliest
 from vggapps.explanation._sanity import randomised
 from vggapps.objectives._objective import channel
@@ -86,7 +86,7 @@ def test_a_network_is_the_same_after_every_method_and_measure(preprocess: Callab
     before = state(net)
     for method in METHODS:
         found = explain(net, image, 1, method, preprocess=preprocess, **QUICK.get(method, {}))
-    evaluate(found.question, image, found.map)
+    measure_faithfulness(found.question, image, found.map)
     randomised(found.question, image, METHODS["gradient"].run)
     assert_same(before, state(net))
 
@@ -146,9 +146,12 @@ def test_how_faithful_a_map_of_one_output_is_follows_the_sigmoid() -> None:
     one = chain(1)
     two = Giving(lambda y: torch.cat([torch.zeros_like(y), y], 1), classes=1)
     image, map_ = pictures(1), torch.rand(1, 1, 32, 48, generator=torch.Generator().manual_seed(3))
-    expected, found = evaluate(ask(two, 1), image, map_), evaluate(ask(one, 0), image, map_)
+    expected, found = measure_faithfulness(ask(two, 1), image, map_), measure_faithfulness(ask(one, 0), image, map_)
     assert found == pytest.approx(expected, abs=1e-6)
-    opposite, against = evaluate(ask(two, 0), image, map_), evaluate(ask(one, "-class:0"), image, map_)
+    opposite, against = (
+        measure_faithfulness(ask(two, 0), image, map_),
+        measure_faithfulness(ask(one, "-class:0"), image, map_),
+    )
     assert against == pytest.approx(opposite, abs=1e-6)
     assert len({round(found[name], 6) for name in ("deletion", "insertion", "road-morf", "road-lerf")}) == 4
 

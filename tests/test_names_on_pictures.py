@@ -20,7 +20,7 @@ from vggapps.classification._localize import Found, draw
 from vggapps.explanation import _report as report
 from vggapps.explanation._methods import explain
 from vggapps.features import _describe as features
-from vggapps.features._similar import sheet
+from vggapps.features._similar import similar_sheet
 from vggapps.figures._plots import confusion_picture
 from vggapps.figures._sheet import contact_sheet
 from vggapps.image import Picture, to_pil
@@ -55,7 +55,7 @@ def on_a_title(name: str, folder: Path) -> Image.Image:
 def among_the_similar(name: str, folder: Path) -> Image.Image:
     path = folder / f"{name}.png"
     Image.new("RGB", (64, 64)).save(path)
-    return sheet(path, [])
+    return to_pil(similar_sheet(path, []))
 
 
 def confused(name: str, folder: Path) -> Image.Image:

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.transforms.functional import center_crop
 
+from vggapps.datasets._reading import scaled_picture
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, read_settings, save_picture
 from vggapps.vgg._hooks import OUTPUT
@@ -19,15 +21,15 @@ from vggapps.vgg._plan import Plan, layer_facts
 from vggapps.visualization._activations import (
     cell_mosaic,
     cells_of,
-    icons,
     map_picture,
     map_sheet,
     maps_of,
     mosaic,
     strongest,
+    visualize_vectors,
 )
 from vggapps.visualization._filters import first_filters
-from vggapps.visualization._natural import load_natural, maxima, save_natural, scaled_picture, yardstick
+from vggapps.visualization._natural import load_natural, maxima, natural_maximum, save_natural
 from vggapps.visualization._settings import VisualizeSettings
 from vggapps.weights._load import load_vgg
 
@@ -153,7 +155,7 @@ def test_an_icon_points_its_layer_where_it_was_told() -> None:
     vgg = network(head="none")
     vectors = [noise(6) - 0.5, 0.5 - noise(6)]
     settings = VisualizeSettings(size=32, steps=24)
-    made = list(icons(vectors, "conv3_1", vgg, settings))
+    made = list(visualize_vectors(vectors, "conv3_1", vgg, settings))
     reached = [vgg.features(icon, ["conv3_1"])["conv3_1"][0].mean((1, 2)) for icon in made]
     grey = vgg.features(torch.full((1, 3, 32, 32), 0.5), ["conv3_1"])["conv3_1"][0].mean((1, 2))
     for vector, own, other in zip(vectors, reached, reversed(reached), strict=True):
@@ -172,8 +174,7 @@ def test_maxima_are_those_of_one_picture_after_another(tmp_path: Path) -> None:
     means, peaks, scores = [], [], []
     for path in paths:
         image = scaled_picture(path, 256)
-        top, left = ((side - 224) // 2 for side in image.shape[2:])
-        square = image[:, :, top : top + 224, left : left + 224]
+        square = center_crop(image, [224, 224])
         map_ = vgg.features(square, ["conv2_1"])["conv2_1"][0]
         means.append(map_.mean((1, 2)))
         peaks.append(map_.amax((1, 2)))
@@ -213,7 +214,7 @@ def test_the_shipped_maxima_are_of_all_convolutions_and_classes() -> None:
     ],
 )
 def test_activations_are_compared_with_the_photographs_own(text: str, layer: str, index: int, part: str) -> None:
-    found = yardstick(text)
+    found = natural_maximum(text)
     assert found is not None
     assert found[0].layers == {layer}
     assert found[1] == float(getattr(load_natural()[layer], part)[index])
@@ -227,14 +228,14 @@ def test_activations_are_compared_with_the_photographs_own(text: str, layer: str
     ],
 )
 def test_where_there_is_nothing_to_compare_with_nothing_is_said(text: str) -> None:
-    assert yardstick(text) is None
+    assert natural_maximum(text) is None
 
 
 def test_other_networks_are_not_compared() -> None:
-    assert yardstick("conv1_1:1", load_vgg("vgg19", head="none")) is not None
-    assert yardstick("conv1_1:1", load_vgg("vgg19", head="none", pooling="average")) is None
-    assert yardstick("conv1_1:1", network()) is None
-    assert yardstick("conv1_1:1", nn.Linear(1, 1)) is None
+    assert natural_maximum("conv1_1:1", load_vgg("vgg19", head="none")) is not None
+    assert natural_maximum("conv1_1:1", load_vgg("vgg19", head="none", pooling="average")) is None
+    assert natural_maximum("conv1_1:1", network()) is None
+    assert natural_maximum("conv1_1:1", nn.Linear(1, 1)) is None
 
 
 def test_the_command_draws_maps_places_and_filters(photo: Path, tmp_path: Path, cli: Callable[..., Any]) -> None:

@@ -12,15 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from vggapps.datasets._reading import scaled_picture
 from vggapps.errors import PictureError, SettingsError
-from vggapps.image import open_picture, save_picture
+from vggapps.image import open_picture, save_picture, square
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.visualization._atlas import Cell, cells, choose_layout, grid_side, lay_out, sample
-from vggapps.visualization._atlas_sheet import sheet
+from vggapps.visualization._atlas_sheet import atlas_sheet
 from vggapps.visualization._fields import sees_of
-from vggapps.visualization._natural import scaled_picture
-from vggapps.visualization._transforms import square
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)))
 UMAP = pytest.param("umap", marks=pytest.mark.skipif(not find_spec("umap"), reason="umap-learn is not installed"))
@@ -146,7 +145,7 @@ def test_beside_what_was_made_for_a_cell_is_the_photo_that_is_most_like_it(folde
     common = found.vectors.mean(0)
     shown = [Cell(0, 0, many, found.vectors[list(many)].mean(0) - common),
              Cell(1, 1, few, found.vectors[list(few)].mean(0) - common)]  # fmt: skip
-    picture, facts = sheet(found, shown, [torch.zeros(1, 3, 48, 48)] * 2, 2, vgg, "conv3_1")
+    picture, facts = atlas_sheet(found, shown, [torch.zeros(1, 3, 48, 48)] * 2, 2, vgg, "conv3_1")
     assert [fact["count"] for fact in facts] == [6, 2]
     for cell, fact in zip(shown, facts, strict=True):
         own = found.vectors[list(cell.members)] - common

@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vggapps.datasets._reading import scaled_picture
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, read_settings, save_picture
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.visualization._fields import sees_of
-from vggapps.visualization._natural import scaled_picture
-from vggapps.visualization._retrieval import Exemplar, Exemplars, captions, crops, exemplars, sheet
+from vggapps.visualization._retrieval import Exemplar, Exemplars, captions, exemplar_sheet, exemplars, patches_of
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)), pointwise=("conv3_2",))
 SIZES = [(240, 300), (300, 240), (224, 224), (100, 130), (230, 460)]
@@ -147,7 +147,7 @@ def test_of_other_modules_the_gradient_tells_the_same_as_the_arithmetic() -> Non
 def test_crops_are_what_the_boxes_name(folder: list[str]) -> None:
     found = exemplars(network(), "conv4_1", folder, [0, 1], top=4)
     best = [one for row in found.by_channel.values() for one in row]
-    patches = crops(best)
+    patches = patches_of(best)
     for one in best:
         image = scaled_picture(one.path, 224)
         assert image.shape[2:] == one.size
@@ -175,7 +175,7 @@ def test_a_channel_that_nothing_moves_has_none(folder: list[str]) -> None:
     vgg.conv2_1.weight.data[1] = 0  # type: ignore[union-attr, operator]
     found = exemplars(vgg, "relu2_1", folder[:3])
     assert not found.by_channel[1]
-    assert sheet(found, "relu2_1", 9).size[0] > 0
+    assert exemplar_sheet(found, "relu2_1", 9).size[0] > 0
 
 
 def test_wrong_words_are_told_before_any_picture_is_read() -> None:

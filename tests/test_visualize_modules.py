@@ -14,22 +14,20 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError
 from vggapps.explanation import explain
 from vggapps.image import save_picture
+from vggapps.objectives import class_score, parse, see
 from vggapps.optimize._step import last
 from vggapps.visualization import (
-    class_score,
     dream,
     exemplars,
     filter_sheet,
     guided,
-    icons,
     invert,
-    judge,
     maps_of,
     maxima,
-    parse,
     sample,
-    see,
+    score_pictures,
     visualize,
+    visualize_vectors,
     zoom,
 )
 from vggapps.visualization._fields import field_of
@@ -72,10 +70,10 @@ LOOKS: dict[str, Callable[[nn.Module, str], Any]] = {
     "exemplars": lambda net, photo: exemplars(net, "4", [photo], top=1),
     "report": lambda net, photo: _report(net, photo),
     "maps": lambda net, _: maps_of(net, "4", PHOTO),
-    "icons": lambda net, _: list(icons([torch.ones(4)], "4", net, SMALL)),
+    "visualize_vectors": lambda net, _: list(visualize_vectors([torch.ones(4)], "4", net, SMALL)),
     "atlas": lambda net, photo: sample(net, "4", [photo]),
     "maxima": lambda net, photo: maxima(net, [photo], ["4"]),
-    "judge": lambda net, _: judge(PHOTO, [parse("4:1", net)], {"": net}),
+    "score_pictures": lambda net, _: score_pictures(PHOTO, [parse("4:1", net)], {"": net}),
     "see": lambda net, _: see({"": net}, PHOTO, ["4"]),
     "field": lambda net, _: field_of({"": net}, ["4"]),
     "explain": lambda net, _: explain(net, PHOTO, 1, "gradient"),

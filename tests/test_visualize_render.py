@@ -17,7 +17,7 @@ from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.visualization._fields import field_of
-from vggapps.visualization._made import Made, judge
+from vggapps.visualization._made import Visualized, score_pictures
 from vggapps.visualization._redirect import Redirected, redirected
 from vggapps.visualization._render import parameterization_of, visualize
 from vggapps.visualization._settings import VisualizeSettings
@@ -47,7 +47,7 @@ class TestTheRun:
         texts = ["conv3_1:2", "conv3_1:5", "conv2_1:1 - conv2_1:3"]
         together = last(visualize(texts, network=vgg, parameterization="pixel", **SMALL)).image()
         assert together.shape == (3, 3, 32, 32)
-        own = judge(together, [channel("conv3_1", 2), channel("conv3_1", 5)][:1], {"": vgg})
+        own = score_pictures(together, [channel("conv3_1", 2), channel("conv3_1", 5)][:1], {"": vgg})
         first, second = own.scores[:2]
         assert first > second  # the first picture was made for that channel, the second for another
 
@@ -132,7 +132,7 @@ class TestTheParameterization:
         vgg = network("gap")
         texts = ["class:1", "class:2", "conv1_1:1"]
         both = last(visualize(texts, network=vgg, size=32, steps=2, jitter=4)).image()
-        made = judge(both, [parse(text, vgg) for text in texts], {"": vgg})
+        made = score_pictures(both, [parse(text, vgg) for text in texts], {"": vgg})
         told = made.recipe(VisualizeSettings())["pictures"]
         assert [one["parameterization"] for one in told] == ["maco", "maco", "fourier"]
         # Pictures with the frequencies of photographs begin as noise, others as grey.
@@ -229,7 +229,7 @@ class TestJudging:
     def test_scores_are_those_of_the_finished_picture(self) -> None:
         vgg = network()
         pictures = torch.rand(2, 3, 32, 32)
-        made = judge(pictures, [channel("conv2_1", 1), neuron("conv3_1", 2)], {"": vgg})
+        made = score_pictures(pictures, [channel("conv2_1", 1), neuron("conv3_1", 2)], {"": vgg})
         seen = vgg.features(pictures, ["conv2_1", "conv3_1"])
         expected = [float(seen["conv2_1"][0, 1].mean()), float(seen["conv3_1"][1, 2, 4, 4])]
         assert made.scores == pytest.approx(expected, rel=1e-5)
@@ -237,7 +237,7 @@ class TestJudging:
 
     def test_several_pictures_make_a_labelled_sheet_and_its_list(self) -> None:
         pictures = torch.rand(3, 3, 32, 32)
-        made = judge(pictures, [channel("conv2_1", i) for i in range(3)], {"": network()})
+        made = score_pictures(pictures, [channel("conv2_1", i) for i in range(3)], {"": network()})
         sheet, listed = made.picture(), made.manifest()
         assert [tile["objective"] for tile in listed["tiles"]] == ["conv2_1:0", "conv2_1:1", "conv2_1:2"]
         assert listed["size"] == [sheet.size[1], sheet.size[0]]
@@ -248,6 +248,6 @@ class TestJudging:
 
     def test_what_excites_less_than_photographs_is_marked(self) -> None:
         about = tuple(channel("conv2_1", i) for i in range(3))
-        made = Made(torch.rand(3, 3, 32, 32), about, (1.0,) * 3, (0.23, 2.31, None), "vgg19")
+        made = Visualized(torch.rand(3, 3, 32, 32), about, (1.0,) * 3, (0.23, 2.31, None), "vgg19")
         assert [tile["label"] for tile in made.manifest()["tiles"]] == ["0\nx0.23, unfinished", "1\nx2.3", "2"]
         assert made.unfinished() == 1

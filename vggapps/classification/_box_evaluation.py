@@ -16,7 +16,7 @@ from vggapps._rates import Rate, rate
 from vggapps.classification._box_regression import BoxRegressor
 from vggapps.classification._boxes import Box, overlaps
 from vggapps.classification._evaluation import FEW, Evaluation, evaluate
-from vggapps.classification._localize import Classifies, likeliest, locate_in
+from vggapps.classification._localize import Classifies, locate_in, top_classes
 from vggapps.datasets._dataset import Example
 from vggapps.errors import PictureError, SettingsError
 from vggapps.weights._labels import Label, label_of_data
@@ -130,7 +130,7 @@ def evaluate_boxes(
                 continue
             ((box, _),) = locate_in(classifier.networks, example.path, [example.index], regressor)
             place = overlaps(box, boxes[result.index])
-            guesses = likeliest(result.probabilities, FEW)
+            guesses = top_classes(result.probabilities, FEW)
             pictures += 1
             given += place
             first += place and guesses[0] == example.index

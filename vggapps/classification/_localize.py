@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass
 from os import PathLike
 from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from PIL import ImageDraw
 from torch import Tensor
 
 from vggapps.classification._box_regression import BoxRegressor, describe_windows
-from vggapps.classification._boxes import Box, box_of, iou, merge
+from vggapps.classification._boxes import Box, box_of, merge
 from vggapps.classification._views import likelihoods
 from vggapps.explanation._cam import grad_cam, heat
 from vggapps.explanation._methods import seen_at
+from vggapps.figures._boxes import draw_boxes
 from vggapps.figures._overlay import overlay
-from vggapps.image import Picture, from_pil, open_picture, resize, size_of, to_pil
-from vggapps.image._lettering import LEFT_TO_RIGHT, draw_text, shorten, text_box, text_width
+from vggapps.image import Picture, open_picture, resize, size_of
 from vggapps.image._opening import Source
 from vggapps.vgg._moving import in_graph
 from vggapps.vgg._network import VGG
@@ -28,9 +27,6 @@ from vggapps.weights._labels import Label
 
 _DRAWN = 2048  # pixels of the shorter side that a drawing keeps at least
 SIDE = 320  # pixels of the shorter side: between the paper's training scales, 256 and 384
-
-# Okabe and Ito's colours, told apart by the colour-blind, too; dark enough for white letters.
-_COLOURS = ((0, 114, 178), (213, 94, 0), (0, 130, 94), (170, 70, 130), (90, 90, 90))
 
 
 class Classifies(Protocol):
@@ -97,7 +93,7 @@ def localize(
     if result.error is not None:
         raise result.error
     probabilities = result.probabilities
-    labels = [classifier.labels[i] for i in likeliest(probabilities, top)] if label is None else [label]
+    labels = [classifier.labels[i] for i in top_classes(probabilities, top)] if label is None else [label]
     located = locate_in(classifier.networks, source, [each.index for each in labels], regressor)
     return [
         Found(label, float(probabilities[label.index]), box, each)
@@ -105,7 +101,7 @@ def localize(
     ]
 
 
-def likeliest(probabilities: Float[Tensor, " classes"], top: int) -> list[int]:
+def top_classes(probabilities: Float[Tensor, " classes"], top: int) -> list[int]:
     """The most probable classes, the first first; equal ones in the order of the outputs."""
     order: list[int] = probabilities.argsort(descending=True, stable=True)[:top].tolist()
     return order
@@ -155,7 +151,7 @@ def locate(
     return [(box.scaled(across, down).clip(*picture.size[::-1]), each) for box, each in zip(boxes, maps, strict=True)]
 
 
-def explained(classifier: Classifies, source: Source, index: int) -> Float[Tensor, "1 3 h w"]:
+def class_heat(classifier: Classifies, source: Source, index: int) -> Float[Tensor, "1 3 h w"]:
     """The picture under the colours of what speaks for a class: its Grad-CAM on all of the picture.
 
     Raises:
@@ -198,29 +194,5 @@ def draw(source: Source, found: Sequence[Found]) -> Float[Tensor, "1 3 h w"]:
     picture = open_picture(source, at_least=_DRAWN)
     height, width = _own_size(source, picture)
     across, down = picture.size[1] / width, picture.size[0] / height
-    found = [replace(one, box=one.box.scaled(across, down)) for one in found]
-    image = to_pil(Picture(picture.rgb))
-    pen = ImageDraw.Draw(image)
-    line = max(2, round(max(image.size) / 300))
-    size = max(12, round(max(image.size) / 45))
-    taken: list[Box] = []
-    for number, one in reversed(list(enumerate(found))):
-        left, top = round(one.box.left), round(one.box.top)
-        frame = (left, top, max(left, round(one.box.right) - 1), max(top, round(one.box.bottom) - 1))
-        # Thin white lines outside and inside part the colour from a background that is like it.
-        pen.rectangle((left - 1, top - 1, frame[2] + 1, frame[3] + 1), outline="white", width=line + 2)
-        pen.rectangle(frame, outline=_COLOURS[number % len(_COLOURS)], width=line)
-    for number, one in enumerate(found):
-        percent = f"{LEFT_TO_RIGHT} {100 * one.probability:.0f} %"
-        text = shorten(one.label.name, size, image.width - 4 * line - text_width(percent, size)) + percent
-        first_x, first_y, last_x, last_y = text_box(text, size)
-        width, height = last_x - first_x + 4 * line, last_y - first_y + 4 * line
-        # On the frame's upper edge where there is room above it, else below that edge; and below others' names.
-        x = max(0, min(round(one.box.left), image.width - width))
-        y = round(one.box.top) - height if one.box.top >= height else round(one.box.top)
-        while any(iou(Box(x, y, x + width, y + height), other) > 0 for other in taken):
-            y += 1
-        taken.append(Box(x, y, x + width, y + height))
-        pen.rectangle((x, y, x + width - 1, y + height - 1), fill=_COLOURS[number % len(_COLOURS)])
-        draw_text(image, (x + 2 * line - first_x, y + 2 * line - first_y), text, size, "ls", "white")
-    return from_pil(image).rgb
+    boxes = [astuple(one.box.scaled(across, down)) for one in found]
+    return draw_boxes(picture.rgb, boxes, [one.label.name for one in found], [one.probability for one in found])

@@ -16,7 +16,7 @@ from vggapps.classification._evaluation import FEW, Judgement, judge
 from vggapps.datasets._dataset import Example
 from vggapps.errors import VggappsError
 from vggapps.figures._sheet import contact_sheet
-from vggapps.image import Picture, from_pil, open_picture, to_pil
+from vggapps.image import Picture, from_pil, on_white, open_picture
 from vggapps.weights._labels import Label
 
 if TYPE_CHECKING:
@@ -127,10 +127,8 @@ def _yes(is_so: bool) -> str:
 def _small(path: Path) -> Tensor | None:
     """The whole picture, no larger than its place."""
     try:
-        image = to_pil(open_picture(path, at_least=2 * _SIDE))
+        image = on_white(open_picture(path, at_least=2 * _SIDE))
     except VggappsError:
         return None
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     return from_pil(image).rgb

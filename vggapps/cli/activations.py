@@ -79,10 +79,10 @@ def activations(  # noqa: D103 - people see HELP
     (target,) = plan_outputs([Input(image or f"{backbone}.png")], kind, output, force=force)
     assert target is not None
 
+    from vggapps.datasets._reading import scaled_picture
     from vggapps.objectives._networks import load_networks
     from vggapps.visualization import _activations as room
     from vggapps.visualization._filters import filter_sheet
-    from vggapps.visualization._natural import scaled_picture
 
     settings = VisualizeSettings(
         size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ def activations(  # noqa: D103 - people see HELP
         if grid:
             recipe |= {"grid": grid, "size": size, "steps": steps, "seed": seed}
             cells = room.cells_of(maps, grid)
-            drawn = room.icons(list(cells.flatten(1).T), layer, network, settings)
+            drawn = room.visualize_vectors(list(cells.flatten(1).T), layer, network, settings)
             made = list(tracked(drawn, cells[0].numel(), "drawing", shown=not quiet))
             picture, facts = room.places_sheet(shown, made, cells, layer)
     place = deliver_picture(target, picture, recipe)

@@ -72,8 +72,8 @@ def atlas(  # noqa: D103 - people see HELP
 
     from vggapps.objectives._networks import load_networks
     from vggapps.visualization import _atlas as room
-    from vggapps.visualization._activations import icons
-    from vggapps.visualization._atlas_sheet import sheet
+    from vggapps.visualization._activations import visualize_vectors
+    from vggapps.visualization._atlas_sheet import atlas_sheet
 
     layout = room.choose_layout(layout, len(paths))
     settings = VisualizeSettings(
@@ -84,9 +84,9 @@ def atlas(  # noqa: D103 - people see HELP
     found = room.sample(network, layer, tracked(paths, len(paths), "looking", shown=not quiet), seed)
     side = grid or room.grid_side(len(found.paths))
     cells = room.cells(room.lay_out(found.vectors, layout, seed), found.vectors, side, least)
-    drawn = icons([cell.vector for cell in cells], layer, network, settings)
+    drawn = visualize_vectors([cell.vector for cell in cells], layer, network, settings)
     made = list(tracked(drawn, len(cells), "drawing", shown=not quiet))
-    picture, facts = sheet(found, cells, made, side, network, layer)
+    picture, facts = atlas_sheet(found, cells, made, side, network, layer)
     recipe = {"command": "atlas", "layer": layer, "grid": side, "least": least, "layout": layout, "size": size}
     recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone}
     recipe["weights"] = nameless(settings, "weights").weights

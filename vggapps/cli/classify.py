@@ -137,8 +137,8 @@ def _print(path: str, best: Sequence[Prediction], *, several: bool) -> None:
 
 
 def _show(classifier: Classifier, source: str | bytes, best: Prediction, target: Target, *, quiet: bool) -> None:
-    from vggapps.classification._localize import explained
+    from vggapps.classification._localize import class_heat
 
-    place = deliver_picture(target, explained(classifier, source, best.index))
+    place = deliver_picture(target, class_heat(classifier, source, best.index))
     if not quiet:
         typer.echo(f"{place}: where it sees {best.label}", err=True)

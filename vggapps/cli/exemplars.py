@@ -108,7 +108,7 @@ def exemplars(  # noqa: D103 - people see HELP
     if sheet:
         recipe = {"command": "exemplars", "layer": layer, "channels": chosen, "top": top, "pictures": found.pictures}
         recipe |= {"backbone": backbone, "weights": nameless(settings, "weights").weights}
-        deliver_picture(sheet, room.sheet(found, layer, top), recipe)
+        deliver_picture(sheet, room.exemplar_sheet(found, layer, top), recipe)
     if page_file:
         made = tracked(
             made_for(network, layer, list(found.by_channel), settings), len(found.by_channel), "making", shown=not quiet

@@ -99,7 +99,14 @@ def explain(  # noqa: D103 - people see HELP
     wanted = [(photo, target) for photo, target in zip(photos, planned, strict=True) if target]
 
     from vggapps.classification._explained import load_explained
-    from vggapps.explanation._report import common_scales, figure, headline, open_explained, record, save_maps
+    from vggapps.explanation._report import (
+        common_scales,
+        explanation_record,
+        figure,
+        headline,
+        open_explained,
+        save_maps,
+    )
 
     network = load_explained(settings)
     failed: list[str] = []
@@ -111,7 +118,7 @@ def explain(  # noqa: D103 - people see HELP
             made = list(made)
             scales = common_scales(found for *_, found in made)
         for path, source, target, classified, found in made:
-            about = record(Path(path).name, settings, found, evaluate=evaluate, classified=classified)
+            about = explanation_record(Path(path).name, settings, found, evaluate=evaluate, classified=classified)
             drawn = figure(open_explained(source, settings, Path(path).name), found, scales, captioned=not no_caption)
             place = deliver_picture(target, drawn, about)
             if not target.is_stream:

@@ -83,7 +83,7 @@ def invert(  # noqa: D103 - people see HELP
 
     from vggapps import __version__
     from vggapps.image import open_picture
-    from vggapps.visualization._inversion import errors, invert, invert_networks, sheet
+    from vggapps.visualization._inversion import errors, inversion_sheet, invert, invert_networks
 
     networks = invert_networks(layers, settings)
 
@@ -94,7 +94,7 @@ def invert(  # noqa: D103 - people see HELP
         def picture_of(step: Step) -> Picture:
             made = step.image()
             found.update(errors(picture, made, layers, networks))
-            return sheet(picture, made, found)
+            return inversion_sheet(picture, made, found)
 
         def recipe(_: Step) -> dict[str, Any]:
             return {

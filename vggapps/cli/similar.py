@@ -71,8 +71,7 @@ def similar(  # noqa: D103 - people see HELP
 
     from vggapps.features._describe import describe, extract, load_network
     from vggapps.features._files import load_features
-    from vggapps.features._similar import blocks_of, is_query, nearest, sheet
-    from vggapps.image import from_pil
+    from vggapps.features._similar import blocks_of, is_query, nearest, similar_sheet
 
     table = None if paths else load_features(where)
     if table:
@@ -115,7 +114,7 @@ def similar(  # noqa: D103 - people see HELP
         facts = {"schema": 1, "path": match.path, "similarity": match.similarity}
         typer.echo(json.dumps(facts) if as_json else f"{match.similarity:.4f}  {match.path}")
     if target:
-        place = deliver_picture(target, from_pil(sheet(source, matches)))
+        place = deliver_picture(target, similar_sheet(source, matches))
         if not quiet:
             typer.echo(f"{place}: {len(matches)} pictures", err=True)
     if failed:

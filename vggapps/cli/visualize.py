@@ -22,7 +22,7 @@ from vggapps.visualization._settings import VisualizeSettings
 if TYPE_CHECKING:
     from vggapps.image import Picture
     from vggapps.optimize._step import Step
-    from vggapps.visualization._made import Made
+    from vggapps.visualization._made import Visualized
 
 HELP = """
 Show what a layer, a channel or a class of the network looks for.
@@ -77,19 +77,19 @@ def visualize(  # noqa: D103 - people see HELP
 
     from vggapps.objectives._networks import load_networks
     from vggapps.objectives._text import expand, parse
-    from vggapps.visualization._made import judge
+    from vggapps.visualization._made import score_pictures
     from vggapps.visualization._render import visualize
 
     networks = load_networks(objectives, settings)
     parsed = [parse(text, networks) for word in objectives for text in expand(word, networks, grid)]
-    result: Made | None = None
+    result: Visualized | None = None
     several = max(len(parsed), settings.pictures) > 1
     if several and target.named and not target.is_stream:
         plan_file(_list_beside(target.path), force=_is_list(_list_beside(target.path)) and force)
 
     def picture_of(step: Step) -> Picture:
         nonlocal result
-        result = judge(step.image(), parsed, networks)
+        result = score_pictures(step.image(), parsed, networks)
         return result.picture()
 
     def recipe(_: Step) -> dict[str, Any]:

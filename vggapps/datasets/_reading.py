@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +18,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vggapps.errors import OutOfMemoryError, PictureError, VggappsError, out_of_memory
-from vggapps.image import Picture, open_picture, to_pil
+from vggapps.image import Picture, on_white, open_picture, with_shorter_side
 from vggapps.image._opening import Source
 
+_log = logging.getLogger(__name__)
 FEW = 8  # below so many pictures starting a process takes longer than reading them
 # How many times as long as wide a strip may be: where all of it is looked at that takes as many times longer, and where
 # its middle is, the rest is scaled up only to be thrown away.
@@ -84,9 +87,7 @@ def scaled_to(picture: Picture, shorter_side: int) -> NDArray[np.uint8]:
     Bilinear and antialiased on 8 bits, the longer side rounded down, as ``torchvision.transforms.Resize`` does to
     Pillow's pictures: the published accuracies are measured so. What is transparent is laid over white.
     """
-    image = to_pil(picture)
-    if image.mode == "RGBA":
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    image = on_white(picture)
     width, height = image.size
     short, long = min(width, height), max(width, height)
     side = int(shorter_side * long / short)
@@ -97,6 +98,30 @@ def scaled_to(picture: Picture, shorter_side: int) -> NDArray[np.uint8]:
 def to_tensor(scaled: NDArray[np.uint8]) -> Float[Tensor, "1 3 h w"]:
     """8-bit RGB, (h, w, 3), as a picture in [0, 1]."""
     return torch.from_numpy(scaled.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def scaled_pictures(
+    paths: Iterable[str | Path], shorter_side: int
+) -> Iterator[tuple[str, Float[Tensor, "1 3 h w"] | None]]:
+    """Pictures scaled to a shorter side of so many pixels, with their paths; None for those that can't be read.
+
+    What is wrong with these is told as a warning, so that one bad file among a thousand stops nothing.
+    """
+    for path in paths:
+        try:
+            yield str(path), scaled_picture(path, shorter_side)
+        except VggappsError as error:
+            _log.warning("%s; it is left out", error.message)
+            yield str(path), None
+
+
+def scaled_picture(source: Source, shorter_side: int) -> Float[Tensor, "1 3 h w"]:
+    """A picture scaled, up or down, to a shorter side of so many pixels.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    return with_shorter_side(open_picture(source, at_least=2 * shorter_side).rgb, shorter_side)
 
 
 class _Reader(Dataset):

@@ -2,7 +2,7 @@ from ._cam import default_layer as default_layer
 from ._cam import grad_cam as grad_cam
 from ._cam import heat as heat
 from ._faithfulness import completeness as completeness
-from ._faithfulness import evaluate as evaluate
+from ._faithfulness import measure_faithfulness as measure_faithfulness
 from ._lrp import lrp as lrp
 from ._methods import METHODS as METHODS
 from ._methods import Explanation as Explanation
@@ -24,12 +24,12 @@ __all__ = [
     "ask",
     "completeness",
     "default_layer",
-    "evaluate",
     "explain",
     "grad_cam",
     "heat",
     "likeliest",
     "lrp",
+    "measure_faithfulness",
     "randomised",
     "seen_at",
 ]

@@ -30,7 +30,9 @@ Scores = Float[Tensor, " n"]
 
 
 @torch.no_grad()
-def evaluate(question: Question, image: Float[Tensor, "1 3 h w"], map: Maps, seed: int = 0) -> dict[str, float]:
+def measure_faithfulness(
+    question: Question, image: Float[Tensor, "1 3 h w"], map: Maps, seed: int = 0
+) -> dict[str, float]:
     """How faithful a map is, by all measures.
 
     Args:

@@ -137,7 +137,7 @@ def common_scales(many: Iterable[Sequence[Explanation]]) -> dict[str, float]:
     return scales
 
 
-def record(
+def explanation_record(
     name: str,
     settings: ExplainSettings,
     found: Sequence[Explanation],
@@ -162,7 +162,9 @@ def record(
         about |= {"min": float(one.map.min()), "max": float(one.map.max()), "sum": float(one.map.sum())}
         about["seconds"] = round(one.seconds, 2)
         if evaluate:
-            about["faithfulness"] = faithfulness.evaluate(one.question, one.image, one.map, seed=settings.seed)
+            about["faithfulness"] = faithfulness.measure_faithfulness(
+                one.question, one.image, one.map, seed=settings.seed
+            )
             if one.method.signed and one.method.pixels:  # what is added over colours still adds up
                 gap = faithfulness.completeness(one.question, one.image, one.map)
                 about["faithfulness"]["completeness"] = float(gap)

@@ -11,7 +11,7 @@ from ._probe import Report as Report
 from ._probe import probe as probe
 from ._similar import Match as Match
 from ._similar import nearest as nearest
-from ._similar import sheet as sheet
+from ._similar import similar_sheet as similar_sheet
 from ._targets import Classes as Classes
 from ._targets import classes_of as classes_of
 from ._targets import teacher_of as teacher_of
@@ -32,6 +32,6 @@ __all__ = [
     "nearest",
     "probe",
     "save_head",
-    "sheet",
+    "similar_sheet",
     "teacher_of",
 ]

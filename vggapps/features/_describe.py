@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vggapps.datasets._reading import Reading, read_pictures, to_tensor
 from vggapps.errors import SettingsError, VggappsError, unknown
-from vggapps.image import middle
+from vggapps.image import center
 from vggapps.image._opening import Source
 from vggapps.vgg._fast import accelerate
 from vggapps.vgg._names import unknown_layer
@@ -189,7 +189,7 @@ def _chunks(
         errors: dict[int, VggappsError] = {}
         rows = [np.empty((0, numbers), np.float32)]
         for batch in _batches(islice(readings, step), first, errors):
-            pictures = torch.cat([to_tensor(_middle(reading.scales[0], size)) for reading in batch])
+            pictures = torch.cat([center(to_tensor(reading.scales[0]), size) for reading in batch])
             rows.append(_run(network, pictures, layer, pool))
             kept += [first + reading.index for reading in batch]
         yield Chunk(start, min(start + step, len(sources)), tuple(kept), np.concatenate(rows), errors)
@@ -216,12 +216,6 @@ def _run(network: VGG, pictures: Tensor, layer: str, pool: str) -> NDArray[np.fl
     pictures = pictures.to(weight.device, memory_format=torch.channels_last)
     rows: NDArray[np.float32] = pooled(network.features(pictures, [layer])[layer], pool).cpu().numpy()
     return rows
-
-
-def _middle(scaled: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """The square in the middle of (h, w, 3)."""
-    top, left = middle(scaled.shape[0], scaled.shape[1], size)
-    return scaled[top : top + size, left : left + size]
 
 
 def _shape(network: VGG, layer: str, size: int) -> tuple[int, ...]:

@@ -13,18 +13,18 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from torch import Tensor
 
 from vggapps.errors import SettingsError, VggappsError
 from vggapps.features._files import FeatureTable
-from vggapps.image import open_picture, to_pil
-from vggapps.image._lettering import draw_text, shorten
+from vggapps.figures._sheet import contact_sheet
+from vggapps.image import Picture, from_pil, on_white, open_picture, square
+from vggapps.image._lettering import one_line
 from vggapps.image._opening import Source
 
 _ROWS = 4096  # that are in memory at once
 _EQUAL = 0.9999  # cosine of rows that differ by rounding at most
-_CELL, _GAP, _TEXT = 192, 16, 13  # pixels of a sheet: a picture's side, between pictures, of letters
-_PAPER, _FAINT, _FRAME = "#ffffff", "#777777", "#d9480f"
+_CELL = 192  # pixels of a picture's side on a sheet
 
 
 @dataclass(frozen=True)
@@ -86,48 +86,23 @@ def blocks_of(table: FeatureTable) -> Iterator[tuple[Sequence[str], NDArray[np.f
         yield table.paths[part], table.features[part]
 
 
-def sheet(query: Source, matches: Sequence[Match], columns: int = 5) -> Image.Image:
-    """A contact sheet: the query in a frame, then its matches row by row, with name and cosine below.
+def similar_sheet(query: Source, matches: Sequence[Match], columns: int = 5) -> Picture:
+    """A contact sheet: the query, then its matches row by row, with name and cosine below.
 
     Raises:
         PictureError: the query can't be read. A match that can't is an empty place.
     """
-    columns = min(columns, len(matches) + 1)
-    rows = -(-(len(matches) + 1) // columns)
-    high = _CELL + 3 * _TEXT + _GAP
-    image = Image.new("RGB", (_GAP + columns * (_CELL + _GAP), _GAP + rows * high), _PAPER)
-    name = Path(query).name if isinstance(query, str | Path) else "query"
-    _place(image, (_GAP, _GAP), _thumbnail(query), name, "what was asked for", framed=True)
-    for number, match in enumerate(matches, 1):
-        row, column = divmod(number, columns)
-        try:
-            picture = _thumbnail(match.path)
-        except VggappsError:
-            picture = Image.new("RGB", (_CELL, _CELL), "#eeeeee")
-        at = (_GAP + column * (_CELL + _GAP), _GAP + row * high)
-        _place(image, at, picture, Path(match.path).name, f"{match.similarity:.3f}")
-    return image
+    name = one_line(Path(query).name) if isinstance(query, str | Path) else "query"
+    tiles = [_thumbnail(query), *(_thumbnail(match.path, missing=True) for match in matches)]
+    labels = [f"{name}\nwhat was asked for", *(f"{one_line(Path(m.path).name)}\n{m.similarity:.3f}" for m in matches)]
+    return contact_sheet(tiles, labels, min(columns, len(tiles)), largest=_CELL)
 
 
-def _thumbnail(source: Source) -> Image.Image:
-    """The square in the middle, as the network sees it, or nearly."""
-    picture = to_pil(open_picture(source, at_least=2 * _CELL))
-    if picture.mode == "RGBA":
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    side = min(picture.size)
-    left, top = ((length - side) // 2 for length in picture.size)
-    box = (left, top, left + side, top + side)
-    return picture.resize((_CELL, _CELL), Image.Resampling.LANCZOS, box)
-
-
-def _place(
-    image: Image.Image, at: tuple[int, int], picture: Image.Image, name: str, below: str, *, framed: bool = False
-) -> None:
-    left, top = at
-    if framed:
-        frame = (left - 6, top - 6, left + _CELL + 5, top + _CELL + 5)
-        ImageDraw.Draw(image).rectangle(frame, outline=_FRAME, width=4)
-    image.paste(picture, at)
-    line = top + _CELL + 8
-    draw_text(image, (left, line), shorten(name, _TEXT, _CELL), _TEXT)
-    draw_text(image, (left, line + _TEXT + 4), below, _TEXT, ink=_FRAME if framed else _FAINT)
+def _thumbnail(source: Source, *, missing: bool = False) -> Tensor | None:
+    """The square in the middle, as the network sees it, or nearly; None for one that can't be read, where allowed."""
+    try:
+        return square(from_pil(on_white(open_picture(source, at_least=2 * _CELL))).rgb, _CELL)
+    except VggappsError:
+        if missing:
+            return None
+        raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float
-from kornia.color import ColorMap
 from torch import Tensor
+
+from vggapps.figures._colors import colors_of
 
 
 def overlay(
@@ -13,9 +14,7 @@ def overlay(
 ) -> Float[Tensor, "1 3 h w"]:
     """The picture under the colours of a heat map; where it is cold, the picture as it is.
 
-    Opacity grows with the heat. The colours are plasma's, from dark blue over purple and orange to yellow, which are
-    even to the eye and ordered in grey, too; jet's, which Grad-CAM's figures have, are neither. A signed map is red
-    where it is positive and blue where it is negative.
+    Opacity grows with the heat. For the colours see :func:`~vggapps.figures._colors.colors_of`.
 
     Args:
         image: RGB in [0, 1].
@@ -23,7 +22,5 @@ def overlay(
         strength: opacity of what is hottest, in [0, 1].
         signed: whether the map is.
     """
-    level = (heat + 1) / 2 if signed else heat
-    table = ColorMap("seismic" if signed else "plasma", 256, device=image.device, dtype=image.dtype).colors
-    colours = table[:, (level[0, 0] * 255).round().long()][None]
+    colours = colors_of(heat[0, 0], signed=signed).to(image)
     return torch.lerp(image, colours, (strength * heat.abs()).to(image.dtype))

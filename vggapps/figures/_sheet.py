@@ -16,7 +16,7 @@ from vggapps.image import Picture, from_pil, resize, to_pil
 from vggapps.image._lettering import INK, draw_text, shorten, text_width
 
 Tile = Float[Tensor, "3 h w"] | Float[Tensor, "1 3 h w"] | None
-Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are the first beyond
+Bounds = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are the first beyond
 
 TINY = 48  # pixels: a picture whose longer side is less is enlarged, its pixels as squares
 _LEAST, _LARGEST = 96, 320  # pixels of a cell's side
@@ -97,7 +97,7 @@ class _Layout:
     size: tuple[int, int]  # width, height
     cell: int  # its width
     tiles: Sequence[Float[Tensor, "1 3 h w"] | None]  # as they are pasted
-    boxes: Sequence[Box]
+    boxes: Sequence[Bounds]
     captions: Sequence[tuple[int, int]]  # where labels begin
 
 

@@ -8,14 +8,14 @@ a NumPy array, upright, its colour profile applied and its transparency split of
 
 from __future__ import annotations
 
-from vggapps.image._encode import check_format, encode_picture, to_pil
+from vggapps.image._encode import check_format, encode_picture, on_white, to_pil
 from vggapps.image._folders import Folder, is_passed_over, look_into
 from vggapps.image._metadata import Metadata
 from vggapps.image._opening import MAX_PIXELS, Source, size_of
 from vggapps.image._pair import comparable
 from vggapps.image._picture import Picture, is_picture_file
 from vggapps.image._read import from_pil, open_picture, rgb_of
-from vggapps.image._resize import fit, middle, resize, scaled
+from vggapps.image._resize import center, fit, middle, resize, scaled, square, with_shorter_side
 from vggapps.image._settings import read_settings
 from vggapps.image._write import check_target, save_picture
 
@@ -25,6 +25,7 @@ __all__ = [
     "Metadata",
     "Picture",
     "Source",
+    "center",
     "check_format",
     "check_target",
     "comparable",
@@ -35,6 +36,7 @@ __all__ = [
     "is_picture_file",
     "look_into",
     "middle",
+    "on_white",
     "open_picture",
     "read_settings",
     "resize",
@@ -42,5 +44,7 @@ __all__ = [
     "save_picture",
     "scaled",
     "size_of",
+    "square",
     "to_pil",
+    "with_shorter_side",
 ]

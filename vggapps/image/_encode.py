@@ -221,3 +221,11 @@ def _tiff(samples: Samples, exif: Mapping[int, Any]) -> bytes:
     tags.save(file)
     file.write(strip)
     return file.getvalue()
+
+
+def on_white(picture: Picture) -> Image.Image:
+    """An 8-bit RGB picture of Pillow's; what is transparent is laid over white."""
+    image = to_pil(picture)
+    if image.mode != "RGBA":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

@@ -68,3 +68,20 @@ def resize(
 def middle(height: int, width: int, side: int) -> tuple[int, int]:
     """(top, left) of the square in the middle, rounded as ``torchvision.transforms.CenterCrop`` does."""
     return round((height - side) / 2), round((width - side) / 2)
+
+
+def center(image: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c side side"]:
+    """The square in the middle, of so many pixels, see :func:`middle`."""
+    top, left = middle(image.shape[2], image.shape[3], side)
+    return image[:, :, top : top + side, left : left + side]
+
+
+def square(image: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c side side"]:
+    """The largest square in the middle, scaled to so many pixels: nothing is squeezed."""
+    return resize(center(image, min(image.shape[2:])), (side, side))
+
+
+def with_shorter_side(image: Float[Tensor, "n c h w"], side: int) -> Float[Tensor, "n c h2 w2"]:
+    """Scaled, up or down, to a shorter side of so many pixels."""
+    factor = side / min(image.shape[2:])
+    return resize(image, (round(image.shape[2] * factor), round(image.shape[3] * factor)))

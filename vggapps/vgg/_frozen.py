@@ -25,10 +25,10 @@ Then = Literal["nothing", "relu", "relu and pool"]
 _NONE = 4  # in a byte that says which of four was passed on: none of them
 
 
-Step = Callable[[Tensor], Tensor]
+Stage = Callable[[Tensor], Tensor]
 
 
-def lean(layers: Iterable[tuple[str, nn.Module]], wanted: Collection[str]) -> Iterator[tuple[str, Step]]:
+def lean(layers: Iterable[tuple[str, nn.Module]], wanted: Collection[str]) -> Iterator[tuple[str, Stage]]:
     """The layers as steps that keep little for the backward pass.
 
     A convolution is joined with its ReLU and its pooling where nobody wants what lies between; the step has the name

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vggapps._ranges import Watch, check_shape, check_side, extent, mistaken
 from vggapps.errors import SettingsError, unknown
 from vggapps.vgg._exact import ExactLinear, ResponseNorm
-from vggapps.vgg._frozen import Step, lean
+from vggapps.vgg._frozen import Stage, lean
 from vggapps.vgg._names import listed, unknown_layer
 from vggapps.vgg._normalize import IMAGENET, Convention
 from vggapps.vgg._plan import AVERAGED, Head, Layer, Plan, Pooled, get_plan, layer_names, layers, torchvision_names
@@ -131,7 +131,7 @@ class VGG(nn.Module):
             return found
         check_side(image, self.smallest_side(wanted), "enlarge it, or take a layer before")
         x = self.convention(image).to(self.conv1_1.weight.dtype)
-        steps: Iterable[tuple[str, Step]] = self.named_children()
+        steps: Iterable[tuple[str, Stage]] = self.named_children()
         if not torch.compiler.is_compiling():  # a compiler plans memory itself
             steps = lean(self.named_children(), wanted)
         for name, step in steps:

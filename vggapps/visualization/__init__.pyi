@@ -1,8 +1,8 @@
 from ._activations import Activation as Activation
-from ._activations import icons as icons
 from ._activations import map_sheet as map_sheet
 from ._activations import maps_of as maps_of
 from ._activations import strongest as strongest
+from ._activations import visualize_vectors as visualize_vectors
 from ._atlas import cells as cells
 from ._atlas import lay_out as lay_out
 from ._atlas import sample as sample
@@ -13,21 +13,21 @@ from ._filters import filter_sheet as filter_sheet
 from ._filters import first_filters as first_filters
 from ._inversion import invert as invert
 from ._invert_settings import InvertSettings as InvertSettings
-from ._made import Made as Made
-from ._made import judge as judge
+from ._made import Visualized as Visualized
+from ._made import score_pictures as score_pictures
 from ._natural import maxima as maxima
+from ._natural import natural_maximum as natural_maximum
 from ._natural import save_natural as save_natural
-from ._natural import yardstick as yardstick
 from ._render import visualize as visualize
 from ._report import report as report
 from ._retrieval import Exemplar as Exemplar
 from ._retrieval import Exemplars as Exemplars
-from ._retrieval import crops as crops
 from ._retrieval import exemplars as exemplars
+from ._retrieval import patches_of as patches_of
 from ._settings import VisualizeSettings as VisualizeSettings
 from ._spectrum import SIDE as SIDE
 from ._spectrum import load_spectrum as load_spectrum
-from ._spectrum import middle as middle
+from ._spectrum import spectrum_square as spectrum_square
 from ._transforms import Views as Views
 from ._zooming import zoom as zoom
 
@@ -38,30 +38,30 @@ __all__ = [
     "Exemplar",
     "Exemplars",
     "InvertSettings",
-    "Made",
     "Views",
     "VisualizeSettings",
+    "Visualized",
     "cells",
-    "crops",
     "dream",
     "exemplars",
     "filter_sheet",
     "first_filters",
     "guided",
-    "icons",
     "invert",
-    "judge",
     "lay_out",
     "load_spectrum",
     "map_sheet",
     "maps_of",
     "maxima",
-    "middle",
+    "natural_maximum",
+    "patches_of",
     "report",
     "sample",
     "save_natural",
+    "score_pictures",
+    "spectrum_square",
     "strongest",
     "visualize",
-    "yardstick",
+    "visualize_vectors",
     "zoom",
 ]

@@ -5,18 +5,18 @@ C. Olah et al., The Building Blocks of Interpretability, Distill 2018, has the g
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from kornia.color import ColorMap
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.figures._sheet import Box, contact_sheet, manifest, short_number
+from vggapps.figures._colors import colors_of
+from vggapps.figures._mosaic import mosaic
+from vggapps.figures._sheet import Bounds, contact_sheet, manifest, short_number
 from vggapps.image import Picture, resize, rgb_of
 from vggapps.objectives._looking import device_of, look
 from vggapps.objectives._objective import direction
@@ -84,9 +84,7 @@ def map_picture(
     """
     top = float(map_.max()) if scale is None else scale
     shown = (map_ / max(top, torch.finfo(map_.dtype).tiny)).clamp(0, 1)
-    shown = F.interpolate(shown[None, None], size=size, mode="nearest-exact")[0, 0]
-    colours: Tensor = ColorMap("plasma", 256).colors
-    return colours[:, (shown * 255).round().long()][None]
+    return colors_of(F.interpolate(shown[None, None], size=size, mode="nearest-exact")[0, 0])
 
 
 def map_sheet(
@@ -129,7 +127,7 @@ def cells_of(maps: Float[Tensor, "c h w"], most: int = 8) -> Float[Tensor, "c h2
     return F.adaptive_avg_pool2d(maps, (max(1, round(height * shrunk)), max(1, round(width * shrunk))))
 
 
-def icons(
+def visualize_vectors(
     vectors: Sequence[Float[Tensor, " c"]], layer: str, network: nn.Module, settings: VisualizeSettings
 ) -> Iterator[Float[Tensor, "1 3 s s"]]:
     """For each vector of activations a small picture of what it means: what has the layer point that way.
@@ -179,7 +177,7 @@ def places_sheet(
 
 def cell_mosaic(
     made: Sequence[Float[Tensor, "1 3 s s"]], cells: Float[Tensor, "c h w"]
-) -> tuple[Float[Tensor, "1 3 h2 w2"], list[dict[str, object]], list[Box]]:
+) -> tuple[Float[Tensor, "1 3 h2 w2"], list[dict[str, object]], list[Bounds]]:
     """Icons at their cells' places, the larger the stronger the activations there.
 
     Returns:
@@ -189,31 +187,9 @@ def cell_mosaic(
     strengths = (norms / norms.max().clamp_min(torch.finfo(norms.dtype).tiny)).clamp(FAINTEST, 1).tolist()
     side, columns = made[0].shape[3], cells.shape[2]
     facts: list[dict[str, object]] = []
-    boxes: list[Box] = []
+    boxes: list[Bounds] = []
     for number, norm in enumerate(norms.tolist()):
         row, column = divmod(number, columns)
         boxes.append((column * side, row * side, (column + 1) * side, (row + 1) * side))
         facts.append({"row": row, "column": column, "norm": norm})
     return mosaic(made, columns, strengths), facts, boxes
-
-
-def mosaic(
-    pictures: Sequence[Float[Tensor, "1 3 s s"] | None], columns: int, strengths: Sequence[float] | None = None
-) -> Float[Tensor, "1 3 h w"]:
-    """Square pictures side by side on white, row by row; None leaves a place white.
-
-    Args:
-        pictures: all of the same size.
-        columns: in a row.
-        strengths: of each in [0, 1]: the weaker, the smaller it is drawn, by area; None for all alike.
-    """
-    side = next(picture.shape[3] for picture in pictures if picture is not None)
-    paper = torch.ones(1, 3, math.ceil(len(pictures) / columns) * side, columns * side)
-    for number, picture in enumerate(pictures):
-        if picture is None:
-            continue
-        drawn = side if strengths is None else max(1, round(side * math.sqrt(strengths[number])))
-        row, column = divmod(number, columns)
-        top, left = row * side + (side - drawn) // 2, column * side + (side - drawn) // 2
-        paper[:, :, top : top + drawn, left : left + drawn] = resize(picture, (drawn, drawn))
-    return paper

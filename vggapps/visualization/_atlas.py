@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vggapps.datasets._reading import scaled_pictures
 from vggapps.errors import PictureError, SettingsError, unknown
 from vggapps.objectives._text import check_layer
 from vggapps.visualization._activations import SHORTER_SIDE, maps_of
-from vggapps.visualization._natural import scaled_pictures
 
 Layout = Literal["auto", "umap", "pca"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)

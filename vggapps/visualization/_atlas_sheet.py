@@ -9,16 +9,16 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vggapps.figures._mosaic import mosaic
 from vggapps.figures._sheet import contact_sheet, manifest
-from vggapps.image import Picture
-from vggapps.visualization._activations import FAINTEST, mosaic
+from vggapps.image import Picture, square
+from vggapps.visualization._activations import FAINTEST
 from vggapps.visualization._atlas import Cell, Samples, nearest
 from vggapps.visualization._fields import Sees, sees_of
-from vggapps.visualization._retrieval import Exemplar, crops
-from vggapps.visualization._transforms import square
+from vggapps.visualization._retrieval import Exemplar, patches_of
 
 
-def sheet(
+def atlas_sheet(
     found: Samples,
     shown: Sequence[Cell],
     made: Sequence[Float[Tensor, "1 3 s s"]],
@@ -47,7 +47,7 @@ def sheet(
     columns = 2 * grid + 1  # one between the two stays empty
     tiles: list[Tensor | None] = [None] * (grid * columns)
     labels, photos = [""] * len(tiles), [_photo(found, nearest(cell, found.vectors), sees) for cell in shown]
-    patches = crops(photos)
+    patches = patches_of(photos)
     for cell, picture, photo in zip(shown, made, photos, strict=True):
         left, right = _places(cell, grid)
         tiles[left] = mosaic([picture], 1, [max(FAINTEST, len(cell.members) / most)])

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.figures._sheet import Box
+from vggapps.figures._sheet import Bounds
 from vggapps.objectives._looking import device_of, look
 from vggapps.objectives._text import Networks
 from vggapps.vgg._hooks import replaced
 from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import layer_facts, layers
 
-Sees = Callable[[int, int, tuple[int, int]], Box]  # row, column, (height, width) of the picture
+Sees = Callable[[int, int, tuple[int, int]], Bounds]  # row, column, (height, width) of the picture
 SMALLEST = 64  # pixels a side, by default: less shows a patch of what repeats
 LARGEST = 224  # pixels a side, by default: what the networks were trained on
 _SIDES = (LARGEST, 32, 28, 64, 96, 128, 256, 299, 384, 512)  # that fixed inputs usually have, tried in this order
@@ -105,7 +105,7 @@ def _by_arithmetic(network: VGG, layer: str) -> Sees:
         if one.name == layer:
             break
 
-    def sees(row: int, column: int, size: tuple[int, int]) -> Box:
+    def sees(row: int, column: int, size: tuple[int, int]) -> Bounds:
         height, width = size
         if everything:
             return 0, 0, width, height
@@ -122,7 +122,7 @@ def _by_gradient(network: nn.Module, layer: str) -> Sees:
             linear = replaced(linear, kind, other)
 
     @cache
-    def sees(row: int, column: int, size: tuple[int, int]) -> Box:
+    def sees(row: int, column: int, size: tuple[int, int]) -> Bounds:
         noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)).to(device_of(network))
         with torch.inference_mode(False), torch.enable_grad():
             image = noise.clone().requires_grad_()

@@ -116,7 +116,7 @@ def errors(
     return found
 
 
-def sheet(image: Picture, made: Float[Tensor, "n 3 h w"], found: Mapping[str, float]) -> Picture:
+def inversion_sheet(image: Picture, made: Float[Tensor, "n 3 h w"], found: Mapping[str, float]) -> Picture:
     """The inversion; of several layers a row, the picture first, each with its squared error (:func:`errors`)."""
     if len(found) == 1:
         return Picture(made, name=image.name)

@@ -13,23 +13,22 @@ from torch import Tensor
 
 from vggapps import __version__
 from vggapps.figures._sheet import contact_sheet, manifest
-from vggapps.image import Picture, resize
+from vggapps.image import Picture, resize, square
 from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, see
 from vggapps.objectives._objective import Objective, Seen, each
 from vggapps.settings import nameless, to_dict
 from vggapps.vgg._network import VGG
-from vggapps.visualization._natural import yardstick
+from vggapps.visualization._natural import natural_maximum
 from vggapps.visualization._render import parameterization_of
 from vggapps.visualization._settings import VisualizeSettings
-from vggapps.visualization._transforms import square
 
 STAMP = 128  # pixels: smaller pictures are enlarged on a sheet, by a whole factor
 _TOGETHER = 64  # pictures that are looked at together
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class Visualized:
     """Pictures made for objectives.
 
     Attributes:
@@ -37,7 +36,7 @@ class Made:
         objectives: of each.
         scores: what the finished pictures reach, standing still.
         natural: their activations over the largest of 1,000 photographs; None where that is not known, see
-            :func:`vggapps.visualization._natural.yardstick`.
+            :func:`vggapps.visualization._natural.natural_maximum`.
         network: which one saw them.
     """
 
@@ -102,7 +101,9 @@ class Made:
         return [objective.text for objective in self.objectives]
 
 
-def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], networks: Networks) -> Made:
+def score_pictures(
+    pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], networks: Networks
+) -> Visualized:
     """How far pictures got.
 
     Args:
@@ -113,7 +114,7 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
     network = networks[""]
     device = device_of(network)
     own = list(objectives) * (len(pictures) if len(objectives) == 1 else 1)
-    yards = [yardstick(one.text, network) for one in own]
+    yards = [natural_maximum(one.text, network) for one in own]
     scores: list[float] = []
     reached: list[float] = []
     with torch.no_grad():
@@ -126,7 +127,7 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
             reached += measured.score(seen).tolist()
     natural = [yard and round(far / yard[1], 4) for yard, far in zip(yards, reached, strict=True)]
     name = network.weights_name or network.plan.name if isinstance(network, VGG) else type(network).__name__
-    return Made(pictures, tuple(own), tuple(scores), tuple(natural), name)
+    return Visualized(pictures, tuple(own), tuple(scores), tuple(natural), name)
 
 
 def _is_unfinished(far: float | None) -> bool:

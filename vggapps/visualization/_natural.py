@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -17,9 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
-from vggapps.errors import PictureError, SettingsError, VggappsError
-from vggapps.image import open_picture, resize
-from vggapps.image._opening import Source
+from vggapps.datasets._reading import scaled_pictures
+from vggapps.errors import PictureError, SettingsError
+from vggapps.image import center
 from vggapps.objectives._looking import device_of, look
 from vggapps.objectives._objective import Objective, channel, class_score, neuron
 from vggapps.vgg._hooks import OUTPUT
@@ -32,7 +31,6 @@ _CLASS = "class"  # what the network's output is called in files
 _FILE = "vgg19-natural.safetensors"
 _WEIGHTS = ("vgg19-installed", "vgg19-gap")
 _CHANNEL = re.compile(r"(\w+):(\d+)(@center|@\d+,\d+)?")
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,32 +44,6 @@ class Natural:
 
     mean: Float[Tensor, " c"]
     peak: Float[Tensor, " c"]
-
-
-def scaled_pictures(
-    paths: Iterable[str | Path], shorter_side: int
-) -> Iterator[tuple[str, Float[Tensor, "1 3 h w"] | None]]:
-    """Pictures scaled to a shorter side of so many pixels, with their paths; None for those that can't be read.
-
-    What is wrong with these is told as a warning, so that one bad file among a thousand stops nothing.
-    """
-    for path in paths:
-        try:
-            yield str(path), scaled_picture(path, shorter_side)
-        except VggappsError as error:
-            _log.warning("%s; it is left out", error.message)
-            yield str(path), None
-
-
-def scaled_picture(source: Source, shorter_side: int) -> Float[Tensor, "1 3 h w"]:
-    """A picture scaled, up or down, to a shorter side of so many pixels.
-
-    Raises:
-        PictureError: it can't be read.
-    """
-    image = open_picture(source, at_least=2 * shorter_side).rgb
-    factor = shorter_side / min(image.shape[2:])
-    return resize(image, (round(image.shape[2] * factor), round(image.shape[3] * factor)))
 
 
 @torch.inference_mode()
@@ -132,10 +104,10 @@ def load_natural(path: str | Path | None = None) -> dict[str, Natural]:
     }
 
 
-def yardstick(text: str, network: nn.Module | None = None) -> tuple[Objective, float] | None:
+def natural_maximum(text: str, network: nn.Module | None = None) -> tuple[Objective, float] | None:
     """What to measure of a picture made for an objective, and the most of it that any of 1,000 photographs has.
 
-    >>> yardstick("conv4_3:12")[0].text, yardstick("conv4_3:12 + conv4_3:200")
+    >>> natural_maximum("conv4_3:12")[0].text, natural_maximum("conv4_3:12 + conv4_3:200")
     ('relu4_3:12', None)
 
     Args:
@@ -183,8 +155,7 @@ def _squares(paths: Iterable[str | Path]) -> Iterator[Float[Tensor, "n 3 s s"]]:
     for _, image in scaled_pictures(paths, round(SIDE * 256 / 224)):
         if image is None:
             continue
-        top, left = (image.shape[2] - SIDE) // 2, (image.shape[3] - SIDE) // 2
-        batch.append(image[:, :, top : top + SIDE, left : left + SIDE])
+        batch.append(center(image, SIDE))
         if len(batch) == BATCH:
             yield torch.cat(batch)
             batch = []

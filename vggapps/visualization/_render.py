@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.image import open_picture
+from vggapps.image import open_picture, square
 from vggapps.losses._variation import total_variation
 from vggapps.objectives._looking import device_of, in_grey
 from vggapps.objectives._networks import Networks, load_networks, only_grey, see
@@ -31,7 +31,7 @@ from vggapps.visualization._fields import field_of
 from vggapps.visualization._redirect import redirected
 from vggapps.visualization._settings import Parameterization, VisualizeSettings
 from vggapps.visualization._spectrum import load_spectrum
-from vggapps.visualization._transforms import Views, square
+from vggapps.visualization._transforms import Views
 
 REDIRECTED = 16  # steps with ReLUs that let dead units be reached, as lucid has it
 NOISE = 0.01  # of the start, grey

@@ -17,9 +17,9 @@ from vggapps.objectives._objective import channel
 from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG
 from vggapps.visualization._activations import maps_of
-from vggapps.visualization._made import judge
+from vggapps.visualization._made import score_pictures
 from vggapps.visualization._render import visualize
-from vggapps.visualization._retrieval import Exemplars, captions, crops
+from vggapps.visualization._retrieval import Exemplars, captions, patches_of
 from vggapps.visualization._settings import VisualizeSettings
 
 _PAGE = """<!doctype html>
@@ -75,7 +75,7 @@ def report(network: nn.Module, layer: str, found: Exemplars, made: Sequence[Floa
         found: as :func:`~vggapps.visualization._retrieval.exemplars` gives it.
         made: the picture made for each of its channels, in their order.
     """
-    patches = crops(one for best in found.by_channel.values() for one in best)
+    patches = patches_of(one for best in found.by_channel.values() for one in best)
     sections, told = [], captions(found)
     for (index, best), picture in zip(found.by_channel.items(), made, strict=True):
         name = f"{layer}:{index}"
@@ -93,7 +93,7 @@ def _reached(network: nn.Module, layer: str, index: int, picture: Tensor) -> str
     """How strongly the made picture excites its channel, mean and most, and how that compares."""
     map_ = maps_of(network, layer, picture)[index]
     line = f"{short_number(float(map_.max()))} at most, {short_number(float(map_.mean()))} on average"
-    (times,) = judge(picture, [channel(layer, index)], {"": network}).natural
+    (times,) = score_pictures(picture, [channel(layer, index)], {"": network}).natural
     return line if times is None else f"{line}: {times:.1f} times the best of 1,000 photographs"
 
 

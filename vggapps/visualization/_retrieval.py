@@ -14,13 +14,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from vggapps.datasets._reading import scaled_pictures
 from vggapps.errors import PictureError, SettingsError
-from vggapps.figures._sheet import Box, contact_sheet, short_number
+from vggapps.figures._sheet import Bounds, contact_sheet, short_number
 from vggapps.image import Picture
 from vggapps.objectives._text import check_layer
 from vggapps.visualization._activations import SHORTER_SIDE, maps_of
 from vggapps.visualization._fields import sees_of
-from vggapps.visualization._natural import scaled_pictures
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Exemplar:
     activation: float
     row: int
     column: int
-    box: Box
+    box: Bounds
     size: tuple[int, int]
 
 
@@ -137,7 +137,7 @@ def exemplars(
     return Exemplars(found, len(seen), tuple(failed))
 
 
-def crops(found: Iterable[Exemplar]) -> dict[Exemplar, Float[Tensor, "1 3 h w"]]:
+def patches_of(found: Iterable[Exemplar]) -> dict[Exemplar, Float[Tensor, "1 3 h w"]]:
     """What the positions of exemplars see: patches of the pictures, at the size at which they were shown."""
     by_path: dict[str, list[Exemplar]] = {}
     for one in found:
@@ -170,7 +170,7 @@ def _size(one: Exemplar) -> tuple[int, int]:
     return bottom - top, right - left
 
 
-def sheet(found: Exemplars, layer: str, top: int = 9) -> Picture:
+def exemplar_sheet(found: Exemplars, layer: str, top: int = 9) -> Picture:
     """What was seen, on a contact sheet: a row for each channel, with activations and the names of the pictures.
 
     Args:
@@ -178,7 +178,7 @@ def sheet(found: Exemplars, layer: str, top: int = 9) -> Picture:
         layer: its name, for the labels.
         top: places in a row; those that no picture fills stay empty.
     """
-    patches = crops(one for best in found.by_channel.values() for one in best)
+    patches = patches_of(one for best in found.by_channel.values() for one in best)
     told = captions(found)
     tiles: list[Tensor | None] = []
     labels: list[str] = []

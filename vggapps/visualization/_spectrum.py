@@ -11,7 +11,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vggapps.errors import PictureError
-from vggapps.image import look_into, open_picture, resize
+from vggapps.image import center, look_into, open_picture, with_shorter_side
 from vggapps.optimize._parameterize import spectrum_of
 
 SIDE = 128  # pixels of a picture's middle square; its shorter side is scaled to twice that
@@ -29,13 +29,11 @@ def load_spectrum(folder: str | Path | None = None) -> Float[Tensor, "3 h w"]:
     paths = look_into(folder).pictures
     if not paths:
         raise PictureError(f"{folder}: there is no picture in this folder", "give a folder of photographs")
-    return torch.stack([spectrum_of(middle(open_picture(path, at_least=2 * SIDE).rgb)) for path in paths]).mean(0)
+    return torch.stack(
+        [spectrum_of(spectrum_square(open_picture(path, at_least=2 * SIDE).rgb)) for path in paths]
+    ).mean(0)
 
 
-def middle(image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 s s"]:
-    """The square in the middle, half the shorter side."""
-    height, width = image.shape[2:]
-    factor = 2 * SIDE / min(height, width)
-    image = resize(image, (round(height * factor), round(width * factor)))
-    top, left = (image.shape[2] - SIDE) // 2, (image.shape[3] - SIDE) // 2
-    return image[:, :, top : top + SIDE, left : left + SIDE]
+def spectrum_square(image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "1 3 s s"]:
+    """The square in the middle, half the shorter side, whose frequencies are taken."""
+    return center(with_shorter_side(image, 2 * SIDE), SIDE)

@@ -14,8 +14,6 @@ from jaxtyping import Float
 from kornia.geometry.transform import get_rotation_matrix2d, warp_affine
 from torch import Tensor
 
-from vggapps.image import resize
-
 
 @dataclass(frozen=True)
 class Views:
@@ -43,11 +41,3 @@ class Views:
         matrix[:, :, 2] += offset + draw[:2] * self.jitter
         view: Tensor = warp_affine(image, matrix.to(image).expand(len(image), -1, -1), size, padding_mode="reflection")
         return view
-
-
-def square(image: Float[Tensor, "n 3 h w"], side: int) -> Float[Tensor, "n 3 side side"]:
-    """The largest square in the middle of pictures, at that size: nothing is squeezed."""
-    height, width = image.shape[2:]
-    least = min(height, width)
-    top, left = (height - least) // 2, (width - least) // 2
-    return resize(image[:, :, top : top + least, left : left + least], (side, side))

@@ -48,7 +48,7 @@ def classify_tab(page: Page) -> None:
     def classify(job: Job, shelf: Shelf, *, image: str | None, backbone: str, **given: Any) -> Iterator[News]:
         """Name what is in a picture: the likeliest classes with their probabilities, and where the first is seen."""
         from vggapps.classification._classifier import Classifier
-        from vggapps.classification._localize import explained
+        from vggapps.classification._localize import class_heat
         from vggapps.image import open_picture
 
         if image is None:
@@ -59,7 +59,7 @@ def classify_tab(page: Page) -> None:
         classifier = loaded(Classifier.of, ClassifySettings((backbone,), settings.views))
         best = job.whole(lambda: classifier(picture, settings.top))
         yield {bars: {one.label: one.probability for one in best}, line: "60 % · looking where"}
-        shown = job.whole(lambda: explained(classifier, image, best[0].index))
+        shown = job.whole(lambda: class_heat(classifier, image, best[0].index))
         yield {why: shelf.small(shown), line: f"100 % · by {', '.join(classifier.backbone)}"}
 
     inputs = {"image": image, **controls.by_name, "backbone": backbone}

@@ -69,7 +69,7 @@ def visualize_tab(page: Page) -> None:
     def visualize(job: Job, shelf: Shelf, *, layer: str, channel: int, target: str, **given: Any) -> Iterator[News]:
         """Show what a channel of a layer looks for, or a class: pictures on the way, then the result."""
         from vggapps.objectives._text import parse
-        from vggapps.visualization._made import judge
+        from vggapps.visualization._made import score_pictures
         from vggapps.visualization._render import visualize
 
         settings = controls.read(given)
@@ -86,7 +86,7 @@ def visualize_tab(page: Page) -> None:
                 yield {picture: shelf.preview(_together(step.image())), line: how_far(step)}
         if step is None or job.reason == "left":
             raise job.given_up()
-        made = judge(step.image(), [objective], networks)
+        made = score_pictures(step.image(), [objective], networks)
         path = shelf.keep(made.picture(), text.replace(":", "_").replace(" ", "_"), made.recipe(settings))
         yield {picture: path, download: path, answer: _said(made.facts()[0]), line: ended(job, step.seconds)}
 
