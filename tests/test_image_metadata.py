@@ -186,7 +186,7 @@ def test_a_photographers_comment_does_not_hide_the_settings():
 
 def test_a_painted_photo_keeps_its_metadata():
     size = (FLAT.shape[2], FLAT.shape[3])
-    step = Step(1, 1, 1.0, size, size, 0.0, {}, 1, 0.0, lambda: FLAT)
+    step = Step(1, 1, 1.0, 0.0, {}, 0.0, size, size, 1, lambda: FLAT)
     assert painted(step, Picture(FLAT, metadata=TOLD)).metadata == TOLD
 
 

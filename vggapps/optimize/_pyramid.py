@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from vggapps.optimize._chain import chained
 from vggapps.optimize._engine import Render, Score, optimize
 from vggapps.optimize._optimizers import Optimizer
 from vggapps.optimize._step import Step
@@ -63,7 +63,6 @@ def cropped(image: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Ten
     return image[:, :, top : top + size[0], left : left + size[1]]
 
 
-@torch.inference_mode(False)  # off within each step, and again as it was whenever one has been handed out
 def pyramid(
     start: Callable[[tuple[int, int]], Float[Tensor, "1 c h w"]],
     scales: Sequence[Scale],
@@ -99,36 +98,24 @@ def pyramid(
         own = picture[:, : base.shape[1]].to(base.device)
         return render([refined(own, base, full_size)]).clamp(0, 1).cpu()
 
-    before = scales[0].size
-    image = base = start(before)
-    works = [s.steps * _area(s.size, margin) for s in scales]
-    total, work = sum(s.steps for s in scales), sum(works)
-    steps, evaluations, seconds, done = 0, 0, 0.0, 0
-    for scale, own_work in zip(scales, works, strict=True):
-        if scale.size != before:
-            image = refined(image, base, scale.size)
-            resample = partial(_resampled, before=before, size=scale.size, margin=margin)
-            optimizer.resample(resample, _area(scale.size, margin) / _area(before, margin))
-            base, before = start(scale.size), scale.size
-        leaf = mirrored(image, margin).clone()  # the engine changes it in place
-        step = None
-        for step in optimize([leaf], render, score(scale.size), optimizer, scale.steps, average=average):
-            yield replace(
-                step,
-                index=steps + step.index,
-                total=total,
-                fraction=(done + step.fraction * own_work) / work,
-                size=scale.size,
-                full_size=full_size,
-                evaluations=evaluations + step.evaluations,
-                seconds=seconds + step.seconds,
-                _image=partial(_shown, step, scale.size),
-                _enlarge=partial(enlarged, base),
+    def runs() -> Iterator[Iterator[Step]]:
+        before = scales[0].size
+        image = base = start(before)
+        for scale in scales:
+            if scale.size != before:
+                image = refined(image, base, scale.size)
+                resample = partial(_resampled, before=before, size=scale.size, margin=margin)
+                optimizer.resample(resample, _area(scale.size, margin) / _area(before, margin))
+                base, before = start(scale.size), scale.size
+            leaf = mirrored(image, margin).clone()  # the engine changes it in place
+            steps = optimize([leaf], render, score(scale.size), optimizer, scale.steps, average=average)
+            yield map(
+                partial(_without_margin, size=scale.size, full_size=full_size, enlarge=partial(enlarged, base)), steps
             )
-        image = cropped(leaf, scale.size)
-        if step is not None:
-            evaluations, seconds = evaluations + step.evaluations, seconds + step.seconds
-        steps, done = steps + scale.steps, done + own_work
+            image = cropped(leaf, scale.size)
+
+    works = [scale.steps * _area(scale.size, margin) for scale in scales]
+    return chained(runs(), [scale.steps for scale in scales], works)
 
 
 def _resampled(image: Tensor, before: tuple[int, int], size: tuple[int, int], margin: int) -> Float[Tensor, "n c h w"]:
@@ -143,8 +130,13 @@ def _margin(side: int, wanted: int) -> int:
     return min(wanted, side - 1)  # a mirror image has no more
 
 
-def _shown(step: Step, size: tuple[int, int]) -> Tensor:
-    return cropped(step.image(), size)
+def _without_margin(
+    step: Step, size: tuple[int, int], full_size: tuple[int, int], enlarge: Callable[[Tensor], Tensor]
+) -> Step:
+    def image() -> Tensor:
+        return cropped(step.image(), size)
+
+    return replace(step, size=size, full_size=full_size, _image=image, _enlarge=enlarge)
 
 
 def _itself(leaves: Sequence[Tensor]) -> Tensor:

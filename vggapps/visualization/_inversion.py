@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -22,6 +21,7 @@ from vggapps.image import Picture
 from vggapps.objectives._looking import device_of, in_grey
 from vggapps.objectives._networks import Networks, load_networks, only_grey, see
 from vggapps.objectives._text import check_layer
+from vggapps.optimize._chain import side_by_side
 from vggapps.optimize._engine import Render, Score, optimize
 from vggapps.optimize._optimizers import LBFGS, Optimizer
 from vggapps.optimize._parameterize import fourier
@@ -81,7 +81,7 @@ def invert(
     networks = {"": networks} if isinstance(networks, nn.Module) else networks
     target = photo(image, settings.size)
     runs = [_prepared(target, name, settings, networks) for name in names]
-    return _one_after_another(runs) if len(runs) > 1 else runs[0].steps()
+    return side_by_side((run.steps() for run in runs), [run.count for run in runs])
 
 
 def invert_networks(layers: Sequence[str], settings: InvertSettings) -> Networks:
@@ -213,29 +213,3 @@ def _priors(method: str, image: Tensor, stride: int) -> dict[str, Tensor]:
 
 def _itself(leaves: Sequence[Tensor]) -> Tensor:
     return leaves[0]
-
-
-@torch.inference_mode(False)
-def _one_after_another(runs: Sequence[_Run]) -> Iterator[Step]:
-    """Several layers as one run; a step shows those that are done and the one at hand."""
-    done: list[Tensor] = []
-    seconds = 0.0
-    for number, run in enumerate(runs):
-        step = None
-        for step in run.steps():
-            yield replace(
-                step,
-                index=number * step.total + step.index,
-                total=len(runs) * step.total,
-                fraction=(number + step.fraction) / len(runs),
-                evaluations=number * step.total + step.evaluations,
-                seconds=seconds + step.seconds,
-                _image=partial(_together, tuple(done), step),
-            )
-        assert step is not None, "settings ask for at least one step"
-        done.append(step.image())
-        seconds += step.seconds
-
-
-def _together(done: Sequence[Tensor], step: Step) -> Float[Tensor, "n 3 h w"]:
-    return torch.cat([*done, step.image()])

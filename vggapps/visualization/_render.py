@@ -5,7 +5,7 @@ C. Olah, A. Mordvintsev, L. Schubert, Feature Visualization, Distill 2017.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
@@ -22,6 +22,7 @@ from vggapps.objectives._looking import device_of, in_grey
 from vggapps.objectives._networks import Networks, load_networks, only_grey, see
 from vggapps.objectives._objective import Objective, each
 from vggapps.objectives._text import parse
+from vggapps.optimize._chain import side_by_side
 from vggapps.optimize._engine import Score, optimize
 from vggapps.optimize._optimizers import Adam
 from vggapps.optimize._parameterize import Parameters, cppn, fourier, laplacian, maco, pixel
@@ -86,7 +87,8 @@ def visualize(
             runs.append(partial(_run, networks, whole, n, side, margin, now))
             counts.append(n)
     next(runs[0]())  # what only running would tell: a channel that another's module has not, a place off the map
-    return _one_after_another(runs, counts)
+    waiting = [sum(counts[number + 1 :]) for number in range(len(counts))]
+    return side_by_side((run() for run in runs), [settings.steps] * len(runs), waiting)
 
 
 def parameterization_of(settings: VisualizeSettings, objective: Objective) -> Parameterization:
@@ -120,34 +122,6 @@ def _run(
         average=AVERAGE,
     )
     return map(partial(_without_margin, margin=margin), steps)
-
-
-@torch.inference_mode(False)
-def _one_after_another(runs: Sequence[Callable[[], Iterator[Step]]], counts: Sequence[int]) -> Iterator[Step]:
-    """Several batches as one run; those that have not begun are grey."""
-    done: list[Tensor] = []
-    seconds = 0.0
-    for number, run in enumerate(runs):
-        step = None
-        waiting = sum(counts[number + 1 :])
-        for step in run():
-            yield replace(
-                step,
-                index=number * step.total + step.index,
-                total=len(runs) * step.total,
-                fraction=(number + step.fraction) / len(runs),
-                evaluations=number * step.total + step.evaluations,
-                seconds=seconds + step.seconds,
-                _image=partial(_together, tuple(done), step, waiting),
-            )
-        assert step is not None, "settings ask for at least one step"
-        done.append(step.image())
-        seconds += step.seconds
-
-
-def _together(done: Sequence[Tensor], step: Step, waiting: int) -> Float[Tensor, "n 3 h w"]:
-    now = step.image()
-    return torch.cat([*done, now, now.new_full((waiting, *now.shape[1:]), 0.5)])
 
 
 def parameters_of(settings: VisualizeSettings, size: tuple[int, int], n: int) -> Parameters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import count, islice
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from vggapps.objectives._networks import Networks
 from vggapps.objectives._objective import Objective
+from vggapps.optimize._chain import chained
 from vggapps.optimize._step import Step, last
 from vggapps.visualization._deepdream import ascend, dream_networks, objective_of
 from vggapps.visualization._dream_settings import DreamSettings
@@ -50,17 +52,18 @@ def zoom(
     networks = dream_networks(objective, settings) if network is None else network
     networks = {"": networks} if isinstance(networks, nn.Module) else networks
     start = photo(image, settings.size)
-    return _frames(start, frames, objective_of(objective, settings, networks), settings, networks)
+    runs = _frames(start, objective_of(objective, settings, networks), settings, networks)
+    return chained(islice(runs, frames), [1] * frames, [1.0] * frames)
 
 
 def _frames(
-    start: Tensor, frames: int, objective: Objective, settings: DreamSettings, networks: Networks
-) -> Iterator[Step]:
-    seconds, frame = 0.0, start
-    for index in range(1, frames + 1):
+    start: Tensor, objective: Objective, settings: DreamSettings, networks: Networks
+) -> Iterator[Iterator[Step]]:
+    """Each frame as a run of one step."""
+    frame = start
+    for index in count(1):
         step = last(ascend(frame, objective, settings, networks, like=start))
-        seconds += step.seconds
-        yield replace(step, index=index, total=frames, fraction=index / frames, seconds=seconds)
+        yield iter([replace(step, index=1, total=1, fraction=1.0)])
         if index == 1:
             settings = replace(settings, steps=max(1, settings.steps // FEWER))
         settings = replace(settings, seed=settings.seed + 1)
