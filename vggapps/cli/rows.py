@@ -96,9 +96,9 @@ class Comparer:
         return Row(pair, **facts, errors=tuple(failure(error, "") for error in errors))
 
     def _map(self, drawn: Metric, x: torch.Tensor, y: torch.Tensor, target: Target) -> str:
-        from vggapps.losses._comparison import heat_map
+        from vggapps.figures._overlay import difference_map
 
-        picture, peak = heat_map(self.losses[drawn], x, y)
+        picture, peak = difference_map(x, self.losses[drawn](x, y, map=True))
         place = deliver_picture(target, picture)
         self.note(f"{place}: yellow is the most, {peak:.3g} by {drawn.title}")
         return place

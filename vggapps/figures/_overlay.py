@@ -1,9 +1,10 @@
-"""A heat map laid over its picture."""
+"""Maps laid over their pictures: heat, and where two pictures differ."""
 
 from __future__ import annotations
 
 import torch
 from jaxtyping import Float
+from kornia.color import rgb_to_grayscale
 from torch import Tensor
 
 from vggapps.figures._colors import colors_of
@@ -24,3 +25,22 @@ def overlay(
     """
     colours = colors_of(heat[0, 0], signed=signed).to(image)
     return torch.lerp(image, colours, (strength * heat.abs()).to(image.dtype))
+
+
+def difference_map(
+    image: Float[Tensor, "1 3 h w"], shares: Float[Tensor, "1 1 h w"]
+) -> tuple[Float[Tensor, "1 3 h w"], float]:
+    """Where a picture differs from another: from dark blue over purple and orange to yellow, over it in grey.
+
+    Args:
+        image: in [0, 1].
+        shares: what each place has of a distance, as losses give it for ``map=True``.
+
+    Returns:
+        The drawing, and the value of its yellow, the greatest there is.
+    """
+    shares = shares.detach()[0, 0]
+    peak = float(shares.max())
+    heat = shares / max(peak, torch.finfo(shares.dtype).tiny)
+    # Where little differs the picture shows; where much does, the colour does.
+    return torch.lerp(0.6 * rgb_to_grayscale(image), colors_of(heat).to(image), heat.sqrt()), peak

@@ -11,7 +11,6 @@ from importlib.util import find_spec
 import psutil
 import torch
 from jaxtyping import Float
-from kornia.color import ColorMap, rgb_to_grayscale
 from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, SettingsError, VggappsError, out_of_memory, unknown
@@ -246,26 +245,3 @@ def _check_memory(metric: Metric, x: Tensor) -> None:
             f"and {free / 1e9:.1f} GB are free",
             f"compare smaller copies, --size {max(1, enough)}, or close other programs",
         )
-
-
-def heat_map(
-    loss: Loss, x: Float[Tensor, "1 3 h w"], y: Float[Tensor, "1 3 h w"]
-) -> tuple[Float[Tensor, "1 3 h w"], float]:
-    """Where two pictures differ: from dark blue over purple and orange to yellow, over the first in grey.
-
-    Args:
-        loss: of a metric that has a map.
-        x: a picture in [0, 1].
-        y: what it is compared with.
-
-    Returns:
-        The drawing, and the value of its yellow, the greatest there is.
-    """
-    with torch.no_grad():
-        shares = loss(x, y, map=True)[0, 0]
-    peak = float(shares.max())
-    heat = shares / max(peak, torch.finfo(shares.dtype).tiny)
-    plasma = ColorMap("plasma", 256, device=x.device, dtype=x.dtype).colors
-    colours = plasma[:, (heat * 255).round().long()][None]
-    # Where little differs the picture shows; where much does, the colour does.
-    return torch.lerp(0.6 * rgb_to_grayscale(x), colours, heat.sqrt()), peak

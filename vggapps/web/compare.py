@@ -52,8 +52,9 @@ def compare_tab(page: Page) -> None:
         job: Job, shelf: Shelf, *, a: str | None, b: str | None, size: int, map_of: str, scale_to_a: bool
     ) -> Iterator[News]:
         """Measure how alike two pictures are, by every measure that is here, and draw where they differ."""
+        from vggapps.figures._overlay import difference_map
         from vggapps.image import comparable, open_picture
-        from vggapps.losses._comparison import available, get_metrics, heat_map, measure
+        from vggapps.losses._comparison import available, get_metrics, measure
         from vggapps.vgg._fast import pick_device
 
         if a is None or b is None:
@@ -73,7 +74,7 @@ def compare_tab(page: Page) -> None:
                 shown = sentence(found.errors[metric.name])
             rows.append([metric.title, shown, "lower" if metric.lower_is_better else "higher"])
             yield {table: rows, line: f"{90 * done / len(metrics):.0f} % · {metric.title}"}
-        picture, peak = job.whole(lambda: heat_map(losses[METRICS[map_of]], x, y))
+        picture, peak = job.whole(lambda: difference_map(x, losses[METRICS[map_of]](x, y, map=True)))
         path = shelf.keep(picture, "where-they-differ", {"map_of": map_of, "yellow": peak})
         yield {heat: path, download: path, line: f"100 % · yellow is the most, {peak:.3g} by {map_of}"}
 
