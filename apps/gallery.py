@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from vggapps import last, open_picture, save_picture
-from vggapps.style import StylizeSettings, identify, load_backbone, painted, recipe, stylize
+from vggapps.style import StylizeSettings, identify, load_backbone, painted, recipe, stylize_steps
 
 ASSETS = Path(__file__).parents[1] / "assets"
 GALLERY = ASSETS / "gallery"
@@ -73,7 +73,7 @@ def make(name: str) -> None:
     photo = ASSETS / "content" / f"{content}.jpg"
     paintings = [(str(ASSETS / "style" / f"{style}.jpg"), weight) for style, weight in styles.items()]
     picture = open_picture(photo)
-    step = last(stylize(picture, list(paintings), settings, vgg=load_backbone(settings)))
+    step = last(stylize_steps(picture, list(paintings), settings, vgg=load_backbone(settings)))
     made = recipe(settings, identify(photo), [(identify(path), weight) for path, weight in paintings])
     save_picture(painted(step, picture), GALLERY / f"{name}.jpg", settings=made, overwrite=True)
     print(f"{name}.jpg: {step.seconds:.0f} s")

@@ -99,8 +99,8 @@ def dream(  # noqa: D103 - people see HELP
     from vggapps import __version__
     from vggapps.image import open_picture
     from vggapps.style._transfer import painted
-    from vggapps.visualization._deepdream import dream, dream_networks, objective_of
-    from vggapps.visualization._zooming import zoom as zoomed
+    from vggapps.visualization._deepdream import dream_networks, dream_steps, objective_of
+    from vggapps.visualization._zooming import zoom_steps as zoomed
 
     networks = dream_networks(objective, settings)
     wanted = objective_of(objective, settings, networks)
@@ -117,7 +117,7 @@ def dream(  # noqa: D103 - people see HELP
             return _zoomed(zoomed(picture, zoom, wanted, settings, network=networks), target, stop, recipe, quiet=quiet)
         check_room(target, recipe, metadata=picture.metadata)
         return drain(
-            dream(picture, wanted, settings, network=networks),
+            dream_steps(picture, wanted, settings, network=networks),
             target,
             stop,
             title=picture.name,

@@ -83,7 +83,7 @@ def invert(  # noqa: D103 - people see HELP
 
     from vggapps import __version__
     from vggapps.image import open_picture
-    from vggapps.visualization._inversion import errors, invert, invert_networks, sheet
+    from vggapps.visualization._inversion import errors, invert_networks, invert_steps, sheet
 
     networks = invert_networks(layers, settings)
 
@@ -105,7 +105,7 @@ def invert(  # noqa: D103 - people see HELP
             }
 
         return drain(
-            invert(picture, layers, settings, network=networks),
+            invert_steps(picture, layers, settings, network=networks),
             target,
             stop,
             title=picture.name,

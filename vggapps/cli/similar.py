@@ -69,7 +69,7 @@ def similar(  # noqa: D103 - people see HELP
     target = plan_picture(output, 1, [image, *(paths or [where])], force=force) if output else None
     source = read(image)
 
-    from vggapps.features._describe import describe, extract, load_network
+    from vggapps.features._describe import describe, extract_chunks, load_network
     from vggapps.features._files import load_features
     from vggapps.features._similar import blocks_of, is_query, nearest, sheet
     from vggapps.image import from_pil
@@ -85,14 +85,14 @@ def similar(  # noqa: D103 - people see HELP
         network = load_network("auto", layer or "pool5", device)
         made = describe(network, layer or "pool5", pool or "avg")
 
-    (query,) = extract([source], network, made.layer, made.pool, size=made.size)
+    (query,) = extract_chunks([source], network, made.layer, made.pool, size=made.size)
     if query.errors:
         raise query.errors[0]
     failed = 0
 
     def looked_at() -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         nonlocal failed
-        for chunk in extract(paths, network, made.layer, made.pool, size=made.size):
+        for chunk in extract_chunks(paths, network, made.layer, made.pool, size=made.size):
             for error in chunk.errors.values():
                 tell_in_passing(error)
             failed += len(chunk.errors)

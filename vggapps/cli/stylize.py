@@ -121,7 +121,7 @@ def stylize(  # noqa: D103 - people see HELP
 
     from vggapps.image import Picture, scaled
     from vggapps.style._styles import open_photo, open_style
-    from vggapps.style._transfer import load_backbone, painted, stylize
+    from vggapps.style._transfer import load_backbone, painted, stylize_steps
 
     # Which files these are is noted as they are read: in a long run they may be replaced, or go.
     used = recipes.identify_files(settings)
@@ -140,7 +140,7 @@ def stylize(  # noqa: D103 - people see HELP
         check_room(target, recipe, scaled(*picture.size, size), picture.metadata)
         styles = [(painting(path, size), weight) for path, weight in mixture]
         return drain(
-            stylize(picture, styles, settings, vgg=vgg, size=size),
+            stylize_steps(picture, styles, settings, vgg=vgg, size=size),
             target,
             stop,
             title=picture.name,

@@ -1,6 +1,6 @@
 from ._describe import Chunk as Chunk
 from ._describe import Descriptor as Descriptor
-from ._describe import extract as extract
+from ._describe import extract_chunks as extract_chunks
 from ._describe import load_network as load_network
 from ._extraction import extract_to as extract_to
 from ._files import FeatureTable as FeatureTable
@@ -25,7 +25,7 @@ __all__ = [
     "Match",
     "Report",
     "classes_of",
-    "extract",
+    "extract_chunks",
     "extract_to",
     "load_features",
     "load_network",

@@ -70,7 +70,7 @@ def load_backbone(settings: StylizeSettings) -> VGG:
 
 
 @torch.inference_mode(False)
-def stylize(
+def stylize_steps(
     content: Source,
     styles: Styles,
     settings: StylizeSettings | None = None,
@@ -81,7 +81,7 @@ def stylize(
     """Paint a photo in the style of one or several pictures.
 
     >>> from vggapps.optimize._step import last                                          # doctest: +SKIP
-    >>> painted = last(stylize("town.jpg", "starry-night.jpg", size=384)).image()       # doctest: +SKIP
+    >>> painted = last(stylize_steps("town.jpg", "starry-night.jpg", size=384)).image()       # doctest: +SKIP
 
     Args:
         content: the photo: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].

@@ -45,7 +45,7 @@ _POSITIONS = 4096  # compared with the guide's at once
 
 
 @torch.inference_mode(False)  # which has no gradients
-def dream(
+def dream_steps(
     image: Source,
     objective: str | Objective = "relu5_1",
     settings: DreamSettings | None = None,
@@ -56,14 +56,14 @@ def dream(
     """Draw into a picture what a network sees in it.
 
     >>> from vggapps.optimize._step import last                                          # doctest: +SKIP
-    >>> dreamt = last(dream("town.jpg", "relu4_3", size=512)).image()                   # doctest: +SKIP
+    >>> dreamt = last(dream_steps("town.jpg", "relu4_3", size=512)).image()                   # doctest: +SKIP
 
     Args:
         image: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
         objective: what grows, in text form (see :mod:`vggapps.objectives._text`) or as an object: a layer, a channel, a
             class, sums of them.
         settings: see :class:`DreamSettings`; ``overrides`` change single ones by name.
-        network: what is looked at, see :func:`~vggapps.visualization._render.visualize`; loaded when it is not given.
+        network: what is looked at, see :func:`~vggapps.visualization.visualize_steps`; loaded when it is not given.
 
     Returns:
         The steps, from the smallest octave to the whole picture; the last one's ``image()`` is the result, 1 × 3 × h ×

@@ -45,7 +45,7 @@ CALM = 6 / 7  # of the steps are taken with jitter, the others without: 300 and 
 
 
 @torch.inference_mode(False)  # which has no gradients
-def invert(
+def invert_steps(
     image: Source,
     layer: str | Sequence[str] = "conv4_3",
     settings: InvertSettings | None = None,
@@ -56,7 +56,7 @@ def invert(
     """Find a picture, from noise, that a layer can't tell from the one given.
 
     >>> from vggapps.optimize._step import last                                          # doctest: +SKIP
-    >>> step = last(invert("cat.jpg", "conv5_1", method="mv2016"))                      # doctest: +SKIP
+    >>> step = last(invert_steps("cat.jpg", "conv5_1", method="mv2016"))                      # doctest: +SKIP
     >>> step.terms["features"]                                                          # doctest: +SKIP
     0.08
 
@@ -64,7 +64,7 @@ def invert(
         image: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
         layer: where both are to look the same; several are inverted one after another.
         settings: see :class:`InvertSettings`; ``overrides`` change single ones by name.
-        network: whose layer it is, see :func:`~vggapps.visualization._render.visualize`; loaded when it is not given.
+        network: whose layer it is, see :func:`~vggapps.visualization.visualize_steps`; loaded when it is not given.
 
     Returns:
         The steps; the last one's ``image()`` is the result, one picture for each layer, n × 3 × h × w in [0, 1]. The

@@ -40,7 +40,7 @@ AVERAGE = 0.8  # of the iterates that are shown: single ones tremble with the vi
 
 
 @torch.inference_mode(False)  # which has no gradients
-def visualize(
+def visualize_steps(
     objective: str | Objective | Sequence[str | Objective],
     settings: VisualizeSettings | None = None,
     *,
@@ -50,7 +50,7 @@ def visualize(
     """Pictures that make an objective large.
 
     >>> from vggapps.optimize._step import last                                       # doctest: +SKIP
-    >>> picture = last(visualize("conv4_3:12 + 0.5*conv4_3:200")).image()            # doctest: +SKIP
+    >>> picture = last(visualize_steps("conv4_3:12 + 0.5*conv4_3:200")).image()            # doctest: +SKIP
 
     Args:
         objective: in text form, see :mod:`vggapps.objectives._text`, or as an object; several give a picture each.

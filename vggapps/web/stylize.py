@@ -86,7 +86,7 @@ def stylize_tab(page: Page) -> None:
         from vggapps.image import fit, resize
         from vggapps.style._recipe import identify, recipe
         from vggapps.style._styles import open_photo, open_style
-        from vggapps.style._transfer import painted, stylize
+        from vggapps.style._transfer import painted, stylize_steps
 
         settings = controls.read(given)
         weighted = _weighted(given)
@@ -97,7 +97,7 @@ def stylize_tab(page: Page) -> None:
         page.limits.check_work(size, settings.steps)
         paintings = [(open_style(path, size, settings.style_size), weight) for path, weight in weighted]
         vgg = network(settings)
-        step, steps = None, job.whole(lambda: stylize(photo, paintings, settings, vgg=vgg, size=size))
+        step, steps = None, job.whole(lambda: stylize_steps(photo, paintings, settings, vgg=vgg, size=size))
         for step in job.until_asked(steps):
             if job.wants:
                 yield {result: shelf.preview(painted(step, photo)), line: how_far(step)}
