@@ -31,7 +31,7 @@ from torch import Tensor
 from vggapps.image import Picture, from_pil, to_pil
 from vggapps.losses import total_variation
 from vggapps.objectives import Networks, Objective, channel, each, load_networks, see
-from vggapps.optimize import Step, fourier, last, maco, optimize
+from vggapps.optimize import Step, fourier, maco, optimize
 from vggapps.vgg import pick_device
 from vggapps.visualization import VisualizeSettings, judge, load_spectrum, visualize_steps
 
@@ -191,7 +191,8 @@ def speed(device: str) -> None:
     work |= {"class:tabby": ["class:tabby"], "64 channels of conv3_1": [f"conv3_1:{i}" for i in range(64)]}
     for name, texts in work.items():
         start = time.perf_counter()
-        step = last(visualize_steps(texts, device=device))
+        for step in visualize_steps(texts, device=device):  # noqa: B007
+            pass
         step.image()
         rows.append((name, str(step.size[0]), str(step.total), f"{time.perf_counter() - start:.1f}"))
         print(*rows[-1], sep=" | ", flush=True)

@@ -28,6 +28,7 @@ ROOMS = {
     "settings": {"errors"},
     "_files": {"errors"},
     "_ranges": {"errors"},
+    "_progress": set(),
     "_rates": set(),
     "image": {"errors", "_files", "_ranges", "settings"},
     "optimize": {"errors", "settings"},

@@ -21,7 +21,7 @@ from vggapps.style._memory import plan_memory
 from vggapps.style._score import Objective, whole
 from vggapps.style._settings import StylizeSettings
 from vggapps.style._tiling import Tiling, tiled, tiles
-from vggapps.style._transfer import painted, split_steps, stylize_steps
+from vggapps.style._transfer import split_steps, stylize_steps
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import PLANS
 
@@ -202,7 +202,8 @@ def test_the_result_has_the_size_asked_for_and_carries_the_photos_transparency(n
     alpha = torch.zeros(1, 1, 40, 60)
     alpha[..., :30] = 1
     photo = Picture(noise(1, 40, 60), alpha, "cut-out")
-    result = painted(last(stylize_steps(photo, noise(2, 50, 50), vgg=narrow, size=96, steps=3)), photo)
+    step = last(stylize_steps(photo, noise(2, 50, 50), vgg=narrow, size=96, steps=3))
+    result = photo.with_rgb(step.full_image())
     assert result.size == (64, 96)
     assert result.alpha is not None
     assert float(result.alpha[..., :40].mean()) == pytest.approx(1, abs=0.02)

@@ -1,10 +1,13 @@
 from .image import open_picture as open_picture
 from .image import save_picture as save_picture
 from .losses._perceptual import PerceptualLoss as PerceptualLoss
-from .optimize._step import last as last
+from .style import stylize as stylize
 from .vgg._hooks import record as record
 from .vgg._network import VGG as VGG
 from .vgg._network import FeatureExtractor as FeatureExtractor
+from .visualization import dream as dream
+from .visualization import invert as invert
+from .visualization import visualize as visualize
 from .weights._load import load_vgg as load_vgg
 
 __version__: str
@@ -13,9 +16,12 @@ __all__ = [
     "FeatureExtractor",
     "PerceptualLoss",
     "__version__",
-    "last",
+    "dream",
+    "invert",
     "load_vgg",
     "open_picture",
     "record",
     "save_picture",
+    "stylize",
+    "visualize",
 ]

@@ -3,12 +3,10 @@ from ._parameterize import fourier as fourier
 from ._parameterize import maco as maco
 from ._parameterize import spectrum_of as spectrum_of
 from ._step import Step as Step
-from ._step import last as last
 
 __all__ = [
     "Step",
     "fourier",
-    "last",
     "maco",
     "optimize",
     "spectrum_of",

@@ -6,15 +6,18 @@ from ._activations import strongest as strongest
 from ._atlas import cells as cells
 from ._atlas import lay_out as lay_out
 from ._atlas import sample as sample
+from ._deepdream import dream as dream
 from ._deepdream import dream_steps as dream_steps
 from ._deepdream import guided as guided
 from ._dream_settings import DreamSettings as DreamSettings
 from ._filters import filter_sheet as filter_sheet
 from ._filters import first_filters as first_filters
+from ._inversion import invert as invert
 from ._inversion import invert_steps as invert_steps
 from ._invert_settings import InvertSettings as InvertSettings
 from ._made import Made as Made
 from ._made import judge as judge
+from ._made import visualize as visualize
 from ._natural import maxima as maxima
 from ._natural import save_natural as save_natural
 from ._natural import yardstick as yardstick
@@ -43,12 +46,14 @@ __all__ = [
     "VisualizeSettings",
     "cells",
     "crops",
+    "dream",
     "dream_steps",
     "exemplars",
     "filter_sheet",
     "first_filters",
     "guided",
     "icons",
+    "invert",
     "invert_steps",
     "judge",
     "lay_out",
@@ -61,6 +66,7 @@ __all__ = [
     "sample",
     "save_natural",
     "strongest",
+    "visualize",
     "visualize_steps",
     "yardstick",
     "zoom_steps",

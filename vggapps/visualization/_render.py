@@ -49,9 +49,6 @@ def visualize_steps(
 ) -> Iterator[Step]:
     """Pictures that make an objective large.
 
-    >>> from vggapps.optimize._step import last                                       # doctest: +SKIP
-    >>> picture = last(visualize_steps("conv4_3:12 + 0.5*conv4_3:200")).image()            # doctest: +SKIP
-
     Args:
         objective: in text form, see :mod:`vggapps.objectives._text`, or as an object; several give a picture each.
         settings: see :class:`VisualizeSettings`; ``overrides`` change single ones by name.

@@ -1,0 +1,113 @@
+"""The verbs of the root: from a file to a result in one call, the same result as the command's."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vggapps
+from tests.conftest import Ran
+from vggapps.errors import OutputExistsError
+from vggapps.image import Picture, read_settings
+
+Cli = Callable[..., Ran]
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def pixels(path: str | Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+def same_files(verb: str | Path, command: str | Path) -> None:
+    """The same picture, made by the same recipe."""
+    assert np.array_equal(pixels(verb), pixels(command))
+    assert read_settings(verb) == read_settings(command)
+
+
+def test_importing_the_package_and_naming_a_verb_loads_no_torch() -> None:
+    code = "import sys, vggapps; dir(vggapps); print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+class TestPictures:
+    def test_a_painted_picture_is_the_commands(self, town: Path, cli: Cli) -> None:
+        picture = vggapps.stylize("town.png", {"waves.png": 0.5, "town.jpg": 0.5}, size=48, steps=3, strength=0.7)
+        picture.save("verb.png")
+        options = ("--size", 48, "--steps", 3, "--strength", 0.7)
+        assert cli("stylize", "town.png", "waves.png:0.5", "town.jpg:0.5", *options, "-o", "command.png").code == 0
+        same_files("verb.png", "command.png")
+
+    def test_a_painted_picture_can_be_made_again(self, town: Path, cli: Cli) -> None:
+        vggapps.stylize("town.png", "waves.png", size=48, steps=2).save("verb.png")
+        assert cli("stylize", "--settings", "verb.png", "-o", "again.png").code == 0
+        same_files("verb.png", "again.png")
+
+    def test_a_visualization_is_the_commands(self, town: Path, cli: Cli) -> None:
+        vggapps.visualize(["conv1_1:0-1", "conv2_1:3"], size=32, steps=2).save("verb.png")
+        names = ("conv1_1:0-1", "conv2_1:3")
+        assert cli("visualize", *names, "--size", 32, "--steps", 2, "-o", "command.png").code == 0
+        same_files("verb.png", "command.png")
+
+    def test_a_dream_is_the_commands(self, town: Path, cli: Cli) -> None:
+        vggapps.dream("town.png", "relu2_1", size=48, steps=1, octaves=2).save("verb.png")
+        options = ("--objective", "relu2_1", "--size", 48, "--steps", 1, "--octaves", 2)
+        assert cli("dream", "town.png", *options, "-o", "command.png").code == 0
+        same_files("verb.png", "command.png")
+
+    def test_an_inversion_is_the_commands(self, town: Path, cli: Cli) -> None:
+        vggapps.invert("town.png", ["conv1_1", "conv2_1"], size=48, steps=2).save("verb.png")
+        options = ("--layer", "conv1_1,conv2_1", "--size", 48, "--steps", 2)
+        assert cli("invert", "town.png", *options, "-o", "command.png").code == 0
+        same_files("verb.png", "command.png")
+
+    def test_a_photo_in_memory_keeps_its_name_and_transparency(self) -> None:
+        alpha = torch.zeros(1, 1, 40, 60)
+        alpha[..., :30] = 1
+        photo = Picture(torch.rand(1, 3, 40, 60), alpha, "cut-out")
+        made = vggapps.stylize(photo, torch.rand(1, 3, 50, 50), size=48, steps=1)
+        assert (made.name, made.size) == ("cut-out", (32, 48))
+        assert made.alpha is not None
+        assert float(made.alpha[..., :20].mean()) == pytest.approx(1, abs=0.02)
+        assert float(made.alpha[..., 28:].mean()) == pytest.approx(0, abs=0.02)
+        assert made.settings is not None
+        assert made.settings["content"] == {"name": "cut-out", "sha256": None}
+
+    def test_progress_is_shown_on_stderr_and_only_on_wish(self, town: Path, capfd: pytest.CaptureFixture[str]) -> None:
+        vggapps.dream("town.png", "relu1_1", size=48, steps=1, octaves=1)
+        assert capfd.readouterr() == ("", "")
+        vggapps.dream("town.png", "relu1_1", size=48, steps=1, octaves=1, progress=True)
+        out, err = capfd.readouterr()
+        assert (out, "town.png: 100 %" in err) == ("", True)
+
+
+class TestAPicture:
+    made = Picture(torch.full((1, 3, 16, 24), 0.5), name="grey.jpg", settings={"made_by": "hand"})
+
+    def test_its_settings_are_saved_with_it_in_every_format(self, tmp_path: Path) -> None:
+        for suffix in ("png", "jpg", "webp", "tiff"):
+            path = self.made.save(tmp_path / f"grey.{suffix}")
+            assert read_settings(path) == {"made_by": "hand"}
+        with pytest.raises(OutputExistsError):
+            self.made.save(tmp_path / "grey.png")
+        self.made.save(tmp_path / "grey.png", bits=16, overwrite=True)
+
+    def test_it_says_what_it_is_and_is_an_image_in_a_notebook(self) -> None:
+        assert repr(self.made) == "<Picture 'grey.jpg', 24 x 16 pixels>"
+        assert self.made._repr_png_().startswith(PNG)
+
+    def test_other_colours_leave_its_recipe_behind(self) -> None:
+        other = self.made.with_rgb(torch.rand(1, 3, 32, 48))
+        assert (other.size, other.name, other.settings) == ((32, 48), "grey.jpg", None)
+
+    def test_it_is_shown_by_the_systems_viewer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        shown: list[tuple[int, int]] = []
+        monkeypatch.setattr(Image.Image, "show", lambda image, *_: shown.append(image.size))
+        self.made.show()
+        assert shown == [(24, 16)]
