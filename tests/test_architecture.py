@@ -30,6 +30,7 @@ ROOMS = {
     "_ranges": {"errors"},
     "_progress": set(),
     "_rates": set(),
+    "_tables": set(),
     "image": {"errors", "_files", "_ranges", "settings"},
     "optimize": {"errors", "settings"},
     "vgg": {"errors", "_ranges", "settings"},

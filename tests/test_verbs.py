@@ -14,6 +14,7 @@ from PIL import Image
 
 import vggapps
 from tests.conftest import Ran
+from vggapps.classification import Prediction, Predictions
 from vggapps.errors import OutputExistsError
 from vggapps.image import Picture, read_settings
 
@@ -85,6 +86,32 @@ class TestPictures:
         vggapps.dream("town.png", "relu1_1", size=48, steps=1, octaves=1, progress=True)
         out, err = capfd.readouterr()
         assert (out, "town.png: 100 %" in err) == ("", True)
+
+
+class TestClasses:
+    cat = str(Path(__file__).parents[1] / "assets" / "content" / "cat.jpg")
+
+    def test_what_is_printed_is_what_the_command_prints(self, cli: Cli) -> None:
+        found = vggapps.classify(self.cat, backbone="vgg19-gap", top=3)
+        assert f"{found}\n" == cli("classify", self.cat, "--backbone", "vgg19-gap", "--top", 3).out
+        assert [len(found), found[0].label in found._repr_html_()] == [3, True]
+
+    def test_a_table_in_a_notebook_shows_names_as_they_are(self) -> None:
+        odd = Predictions([Prediction(0, "<b>&", "", 0.5)])
+        assert "<td>&lt;b&gt;&amp;</td>" in odd._repr_html_()
+
+    def test_an_explanation_is_the_commands(self, town: Path, cli: Cli) -> None:
+        found = vggapps.explain(self.cat, backbone="vgg19-gap", layer="relu4_4")
+        found.save("verb.png")
+        options = ("--backbone", "vgg19-gap", "--layer", "relu4_4")
+        ran = cli("explain", self.cat, *options, "-o", "command.png")
+        assert ran.out == f"command.png: {str(found).removesuffix(', by grad-cam (relu4_4)')}\n"
+        assert np.array_equal(pixels("verb.png"), pixels("command.png"))
+        told, asked = (read_settings(file) or {} for file in ("verb.png", "command.png"))
+        assert {**told, "maps": None} == {**asked, "maps": None}  # maps say how many seconds they took
+        assert found._repr_png_().startswith(PNG)
+        assert 0 < found.confidence < 1
+        assert found.target.startswith("class:")
 
 
 class TestAPicture:

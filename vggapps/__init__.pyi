@@ -1,3 +1,5 @@
+from .classification import classify as classify
+from .classification import explain as explain
 from .image import open_picture as open_picture
 from .image import save_picture as save_picture
 from .losses._perceptual import PerceptualLoss as PerceptualLoss
@@ -16,7 +18,9 @@ __all__ = [
     "FeatureExtractor",
     "PerceptualLoss",
     "__version__",
+    "classify",
     "dream",
+    "explain",
     "invert",
     "load_vgg",
     "open_picture",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, track
 
 if TYPE_CHECKING:
     from vggapps.optimize._step import Step
+
+T = TypeVar("T")
 
 
 def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterator[Step]:
@@ -42,3 +45,10 @@ def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterat
                     soft_wrap=True,
                 )
             yield step
+
+
+def counted(title: str, *, quiet: bool = False) -> Callable[[Sequence[T]], Iterable[T]]:
+    """What passes items on and shows a bar on a terminal meanwhile, which goes with the last one."""
+    console = Console(stderr=True)
+    hidden = quiet or not console.is_terminal
+    return lambda items: track(items, escape(title), console=console, transient=True, disable=hidden)
