@@ -35,7 +35,7 @@ ROOMS = {
     "optimize": {"errors", "settings"},
     "vgg": {"errors", "_ranges", "settings"},
     "weights": {"errors", "_files", "vgg"},
-    "losses": {"errors", "_files", "_ranges", "vgg", "weights"},
+    "losses": {"errors", "_files", "_ranges", "_tables", "image", "vgg", "weights"},
     "datasets": {"errors", "_files", "image", "weights"},
 }
 GROUND = set(ROOMS)

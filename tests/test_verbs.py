@@ -15,8 +15,8 @@ from PIL import Image
 import vggapps
 from tests.conftest import Ran
 from vggapps.classification import Prediction, Predictions
-from vggapps.errors import OutputExistsError
-from vggapps.image import Picture, read_settings
+from vggapps.errors import OutputExistsError, SettingsError
+from vggapps.image import Picture, open_picture, read_settings, resize
 
 Cli = Callable[..., Ran]
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -112,6 +112,35 @@ class TestClasses:
         assert found._repr_png_().startswith(PNG)
         assert 0 < found.confidence < 1
         assert found.target.startswith("class:")
+
+
+class TestComparisons:
+    def test_what_is_printed_is_what_the_command_prints(self, town: Path, cli: Cli) -> None:
+        found = vggapps.compare("town.png", "town.jpg", ["perceptual", "ssim", "psnr"])
+        assert f"{found}\n" == cli("compare", "town.png", "town.jpg", "--metric", "perceptual,ssim,psnr").out
+        assert "SSIM" in found._repr_html_()
+        error = (open_picture("town.png").rgb - open_picture("town.jpg").rgb).square().mean()
+        assert found.values["psnr"] == pytest.approx(float(-10 * error.log10()), rel=1e-5)
+
+    def test_the_map_is_drawn_on_wish_by_a_metric_that_has_one(self, town: Path) -> None:
+        found = vggapps.compare("town.png", "waves.png", ["psnr", "perceptual"])
+        assert found.heat_map().size == (36, 48)
+        assert (found.heat_map().settings or {})["map_of"] == "perceptual"
+        with pytest.raises(SettingsError, match="psnr has no map"):
+            found.heat_map("psnr")
+
+    def test_a_metric_that_is_named_is_measured_or_refused(self, town: Path) -> None:
+        small = torch.rand(1, 3, 8, 8)
+        assert vggapps.compare(small, small, size=8).values["ssim"] is None
+        with pytest.raises(SettingsError, match="SSIM needs 11 pixels"):
+            vggapps.compare(small, small, "ssim")
+
+    def test_sizes_that_differ_are_refused_or_scaled(self, town: Path) -> None:
+        large, small = open_picture("town.png"), torch.rand(1, 3, 18, 24)
+        with pytest.raises(SettingsError, match="24x18"):
+            vggapps.compare(large, small, "psnr")
+        scaled = vggapps.compare(large, small, "psnr", scale_to_a=True)
+        assert torch.equal(scaled.pictures[1], resize(small, (36, 48)))
 
 
 class TestAPicture:

@@ -2,6 +2,7 @@ from .classification import classify as classify
 from .classification import explain as explain
 from .image import open_picture as open_picture
 from .image import save_picture as save_picture
+from .losses import compare as compare
 from .losses._perceptual import PerceptualLoss as PerceptualLoss
 from .style import stylize as stylize
 from .vgg._hooks import record as record
@@ -19,6 +20,7 @@ __all__ = [
     "PerceptualLoss",
     "__version__",
     "classify",
+    "compare",
     "dream",
     "explain",
     "invert",
