@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,10 +16,12 @@ from PIL import Image
 import vggapps
 from tests.conftest import Ran
 from vggapps.classification import Prediction, Predictions
-from vggapps.errors import OutputExistsError, SettingsError
+from vggapps.errors import OutputExistsError, PictureError, SettingsError
+from vggapps.features import load_features
 from vggapps.image import Picture, open_picture, read_settings, resize
 
 Cli = Callable[..., Ran]
+Caplog = pytest.LogCaptureFixture
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -141,6 +144,49 @@ class TestComparisons:
             vggapps.compare(large, small, "psnr")
         scaled = vggapps.compare(large, small, "psnr", scale_to_a=True)
         assert torch.equal(scaled.pictures[1], resize(small, (36, 48)))
+
+
+class TestFeatures:
+    def test_a_table_holds_what_the_commands_file_holds(self, town: Path, cli: Cli, caplog: Caplog) -> None:
+        Path("photos").mkdir()
+        for name in ("town.png", "waves.png"):
+            shutil.copy(name, "photos")
+        Path("photos/broken.jpg").write_bytes(b"no picture")
+        table = vggapps.extract("photos", "relu2_1", "max", size=64)
+        options = ("--layer", "relu2_1", "--pool", "max", "--size", 64)
+        cli("extract", "photos", *options, "-o", "command.npz")
+        of_command = load_features("command.npz")
+        assert np.array_equal(table.features, of_command.features)
+        assert (table.paths, table.settings, table.failed) == (
+            of_command.paths,
+            of_command.settings,
+            of_command.failed,
+        )
+        assert table.failed == (str(Path("photos", "broken.jpg")),)
+        assert "broken.jpg" in caplog.text
+        assert repr(table).startswith("<FeatureTable: 2 pictures x 128 numbers, relu2_1 (max) of vgg19-installed at 64")
+
+    def test_similar_pictures_are_found_in_a_table_in_memory(self, town: Path) -> None:
+        table = vggapps.extract(["town.png", "town.jpg", "waves.png"], "pool1", size=32)
+        found = vggapps.similar("town.png", table)
+        rows = table.features.astype(np.float64)
+        cosines = rows @ rows[0] / np.linalg.norm(rows, axis=1) / np.linalg.norm(rows[0])
+        order = 1 + np.argsort(-cosines[1:])
+        assert [one.path for one in found] == [table.paths[i] for i in order]
+        assert [one.similarity for one in found] == pytest.approx(cosines[order])
+        assert found.left_out == "town.png"
+        assert str(found).splitlines()[0] == f"{cosines[order[0]]:.4f}  {table.paths[order[0]]}"
+        assert found.sheet().size[1] > 3 * 192
+        with pytest.raises(SettingsError, match="the table has pool1"):
+            vggapps.similar("town.png", table, layer="pool2")
+
+    def test_without_pictures_there_is_no_table(self, town: Path) -> None:
+        Path("empty").mkdir()
+        with pytest.raises(PictureError, match="no picture"):
+            vggapps.extract("empty")
+        Path("broken.jpg").write_bytes(b"no picture")
+        with pytest.raises(PictureError, match="none of these pictures"):
+            vggapps.extract("broken.jpg", "pool1", size=32)
 
 
 class TestAPicture:

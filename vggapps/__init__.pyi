@@ -1,5 +1,7 @@
 from .classification import classify as classify
 from .classification import explain as explain
+from .features import extract as extract
+from .features import similar as similar
 from .image import open_picture as open_picture
 from .image import save_picture as save_picture
 from .losses import compare as compare
@@ -23,11 +25,13 @@ __all__ = [
     "compare",
     "dream",
     "explain",
+    "extract",
     "invert",
     "load_vgg",
     "open_picture",
     "record",
     "save_picture",
+    "similar",
     "stylize",
     "visualize",
 ]

@@ -52,3 +52,16 @@ def counted(title: str, *, quiet: bool = False) -> Callable[[Sequence[T]], Itera
     console = Console(stderr=True)
     hidden = quiet or not console.is_terminal
     return lambda items: track(items, escape(title), console=console, transient=True, disable=hidden)
+
+
+def advanced(
+    items: Iterable[T], done: Callable[[T], float], total: float, title: str, *, quiet: bool = False
+) -> Iterator[T]:
+    """Pass items on and show a bar on a terminal, which goes with the last one; ``done`` says how far an item is."""
+    console = Console(stderr=True, quiet=quiet)
+    # Left to itself the bar would take what is printed to stdout, and show it on stderr.
+    with Progress(console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        for item in items:
+            bar.update(task, completed=done(item))
+            yield item

@@ -15,6 +15,9 @@ from ._similar import sheet as sheet
 from ._targets import Classes as Classes
 from ._targets import classes_of as classes_of
 from ._targets import teacher_of as teacher_of
+from ._verbs import Matches as Matches
+from ._verbs import extract as extract
+from ._verbs import similar as similar
 
 __all__ = [
     "Chunk",
@@ -23,8 +26,10 @@ __all__ = [
     "FeatureTable",
     "Head",
     "Match",
+    "Matches",
     "Report",
     "classes_of",
+    "extract",
     "extract_chunks",
     "extract_to",
     "load_features",
@@ -33,5 +38,6 @@ __all__ = [
     "probe",
     "save_head",
     "sheet",
+    "similar",
     "teacher_of",
 ]
