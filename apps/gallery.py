@@ -8,13 +8,14 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 from PIL import Image
 
-from vggapps import last, open_picture, save_picture
-from vggapps.style import StylizeSettings, identify, load_backbone, painted, recipe, stylize
+from vggapps import stylize
+from vggapps.style import StylizeSettings
 
 ASSETS = Path(__file__).parents[1] / "assets"
 GALLERY = ASSETS / "gallery"
@@ -71,12 +72,10 @@ def make(name: str) -> None:
     """One picture."""
     content, styles, settings = PICTURES[name]
     photo = ASSETS / "content" / f"{content}.jpg"
-    paintings = [(str(ASSETS / "style" / f"{style}.jpg"), weight) for style, weight in styles.items()]
-    picture = open_picture(photo)
-    step = last(stylize(picture, list(paintings), settings, vgg=load_backbone(settings)))
-    made = recipe(settings, identify(photo), [(identify(path), weight) for path, weight in paintings])
-    save_picture(painted(step, picture), GALLERY / f"{name}.jpg", settings=made, overwrite=True)
-    print(f"{name}.jpg: {step.seconds:.0f} s")
+    paintings = [(ASSETS / "style" / f"{style}.jpg", weight) for style, weight in styles.items()]
+    start = time.perf_counter()
+    stylize(photo, paintings, settings).save(GALLERY / f"{name}.jpg", overwrite=True)
+    print(f"{name}.jpg: {time.perf_counter() - start:.0f} s")
 
 
 def sheet(name: str, height: int = 300, gap: int = 6) -> None:

@@ -29,7 +29,7 @@ from vggapps.explanation import (
     Question,
     ask,
     completeness,
-    explain,
+    explain_batch,
     likeliest,
     lrp,
     measure_faithfulness,
@@ -141,7 +141,7 @@ def faithfulness(vgg: VGG, images: list[Tensor], methods: Sequence[str]) -> None
     for name in methods:
         measured: list[dict[str, float]] = []
         for image in images:
-            found = explain(vgg, image, None, name)
+            found = explain_batch(vgg, image, None, name)
             began = time.perf_counter()
             values = measure_faithfulness(found.question, found.image, found.map)
             values |= {"seconds": found.seconds, "to measure": time.perf_counter() - began}
@@ -159,7 +159,7 @@ def sanity(vgg: VGG, images: list[Tensor], methods: Sequence[str]) -> None:
     for name in methods:
 
         def shown(question: Question, image: Tensor, name: str = name) -> Tensor:
-            return explain(question.network, image, question.objective, name).map
+            return explain_batch(question.network, image, question.objective, name).map
 
         found = [randomised(ask(vgg, likeliest(vgg, image)[0]), image, shown) for image in images[:2]]
         ranks = [statistics.fmean(float(step.spearman) for step in steps) for steps in zip(*found, strict=True)]

@@ -37,8 +37,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vggapps.image import open_picture, save_picture
-from vggapps.optimize import last
-from vggapps.style import StylizeSettings, load_backbone, stylize
+from vggapps.style import StylizeSettings, load_backbone, stylize, stylize_steps
 from vggapps.vgg import pick_device
 from vggapps.weights import load_vgg
 
@@ -81,7 +80,7 @@ def our_run(content: Path, style: Path, settings: StylizeSettings, judge: Judge,
     """Ours; every fifth step and the last one judged."""
     vgg = load_backbone(settings)
     start = time.perf_counter()
-    steps = stylize(content, style, settings, vgg=vgg)
+    steps = stylize_steps(content, style, settings, vgg=vgg)
     prepared = time.perf_counter() - start
     points = []
     for step in steps:
@@ -110,7 +109,8 @@ def passes(content: Path, style: Path) -> None:
     """The default run at 512 px in plain passes at 512 x 512, both timed in turn."""
     before = plain_pass(512, 3)
     start = time.perf_counter()
-    step = last(stylize(content, style, vgg=load_backbone(StylizeSettings())))
+    for step in stylize_steps(content, style, vgg=load_backbone(StylizeSettings())):  # noqa: B007
+        pass
     run = time.perf_counter() - start
     one = statistics.median([before, plain_pass(512, 3)])
     console.print(
@@ -128,7 +128,7 @@ def rim(pair: str, content: Path, style: Path, size: int, out: Path | None) -> N
     for margin in (0, 16):
         with mock.patch("vggapps.style._transfer.MARGIN", margin):
             start = time.process_time()  # of the processor: the ratio holds on a machine that does other things, too
-            image = last(stylize(photo, style, settings, vgg=vgg)).image()
+            image = stylize(photo, style, settings, vgg=vgg).rgb
             seconds = time.process_time() - start
         if file := out_file(out, pair, f"margin-{margin}"):
             save_picture(image, file, overwrite=True)
@@ -153,7 +153,7 @@ def alike(pair: str, content: Path, style: Path, size: int) -> None:
 
     def result(threads: int, dtype: str) -> torch.Tensor:
         torch.set_num_threads(threads)
-        return last(stylize(content, style, size=size, dtype=dtype)).image()
+        return stylize(content, style, size=size, dtype=dtype).rgb
 
     reference = result(1, "bfloat16")
     for threads, dtype in ((1, "bfloat16"), (2, "bfloat16"), (1, "float32")):

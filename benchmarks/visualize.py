@@ -31,9 +31,9 @@ from torch import Tensor
 from vggapps.image import Picture, from_pil, to_pil
 from vggapps.losses import total_variation
 from vggapps.objectives import Networks, Objective, channel, each, load_networks, see
-from vggapps.optimize import Step, fourier, last, maco, optimize
+from vggapps.optimize import Step, fourier, maco, optimize
 from vggapps.vgg import pick_device
-from vggapps.visualization import VisualizeSettings, load_spectrum, score_pictures, visualize
+from vggapps.visualization import VisualizeSettings, load_spectrum, score_pictures, visualize_steps
 
 LAYERS = ("conv2_1", "conv3_1", "conv4_1", "conv5_1")
 WIDTHS = {"1": 64, "2": 128, "3": 256, "4": 512, "5": 512}
@@ -130,7 +130,7 @@ def horama(networks: Networks, objectives: list[Objective], side: int) -> Iterat
 
 
 def ours(networks: Networks, objectives: list[Objective], side: int, parameterization: str) -> Iterator[Step]:
-    return visualize(objectives, network=networks, size=side, steps=100_000, parameterization=parameterization)
+    return visualize_steps(objectives, network=networks, size=side, steps=100_000, parameterization=parameterization)
 
 
 RIVALS: dict[str, Make] = {
@@ -191,7 +191,8 @@ def speed(device: str) -> None:
     work |= {"class:tabby": ["class:tabby"], "64 channels of conv3_1": [f"conv3_1:{i}" for i in range(64)]}
     for name, texts in work.items():
         start = time.perf_counter()
-        step = last(visualize(texts, device=device))
+        for step in visualize_steps(texts, device=device):  # noqa: B007
+            pass
         step.image()
         rows.append((name, str(step.size[0]), str(step.total), f"{time.perf_counter() - start:.1f}"))
         print(*rows[-1], sep=" | ", flush=True)

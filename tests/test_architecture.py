@@ -28,22 +28,24 @@ ROOMS = {
     "settings": {"errors"},
     "_files": {"errors"},
     "_ranges": {"errors"},
+    "_progress": set(),
     "_rates": set(),
+    "_tables": set(),
     "image": {"errors", "_files", "_ranges", "settings"},
     "optimize": {"errors", "settings"},
     "vgg": {"errors", "_ranges", "settings"},
     "weights": {"errors", "_files", "vgg"},
-    "losses": {"errors", "_files", "_ranges", "vgg", "weights"},
+    "figures": {"errors", "_files", "_rates", "image"},
+    "losses": {"errors", "_files", "_ranges", "_tables", "figures", "image", "vgg", "weights"},
     "datasets": {"errors", "_files", "image", "weights"},
 }
 GROUND = set(ROOMS)
-ROOMS["figures"] = GROUND
 ROOMS["objectives"] = GROUND
 ROOMS["style"] = GROUND
-ROOMS["features"] = GROUND | {"figures"}
-ROOMS["visualization"] = GROUND | {"figures", "objectives"}
-ROOMS["explanation"] = GROUND | {"figures", "objectives"}
-ROOMS["classification"] = GROUND | {"figures", "features", "explanation"}  # a class is localized by what decided for it
+ROOMS["features"] = GROUND
+ROOMS["visualization"] = GROUND | {"objectives"}
+ROOMS["explanation"] = GROUND | {"objectives"}
+ROOMS["classification"] = GROUND | {"features", "explanation"}  # a class is localized by what decided for it
 MIDDLE = set(ROOMS) - GROUND
 DOORS = ("cli", "web", "__main__")
 ROOMS |= {

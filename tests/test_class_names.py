@@ -17,7 +17,7 @@ from tests.test_weights_files import NARROW
 from vggapps.classification import Classifier
 from vggapps.datasets._dataset import list_pictures
 from vggapps.errors import SettingsError
-from vggapps.explanation._methods import explain
+from vggapps.explanation._methods import explain_batch
 from vggapps.explanation._question import ask
 from vggapps.objectives._text import parse
 from vggapps.vgg._network import VGG
@@ -47,7 +47,7 @@ def test_only_a_thousand_outputs_are_imagenets() -> None:
 def test_no_room_gives_imagenets_names_to_a_networks_own_classes() -> None:
     vgg = network()
     assert parse("class:2", vgg).text == ask(vgg, 2).objective.text == "class:2"
-    assert explain(vgg, torch.rand(1, 3, 64, 64)).target in [f"class:{n}" for n in range(5)]
+    assert explain_batch(vgg, torch.rand(1, 3, 64, 64)).target in [f"class:{n}" for n in range(5)]
     for asked in (lambda: parse("class:goldfish", vgg), lambda: ask(vgg, "class:goldfish")):
         with pytest.raises(SettingsError, match=r"no class 'goldfish'.*the choices are: 0, 1, 2, 3, 4"):
             asked()

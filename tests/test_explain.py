@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explanation import METHODS, Explanation, ask, explain
+from vggapps.explanation import METHODS, Explanation, ask, explain_batch
 from vggapps.explanation._methods import seen_at
 from vggapps.explanation._question import Question, likeliest
 from vggapps.explanation._report import figure
@@ -44,7 +44,7 @@ def made(method: str, values: list[float]) -> Explanation:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_gives_maps_of_the_pictures_size(method: str) -> None:
-    found = explain(network(), pictures(), 3, method, **QUICK.get(method, {}))
+    found = explain_batch(network(), pictures(), 3, method, **QUICK.get(method, {}))
     assert (found.map.shape, found.map.dtype) == ((2, 1, 64, 96), torch.float32)
     assert found.map.isfinite().all()
     assert found.map.abs().max() > 0
@@ -66,7 +66,7 @@ def test_nobody_says_what_so_it_is_the_likeliest_class_of_each() -> None:
     vgg, image = network(), pictures(4)
     indices = vgg(image).argmax(1).tolist()
     assert likeliest(vgg, image) == indices
-    torch.testing.assert_close(explain(vgg, image).map, explain(vgg, image, indices).map)
+    torch.testing.assert_close(explain_batch(vgg, image).map, explain_batch(vgg, image, indices).map)
     dense = vgg.dense()
     large = pictures(2, 224, 288)
     assert likeliest(dense, large) == dense(large).mean((2, 3)).argmax(1).tolist()
@@ -76,10 +76,10 @@ def test_of_single_pixels_signed_ones_are_added_over_colours_and_others_are_the_
     vgg, image = network(), pictures().requires_grad_()
     (slopes,) = torch.autograd.grad(vgg(image)[:, 1].sum(), image)
     image = image.detach()
-    torch.testing.assert_close(explain(vgg, image, 1, "gradient").map, slopes.abs().amax(1, keepdim=True))
+    torch.testing.assert_close(explain_batch(vgg, image, 1, "gradient").map, slopes.abs().amax(1, keepdim=True))
     mean = torch.tensor(vgg.convention.mean).view(3, 1, 1)
     expected = (slopes * (image - mean)).sum(1, keepdim=True)
-    torch.testing.assert_close(explain(vgg, image, 1, "gradient-x-input").map, expected)
+    torch.testing.assert_close(explain_batch(vgg, image, 1, "gradient-x-input").map, expected)
 
 
 def test_confidence_is_after_the_temperature_and_of_the_mean_over_positions() -> None:
@@ -110,13 +110,13 @@ def test_wrong_words_are_told() -> None:
         ("caricature(relu4_1, cat.jpg)", "gradient"): "cat.jpg",
     }.items():
         with pytest.raises((SettingsError, OSError), match=word):
-            explain(vgg, image, *arguments)
+            explain_batch(vgg, image, *arguments)
     with pytest.raises(SettingsError, match="gradient takes no layer"):
-        explain(vgg, image, 3, "gradient", layer="relu4_1")
+        explain_batch(vgg, image, 3, "gradient", layer="relu4_1")
     with pytest.raises(SettingsError, match="3 classes for 2 pictures"):
-        explain(vgg, image, [1, 2, 3])
+        explain_batch(vgg, image, [1, 2, 3])
     with pytest.raises(SettingsError, match="training mode"):
-        explain(VGG(NARROW, head="gap"), image)
+        explain_batch(VGG(NARROW, head="gap"), image)
 
 
 @pytest.mark.parametrize("method", ["grad-cam", "gradient", "occlusion", "lrp"])

@@ -25,7 +25,7 @@ from vggapps.explanation._cam import (
     layer_cam,
     score_cam,
 )
-from vggapps.explanation._methods import explain
+from vggapps.explanation._methods import explain_batch
 from vggapps.explanation._question import ask
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._normalize import PLAIN
@@ -212,6 +212,6 @@ def test_layers_that_cannot_tell_are_refused() -> None:
 def test_a_gpu_gives_the_same_map(method: str) -> None:
     network, image = load_vgg("vgg19", head="gap"), torch.rand(1, 3, 224, 256)
     torch.backends.cudnn.allow_tf32 = False
-    on_cpu = explain(network, image, 3, method).map
-    on_gpu = explain(network.to("cuda"), image.to("cuda"), 3, method).map.cpu()
+    on_cpu = explain_batch(network, image, 3, method).map
+    on_gpu = explain_batch(network.to("cuda"), image.to("cuda"), 3, method).map.cpu()
     assert float((on_gpu - on_cpu).abs().max() / on_cpu.abs().max()) < 1e-4

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explanation import METHODS, ask, explain, grad_cam
+from vggapps.explanation import METHODS, ask, explain_batch, grad_cam
 from vggapps.explanation._faithfulness import measure_faithfulness
 from vggapps.explanation._question import Question, likeliest
 from vggapps.explanation._sanity import randomised
@@ -85,7 +85,7 @@ def test_a_network_is_the_same_after_every_method_and_measure(preprocess: Callab
     net[0].weight.requires_grad_(False)
     before = state(net)
     for method in METHODS:
-        found = explain(net, image, 1, method, preprocess=preprocess, **QUICK.get(method, {}))
+        found = explain_batch(net, image, 1, method, preprocess=preprocess, **QUICK.get(method, {}))
     measure_faithfulness(found.question, image, found.map)
     randomised(found.question, image, METHODS["gradient"].run)
     assert_same(before, state(net))
@@ -103,7 +103,7 @@ def test_a_network_is_the_same_after_an_exception(method: str) -> None:
     net[4].register_forward_hook(stumble)
     before = state(net)
     with pytest.raises(KeyError, match="stumbled"):
-        explain(net, pictures(1), 1, method, preprocess=normalize, **QUICK.get(method, {}))
+        explain_batch(net, pictures(1), 1, method, preprocess=normalize, **QUICK.get(method, {}))
     assert_same(before, state(net))
 
 
@@ -113,8 +113,8 @@ def test_a_network_of_which_a_part_is_in_training_mode_is_refused_and_not_run(pa
     net.get_submodule(part).train()
     before = state(net)
     for look in (
-        lambda: explain(net, image),
-        lambda: explain(net, image, 1, "rise", samples=2),
+        lambda: explain_batch(net, image),
+        lambda: explain_batch(net, image, 1, "rise", samples=2),
         lambda: ask(net, 1),
         lambda: likeliest(net, image),
         lambda: grad_cam(net, image),
@@ -131,13 +131,13 @@ def test_of_one_output_the_probability_is_the_sigmoid_and_one_can_ask_against_it
     net: nn.Module = Giving((lambda y: y[:, 0]) if squeezed else (lambda y: y), classes=1)
     image = pictures(3)
     logits = net(image).flatten().detach()
-    for_, against = explain(net, image, 0, "gradient"), explain(net, image, "-class:0", "gradient")
+    for_, against = explain_batch(net, image, 0, "gradient"), explain_batch(net, image, "-class:0", "gradient")
     torch.testing.assert_close(for_.confidence, logits.sigmoid())
     torch.testing.assert_close(against.confidence, 1 - logits.sigmoid())
     torch.testing.assert_close(against.score, -logits)
     assert likeliest(net, image) == [0, 0, 0]
-    torch.testing.assert_close(explain(net, image).confidence, logits.sigmoid())
-    for_, against = (explain(net, image, target, "occlusion", patch=8) for target in (0, "-class:0"))
+    torch.testing.assert_close(explain_batch(net, image).confidence, logits.sigmoid())
+    for_, against = (explain_batch(net, image, target, "occlusion", patch=8) for target in (0, "-class:0"))
     torch.testing.assert_close(against.map, -for_.map)
 
 
@@ -177,9 +177,9 @@ def test_less_a_class_is_as_likely_as_all_others_together() -> None:
 @pytest.mark.parametrize("method", ["gradient", "grad-cam", "rise"])
 def test_targets_are_numbers_of_any_kind(targets: Any, method: str) -> None:
     net, image, options = chain(), pictures(), QUICK.get(method, {})
-    expected = torch.cat([explain(net, image[i : i + 1], c, method, **options).map for i, c in enumerate((3, 1))])
-    torch.testing.assert_close(explain(net, image, targets, method, **options).map, expected)
-    one = explain(net, image[:1], targets[0], method, **options)
+    expected = torch.cat([explain_batch(net, image[i : i + 1], c, method, **options).map for i, c in enumerate((3, 1))])
+    torch.testing.assert_close(explain_batch(net, image, targets, method, **options).map, expected)
+    one = explain_batch(net, image[:1], targets[0], method, **options)
     torch.testing.assert_close(one.map, expected[:1])
 
 
@@ -218,7 +218,9 @@ def test_what_is_no_target_is_told_in_a_line(target: Any, told: str) -> None:
 def test_an_output_that_is_no_row_of_scores_is_told(make: Callable[[Tensor], Any], told: str, target: Any) -> None:
     for method in ("gradient", "grad-cam", "rise", "lrp", "ablation-cam"):
         with pytest.raises(SettingsError, match=told):
-            explain(Giving(make), pictures(), target, method, **({"layer": "net.5"} if method.endswith("cam") else {}))
+            explain_batch(
+                Giving(make), pictures(), target, method, **({"layer": "net.5"} if method.endswith("cam") else {})
+            )
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_an_output_that_is_no_row_of_scores_is_told(make: Callable[[Tensor], Any
 def test_what_is_no_picture_is_told(image: Any, told: str) -> None:
     for target in (None, 1):
         with pytest.raises(SettingsError, match=told) as caught:
-            explain(chain(), image, target)
+            explain_batch(chain(), image, target)
         assert "\n" not in str(caught.value)
 
 
@@ -252,13 +254,13 @@ def test_a_network_of_one_size_says_which_pictures_it_got_and_a_preprocess_helps
     fixed = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 14 * 14, 3)).eval()
     for method in METHODS:
         with pytest.raises(SettingsError, match="Sequential can't take pictures of 1 x 32 x 48: mat1 and mat2"):
-            explain(fixed, pictures(1)[:, :1], 0, method, **QUICK.get(method, {}))
+            explain_batch(fixed, pictures(1)[:, :1], 0, method, **QUICK.get(method, {}))
 
     def small_and_grey(image: Tensor) -> Tensor:
         return nn.functional.interpolate(image.mean(1, keepdim=True), (16, 16), mode="bilinear", antialias=True)
 
     for method in METHODS:
-        found = explain(fixed, pictures(), 0, method, preprocess=small_and_grey, **QUICK.get(method, {}))
+        found = explain_batch(fixed, pictures(), 0, method, preprocess=small_and_grey, **QUICK.get(method, {}))
         assert found.map.shape == (2, 1, 32, 48) or method == "lrp"
         torch.testing.assert_close(found.score, fixed(small_and_grey(pictures()))[:, 0].detach())
 
@@ -266,7 +268,7 @@ def test_a_network_of_one_size_says_which_pictures_it_got_and_a_preprocess_helps
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_pictures_come_in_the_networks_own_precision(dtype: torch.dtype) -> None:
     image = pictures()
-    expected = explain(chain(), image, 1, "grad-cam").map
-    found = explain(chain().to(dtype), image, 1, "grad-cam")
+    expected = explain_batch(chain(), image, 1, "grad-cam").map
+    found = explain_batch(chain().to(dtype), image, 1, "grad-cam")
     assert found.map.dtype == torch.float32
     torch.testing.assert_close(found.map, expected, rtol=0.1, atol=0.03 * float(expected.max()))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tests.test_explain_modules import QUICK, chain, normalize, pictures
 from vggapps.errors import SettingsError
-from vggapps.explanation import METHODS, explain
+from vggapps.explanation import METHODS, explain_batch
 from vggapps.vgg._hooks import features, preprocessed
 from vggapps.vgg._network import VGG
 
@@ -30,8 +30,8 @@ class Normalized(nn.Module):
 @pytest.mark.parametrize("method", [name for name in METHODS if name != "lrp"])
 def test_a_preprocess_is_what_a_wrapper_written_by_hand_is(method: str) -> None:
     net, image, options = chain(), pictures(), QUICK.get(method, {})
-    found = explain(net, image, None, method, preprocess=normalize, **options)
-    by_hand = explain(Normalized(net), image, None, method, **options)
+    found = explain_batch(net, image, None, method, preprocess=normalize, **options)
+    by_hand = explain_batch(Normalized(net), image, None, method, **options)
     torch.testing.assert_close(found.map, by_hand.map)
     torch.testing.assert_close(found.confidence, net(normalize(image)).softmax(1).amax(1).detach())
     assert found.layer == (None if by_hand.layer is None else by_hand.layer.removeprefix("net."))
@@ -40,7 +40,8 @@ def test_a_preprocess_is_what_a_wrapper_written_by_hand_is(method: str) -> None:
 def test_lrp_hands_relevance_back_to_what_preprocess_gives() -> None:
     net, image = chain(), pictures()
     torch.testing.assert_close(
-        explain(net, image, 1, "lrp", preprocess=normalize).map, explain(net, normalize(image), 1, "lrp").map
+        explain_batch(net, image, 1, "lrp", preprocess=normalize).map,
+        explain_batch(net, normalize(image), 1, "lrp").map,
     )
 
 
@@ -66,10 +67,10 @@ def test_gradients_and_features_pass_a_preprocess_and_weights_are_shared() -> No
 )
 def test_a_preprocess_that_crops_or_gives_no_tensor_is_refused(preprocess: Any, told: str) -> None:
     with pytest.raises(SettingsError, match=told):
-        explain(chain(), pictures(), 1, preprocess=preprocess)
+        explain_batch(chain(), pictures(), 1, preprocess=preprocess)
 
 
 def test_our_networks_normalize_by_themselves() -> None:
     vgg = VGG("vgg11", head="none").freeze()
     with pytest.raises(SettingsError, match="normalizes pictures itself"):
-        explain(vgg, pictures(), "relu1_1:0", preprocess=normalize)
+        explain_batch(vgg, pictures(), "relu1_1:0", preprocess=normalize)

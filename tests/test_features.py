@@ -23,7 +23,7 @@ from vggapps.cli.shards import take
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 from vggapps.features import _describe as features
 from vggapps.features import _extraction as extraction
-from vggapps.features._describe import POOLS, describe, extract, load_network, pooled, width
+from vggapps.features._describe import POOLS, describe, extract_chunks, load_network, pooled, width
 from vggapps.features._extraction import extract_to
 from vggapps.features._files import load_features
 from vggapps.vgg._network import VGG, initialize
@@ -69,7 +69,7 @@ def write(target: str, paths: list[str], network: VGG, layer: str = "pool4", **o
 
 
 def of_all(paths: list[str], network: VGG, layer: str = "pool4", pool: str = "avg") -> NDArray[np.float32]:
-    chunks = extract(paths, network, layer, pool, size=32, workers=0)
+    chunks = extract_chunks(paths, network, layer, pool, size=32, workers=0)
     return np.concatenate([chunk.rows for chunk in chunks])
 
 
@@ -224,9 +224,9 @@ def test_what_another_run_has_begun_is_not_mixed_in(pictures: list[str], network
 
 def test_wrong_words_are_told_before_anything_is_read(pictures: list[str], network: VGG) -> None:
     with pytest.raises(SettingsError, match="did you mean 'pool4'"):
-        extract(pictures, network, "pol4")
+        extract_chunks(pictures, network, "pol4")
     with pytest.raises(SettingsError, match="there is no pooling 'average'"):
-        extract(pictures, network, "pool4", "average")
+        extract_chunks(pictures, network, "pool4", "average")
     with pytest.raises(SettingsError, match="did you mean 'fc7'"):
         load_network("vgg16", "fc77")
     with pytest.raises(SettingsError, match=r"ends in \.npz, \.safetensors, \.parquet"):

@@ -14,8 +14,6 @@ from PIL import ExifTags, Image, PngImagePlugin
 
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 from vggapps.image import Metadata, Picture, check_target, encode_picture, open_picture, read_settings, save_picture
-from vggapps.optimize._step import Step
-from vggapps.style._transfer import painted
 
 FLAT = torch.full((1, 3, 16, 24), 0.5)
 KINDS = [("png", 8), ("png", 16), ("tif", 8), ("tif", 16), ("jpg", 8), ("webp", 8)]
@@ -185,9 +183,7 @@ def test_a_photographers_comment_does_not_hide_the_settings():
 
 
 def test_a_painted_photo_keeps_its_metadata():
-    size = (FLAT.shape[2], FLAT.shape[3])
-    step = Step(1, 1, 1.0, 0.0, {}, 0.0, size, size, 1, lambda: FLAT)
-    assert painted(step, Picture(FLAT, metadata=TOLD)).metadata == TOLD
+    assert Picture(FLAT, metadata=TOLD).with_rgb(1 - FLAT).metadata == TOLD
 
 
 # What a file has room for

@@ -18,7 +18,7 @@ from vggapps.classification._boxes import Box
 from vggapps.classification._classifier import Result
 from vggapps.classification._localize import Found, draw
 from vggapps.explanation import _report as report
-from vggapps.explanation._methods import explain
+from vggapps.explanation._methods import explain_batch
 from vggapps.features import _describe as features
 from vggapps.features._similar import similar_sheet
 from vggapps.figures._plots import confusion_picture
@@ -122,7 +122,7 @@ def narrow(head: str = "gap") -> VGG:
 
 def test_a_file_name_of_two_lines_is_one_label_of_an_explanation() -> None:
     image = torch.rand(1, 3, 64, 64)
-    found = [explain(narrow(), image, 0, method) for method in ("gradient", "lrp")]
+    found = [explain_batch(narrow(), image, 0, method) for method in ("gradient", "lrp")]
     one, two = (report.figure(Picture(image, name=name), found) for name in ("a b.png", "a\nb.png"))
     assert torch.equal(one, two)
 

@@ -199,14 +199,14 @@ def test_in_a_folder_one_picture_fails_and_the_others_are_made(
 ) -> None:
     import vggapps.style._transfer as transfer
 
-    stylize = transfer.stylize
+    steps = transfer.stylize_steps
 
     def once(content: Any, *rest: Any, **more: Any) -> Any:
         if content.name == "a.png":
             raise error
-        return stylize(content, *rest, **more)
+        return steps(content, *rest, **more)
 
-    monkeypatch.setattr(transfer, "stylize", once)
+    monkeypatch.setattr(transfer, "stylize_steps", once)
     Path("photos").mkdir()
     for name in "ab":
         shutil.copy("town.png", f"photos/{name}.png")

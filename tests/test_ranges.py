@@ -16,13 +16,13 @@ from vggapps._ranges import kind_of
 from vggapps.classification._classifier import Classifier
 from vggapps.classification._localize import locate_in
 from vggapps.errors import SettingsError
-from vggapps.explanation._methods import explain
+from vggapps.explanation._methods import explain_batch
 from vggapps.image import Picture, open_picture, rgb_of
 from vggapps.losses import Bundle, functional
 from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG, FeatureExtractor, initialize
 from vggapps.visualization._activations import maps_of
-from vggapps.visualization._inversion import invert
+from vggapps.visualization._inversion import invert_steps
 
 X = pictures(1, 1, 32, 40).float()
 LEVELS = (255 * X).round()
@@ -106,10 +106,10 @@ TAKERS: dict[str, Callable[[Tensor], Any]] = {
     "one of a batch": lambda image: Classifier(headed(), device="cpu")([X, image]),
     "picture": lambda image: Classifier(headed(), device="cpu")(Picture(image)),
     "open_picture": lambda image: open_picture(Picture(image)),
-    "explain": lambda image: explain(headed(), image, 1, "gradient"),
+    "explain": lambda image: explain_batch(headed(), image, 1, "gradient"),
     "locate": lambda image: locate_in([headed()], image, [1]),
     "maps": lambda image: maps_of(headed(), "relu2_1", image),
-    "invert": lambda image: last(invert(image, "relu2_1", network=headed(), steps=1, size=32)),
+    "invert": lambda image: last(invert_steps(image, "relu2_1", network=headed(), steps=1, size=32)),
 }
 takers = pytest.mark.parametrize("taker", TAKERS)
 
@@ -124,8 +124,8 @@ def test_what_takes_pictures_refuses_other_kinds_by_name(taker: str, name: str) 
 
 def test_levels_are_divided_alike() -> None:
     network, levels = headed(), LEVELS.byte()
-    found = explain(network, levels, 1, "gradient").map
-    torch.testing.assert_close(found, explain(network, LEVELS / 255, 1, "gradient").map)
+    found = explain_batch(network, levels, 1, "gradient").map
+    torch.testing.assert_close(found, explain_batch(network, LEVELS / 255, 1, "gradient").map)
     torch.testing.assert_close(maps_of(network, "relu2_1", levels), maps_of(network, "relu2_1", LEVELS / 255))
     classifier = Classifier(network, device="cpu")
     torch.testing.assert_close(classifier.probabilities(levels), classifier.probabilities(LEVELS / 255))

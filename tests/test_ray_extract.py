@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vggapps.features._describe import extract
+from vggapps.features._describe import extract_chunks
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 
@@ -38,5 +38,5 @@ def test_the_ray_job_has_the_rows_of_extract(tmp_path: Path, monkeypatch: pytest
         found = {row["path"]: row["features"] for row in job.features_of(paths, lambda: network, "pool4").take_all()}
     finally:
         ray.shutdown()
-    rows = np.concatenate([chunk.rows for chunk in extract(paths, network, "pool4", workers=0)])
+    rows = np.concatenate([chunk.rows for chunk in extract_chunks(paths, network, "pool4", workers=0)])
     np.testing.assert_allclose(np.stack([found[path] for path in paths]), rows, rtol=1e-5)

@@ -17,7 +17,7 @@ from tests.test_features import NARROW, of_all, write
 from vggapps.cli import app as door
 from vggapps.cli import similar as similar_command
 from vggapps.errors import VggappsError
-from vggapps.features import _describe as features
+from vggapps.features import _verbs as verbs
 from vggapps.vgg._network import VGG, initialize
 
 Cli = Callable[..., Ran]
@@ -47,7 +47,7 @@ def command(cli: Cli, network: VGG, monkeypatch: pytest.MonkeyPatch) -> Cli:
     app.command(name="similar")(similar_command.similar)
     app.callback()(lambda: None)
     monkeypatch.setattr(door, "app", app)
-    monkeypatch.setattr(features, "load_network", lambda *_: network)
+    monkeypatch.setattr(verbs, "load_network", lambda *_: network)
     return cli
 
 

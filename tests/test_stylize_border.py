@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vggapps.image import open_picture, resize
 from vggapps.optimize._step import last
-from vggapps.style import StylizeSettings, load_backbone, stylize
+from vggapps.style import StylizeSettings, load_backbone, stylize_steps
 from vggapps.vgg._network import VGG
 
 ASSETS = Path(__file__).parents[1] / "assets"
@@ -39,6 +39,6 @@ def test_the_border_is_painted_like_the_inside(real: VGG, photo: str) -> None:
     style = resize(open_picture(ASSETS / "style/woodcut-waves.jpg").rgb, (120, 160))
     # From noise, texture is there after a few steps.
     settings = StylizeSettings(size=128, steps=30, strength=0.8, init="noise")
-    rough = rings(last(stylize(content, style, settings, vgg=real)).image(), 20)
+    rough = rings(last(stylize_steps(content, style, settings, vgg=real)).image(), 20)
     rim, inside = rough[:6], rough[6:].mean()
     assert (rim / inside - 1).abs().max() < 0.2

@@ -18,7 +18,7 @@ from vggapps.image import Picture, save_picture
 from vggapps.losses._moments import moments
 from vggapps.losses._pictures import carry
 from vggapps.optimize._step import last
-from vggapps.style import StylizeSettings, load_backbone, stylize
+from vggapps.style import StylizeSettings, load_backbone, stylize_steps
 from vggapps.style._color import match_colors
 from vggapps.style._styles import read_styles, seen_size, style_pixels
 from vggapps.style._tiling import Tiling
@@ -33,7 +33,7 @@ def narrow() -> VGG:
 
 
 def run(vgg: VGG, content: Tensor | Picture, styles: object, **settings: object) -> Tensor:
-    return last(stylize(content, styles, vgg=vgg, **{"size": 96, "steps": 12} | settings)).image()  # type: ignore[arg-type]
+    return last(stylize_steps(content, styles, vgg=vgg, **{"size": 96, "steps": 12} | settings)).image()  # type: ignore[arg-type]
 
 
 def grey(image: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def test_a_grey_style_gives_exactly_grey_pixels(narrow: VGG, optimizer: str, ini
 
 
 def test_every_picture_on_the_way_is_grey_and_so_is_one_that_is_stopped(narrow: VGG) -> None:
-    for step in stylize(noise(1, 160, 200), grey(noise(2, 80, 80)), vgg=narrow, size=200, steps=6):
+    for step in stylize_steps(noise(1, 160, 200), grey(noise(2, 80, 80)), vgg=narrow, size=200, steps=6):
         assert spread(step.image()) == 0
         assert spread(step.full_image()) == 0
 
@@ -147,7 +147,7 @@ def test_a_style_of_which_nothing_can_be_seen_is_an_error(narrow: VGG, specks: l
     for row, column in specks:
         alpha[..., row : row + 3, column : column + 3] = 1
     with pytest.raises(PictureError, match=r"cut\.png: too little of it is visible"):
-        stylize(PHOTO, Picture(noise(2, 80, 80), alpha, "cut.png"), vgg=narrow, size=96)
+        stylize_steps(PHOTO, Picture(noise(2, 80, 80), alpha, "cut.png"), vgg=narrow, size=96)
 
 
 def test_where_a_picture_to_start_from_is_transparent_the_usual_start_is_seen(narrow: VGG, tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_it_works_in_inference_mode_and_gives_the_same(narrow: VGG) -> None:
 
 def test_the_mode_of_the_caller_is_restored_between_steps(narrow: VGG) -> None:
     with torch.inference_mode():
-        for step in stylize(noise(1, 64, 96), noise(2, 80, 80), vgg=narrow, size=96, steps=3):
+        for step in stylize_steps(noise(1, 64, 96), noise(2, 80, 80), vgg=narrow, size=96, steps=3):
             assert torch.is_inference_mode_enabled()
             step.image()
 
@@ -237,7 +237,7 @@ def test_the_mode_of_the_caller_is_restored_between_steps(narrow: VGG) -> None:
 def test_a_network_loaded_in_inference_mode_can_be_learnt_from() -> None:
     with torch.inference_mode():
         vgg = load_backbone(StylizeSettings())
-        assert last(stylize(noise(1, 32, 32), noise(2, 32, 32), vgg=vgg, size=32, steps=1)).index == 1
+        assert last(stylize_steps(noise(1, 32, 32), noise(2, 32, 32), vgg=vgg, size=32, steps=1)).index == 1
 
 
 def test_notes_are_no_errors(narrow: VGG, caplog: pytest.LogCaptureFixture) -> None:

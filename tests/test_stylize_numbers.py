@@ -13,7 +13,7 @@ from tests.test_stylize import noise, thin_vgg
 from tests.test_stylize_inputs import PHOTO, run
 from vggapps.errors import SettingsError
 from vggapps.image import scaled
-from vggapps.style import StylizeSettings, stylize
+from vggapps.style import StylizeSettings, stylize_steps
 from vggapps.style._transfer import size_for
 from vggapps.vgg._network import VGG
 
@@ -34,16 +34,16 @@ def test_a_dictionary_of_styles_gives_their_weights(narrow: VGG) -> None:
 @pytest.mark.parametrize("weight", [math.nan, math.inf, -math.inf, -1.0, 0.0])
 def test_weights_that_make_no_sense_are_refused_at_the_call(narrow: VGG, weight: float) -> None:
     with pytest.raises(SettingsError, match="weights must be positive"):
-        stylize(PHOTO, [(noise(2, 64, 64), weight)], vgg=narrow)
+        stylize_steps(PHOTO, [(noise(2, 64, 64), weight)], vgg=narrow)
     if weight:
         with pytest.raises(SettingsError, match="weights must be positive"):
-            stylize(PHOTO, [(noise(2, 64, 64), weight), (noise(3, 64, 64), 1.0)], vgg=narrow)
+            stylize_steps(PHOTO, [(noise(2, 64, 64), weight), (noise(3, 64, 64), 1.0)], vgg=narrow)
 
 
 def test_no_style_is_refused(narrow: VGG) -> None:
     for none in ([], {}):
         with pytest.raises(SettingsError, match="there is no style"):
-            stylize(PHOTO, none, vgg=narrow)
+            stylize_steps(PHOTO, none, vgg=narrow)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +118,6 @@ def test_the_size_that_is_named_for_a_narrow_picture_is_the_smallest_that_works(
 @pytest.mark.parametrize(("shape", "hint"), [((2, 3000), "--size of at least 23250"), ((40, 2000), "at least 775")])
 def test_a_narrow_picture_is_refused_with_a_size_that_works(narrow: VGG, shape: tuple[int, int], hint: str) -> None:
     with pytest.raises(SettingsError, match=hint):
-        stylize(torch.rand(1, 3, *shape), PHOTO, vgg=narrow, size=96)
+        stylize_steps(torch.rand(1, 3, *shape), PHOTO, vgg=narrow, size=96)
     with pytest.raises(SettingsError, match="crop the photo"):
-        stylize(torch.rand(1, 3, 1, 3000), PHOTO, vgg=narrow, size=96)
+        stylize_steps(torch.rand(1, 3, 1, 3000), PHOTO, vgg=narrow, size=96)

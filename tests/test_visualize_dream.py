@@ -18,11 +18,11 @@ from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.visualization import _deepdream as dreaming
-from vggapps.visualization._deepdream import Ascent, dream, guided, octave_sizes
+from vggapps.visualization._deepdream import Ascent, dream_steps, guided, octave_sizes
 from vggapps.visualization._dream_settings import DreamSettings
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._tiles import cover, tiled
-from vggapps.visualization._zooming import nearer, zoom
+from vggapps.visualization._zooming import nearer, zoom_steps
 from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (6,), (8,), (8,), (8,)))
@@ -58,7 +58,7 @@ class TestOctaves:
         assert octave_sizes((10, 80), 5, 2.0, smallest=16) == [(10, 80)]
 
     def test_the_steps_go_through_them_and_end_at_the_wanted_size(self) -> None:
-        steps = list(dream(noise(48, 64), "relu2_1", QUICK, network=network()))
+        steps = list(dream_steps(noise(48, 64), "relu2_1", QUICK, network=network()))
         assert [step.size for step in steps] == [(34, 46)] * 3 + [(48, 64)] * 3
         assert steps[-1].fraction == 1
         assert steps[-1].image().shape == (1, 3, 48, 64)
@@ -136,11 +136,11 @@ class TestTiles:
 
     def test_a_dream_in_tiles_is_the_dream_in_one_piece(self, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = replace(QUICK, size=160, octaves=1, jitter=0)
-        whole = last(dream(noise(120, 160), "relu2_1", settings, network=network())).image()
+        whole = last(dream_steps(noise(120, 160), "relu2_1", settings, network=network())).image()
         monkeypatch.setattr(
             dreaming, "tiled", lambda score, margin, *a, **k: tiled(score, 2 * margin, *a, side=48, **k)
         )
-        pieces = last(dream(noise(120, 160), "relu2_1", settings, network=network())).image()
+        pieces = last(dream_steps(noise(120, 160), "relu2_1", settings, network=network())).image()
         assert (whole - pieces).abs().max() < 1e-3
         assert not torch.equal(whole, noise(120, 160))
 
@@ -167,9 +167,9 @@ class TestGuide:
     def test_it_needs_a_layer(self, tmp_path: Path) -> None:
         save_picture(noise(), tmp_path / "guide.png")
         with pytest.raises(SettingsError, match="a guide needs a layer"):
-            dream(noise(), "relu3_1:2", QUICK, network=network(), guide=str(tmp_path / "guide.png"))
-        guided_ = last(dream(noise(), "relu3_1", QUICK, network=network(), guide=str(tmp_path / "guide.png")))
-        assert not torch.equal(guided_.image(), last(dream(noise(), "relu3_1", QUICK, network=network())).image())
+            dream_steps(noise(), "relu3_1:2", QUICK, network=network(), guide=str(tmp_path / "guide.png"))
+        guided_ = last(dream_steps(noise(), "relu3_1", QUICK, network=network(), guide=str(tmp_path / "guide.png")))
+        assert not torch.equal(guided_.image(), last(dream_steps(noise(), "relu3_1", QUICK, network=network())).image())
 
 
 class TestDream:
@@ -178,7 +178,7 @@ class TestDream:
         from vggapps.objectives._text import parse
 
         vgg, image = network(), noise()
-        found = last(dream(image, text, QUICK, network=vgg)).image()
+        found = last(dream_steps(image, text, QUICK, network=vgg)).image()
         objective = parse(text, vgg)
         before, after = (objective.score(Seen(vgg.features(one, objective.layers))) for one in (image, found))
         assert after > before
@@ -188,13 +188,13 @@ class TestDream:
         save_picture(noise(), tmp_path / "same.png")
         monkeypatch.setattr(dreaming, "tiled", lambda *a, **k: tiled(*a, side=32, **k))
         text = f"likeness(relu2_1, {tmp_path / 'same.png'})"
-        step = next(iter(dream(noise(), text, replace(QUICK, octaves=1, strength=0), network=network())))
+        step = next(iter(dream_steps(noise(), text, replace(QUICK, octaves=1, strength=0), network=network())))
         assert step.loss == pytest.approx(0, abs=1e-3)  # but for the file's 8 bits
 
     def test_the_seed_decides_and_nothing_else_does(self) -> None:
         def made(seed: int) -> Tensor:
             torch.rand(3)  # torch's own generator counts for nothing
-            return last(dream(noise(), "relu3_1", QUICK, network=network(), seed=seed)).image()
+            return last(dream_steps(noise(), "relu3_1", QUICK, network=network(), seed=seed)).image()
 
         assert torch.equal(made(1), made(1))
         assert not torch.equal(made(1), made(2))
@@ -202,7 +202,7 @@ class TestDream:
     def test_network_generator_and_picture_are_left_as_they_were(self) -> None:
         vgg, image, state = network(), noise(), torch.get_rng_state()
         before = {name: value.clone() for name, value in vgg.state_dict().items()}
-        last(dream(image, "relu3_1", QUICK, network=vgg))
+        last(dream_steps(image, "relu3_1", QUICK, network=vgg))
         assert torch.equal(torch.get_rng_state(), state)
         assert torch.equal(image, noise())
         assert not any(module._forward_hooks or module.training for module in vgg.modules())
@@ -221,10 +221,10 @@ class TestDream:
     )
     def test_what_is_wrong_is_said_at_the_call(self, image: Any, text: str, words: str) -> None:
         with pytest.raises(VggappsError, match=words):
-            dream(image, text, QUICK, network=network())
+            dream_steps(image, text, QUICK, network=network())
 
     def test_a_picture_of_one_colour_stays_finite(self) -> None:
-        found = last(dream(Picture(torch.full((1, 3, 48, 64), 0.5)), "relu3_1", QUICK, network=network())).image()
+        found = last(dream_steps(Picture(torch.full((1, 3, 48, 64), 0.5)), "relu3_1", QUICK, network=network())).image()
         assert torch.isfinite(found).all()
 
 
@@ -237,7 +237,7 @@ class TestZoom:
 
     def test_every_step_is_a_frame_and_long_films_keep_their_colours(self) -> None:
         photo = 0.3 + 0.3 * noise()
-        steps = [(s.index, s.total, s.image()) for s in zoom(photo, 12, "relu3_1", QUICK, network=network())]
+        steps = [(s.index, s.total, s.image()) for s in zoom_steps(photo, 12, "relu3_1", QUICK, network=network())]
         assert [(index, total) for index, total, _ in steps] == [(n, 12) for n in range(1, 13)]
         end = steps[-1][2]
         assert (end.mean((2, 3)) - photo.mean((2, 3))).abs().max() < 0.02

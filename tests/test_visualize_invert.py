@@ -14,7 +14,7 @@ from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.visualization import _priors as priors
-from vggapps.visualization._inversion import errors, invert, invert_networks
+from vggapps.visualization._inversion import errors, invert_networks, invert_steps
 from vggapps.visualization._invert_settings import InvertSettings, Method
 
 NARROW = Plan("narrow", "N", ((8,), (8,), (8,), (8,), (8,)))
@@ -131,7 +131,7 @@ class TestInvert:
     @pytest.mark.parametrize("method", METHODS)
     def test_the_features_come_nearer_than_any_noise_is(self, method: Method) -> None:
         vgg = network()
-        steps = list(invert(noise(), "conv2_1", method=method, size=64, steps=60, network=vgg))
+        steps = list(invert_steps(noise(), "conv2_1", method=method, size=64, steps=60, network=vgg))
         assert steps[-1].terms["features"] < 0.2 * steps[0].terms["features"]
         assert steps[-1].terms["features"] < 0.2
         assert steps[-1].image().shape == (1, 3, 48, 64)
@@ -142,7 +142,7 @@ class TestInvert:
 
     @pytest.mark.parametrize("method", METHODS)
     def test_the_features_term_is_the_relative_error(self, method: Method) -> None:
-        vgg, steps = network(), invert(noise(), "relu2_1", method=method, size=64, steps=9, network=network())
+        vgg, steps = network(), invert_steps(noise(), "relu2_1", method=method, size=64, steps=9, network=network())
         for _ in range(7):
             shown = next(steps).image()
         if method != "fourier":
@@ -159,7 +159,7 @@ class TestInvert:
         settings = InvertSettings(size=64)
         image = noise(48, 64)
         networks = invert_networks(["conv1_1"], settings)
-        step = last(invert(image, "conv1_1", settings, network=networks))
+        step = last(invert_steps(image, "conv1_1", settings, network=networks))
         decibels = -10 * math.log10(float((step.image() - image).square().mean()))
         assert decibels > 25
         assert step.terms["features"] < 0.01
@@ -170,7 +170,7 @@ class TestInvert:
 
         def made(seed: int) -> Tensor:
             return last(
-                invert(noise(32, 48), "conv4_1", method=method, size=48, steps=4, seed=seed, network=vgg)
+                invert_steps(noise(32, 48), "conv4_1", method=method, size=48, steps=4, seed=seed, network=vgg)
             ).image()
 
         assert torch.equal(made(1), made(1))
@@ -186,7 +186,7 @@ class TestInvert:
         assert {total for _, total, *_ in steps} == {9}
         assert [count for *_, count in steps] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
         assert steps[-1][2] == 1
-        alone = last(invert(noise(), "conv2_1", size=64, steps=3, network=network())).image()
+        alone = last(invert_steps(noise(), "conv2_1", size=64, steps=3, network=network())).image()
         assert torch.equal(last(_several(names, network())).image()[2:], alone)
 
     @pytest.mark.parametrize(
@@ -204,8 +204,8 @@ class TestInvert:
         self, image: Any, layer: Any, options: dict[str, Any], words: str
     ) -> None:
         with pytest.raises(VggappsError, match=words):
-            invert(image, layer, size=64, network=network(), **options)
+            invert_steps(image, layer, size=64, network=network(), **options)
 
 
 def _several(names: list[str], vgg: VGG) -> Any:
-    return invert(noise(), names, size=64, steps=3, network=vgg)
+    return invert_steps(noise(), names, size=64, steps=3, network=vgg)

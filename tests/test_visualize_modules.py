@@ -12,23 +12,23 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explanation import explain
+from vggapps.explanation import explain_batch
 from vggapps.image import save_picture
 from vggapps.objectives import class_score, parse, see
 from vggapps.optimize._step import last
 from vggapps.visualization import (
-    dream,
+    dream_steps,
     exemplars,
     filter_sheet,
     guided,
-    invert,
+    invert_steps,
     maps_of,
     maxima,
     sample,
     score_pictures,
-    visualize,
+    visualize_steps,
     visualize_vectors,
-    zoom,
+    zoom_steps,
 )
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._report import made_for, report
@@ -61,12 +61,12 @@ def photo(tmp_path: Path) -> str:
 
 
 LOOKS: dict[str, Callable[[nn.Module, str], Any]] = {
-    "visualize": lambda net, _: last(visualize("4:1", SMALL, network=net)),
-    "visualize a class": lambda net, _: last(visualize("class:1", SMALL, network=net)),
-    "dream": lambda net, photo: last(dream(photo, "4", network=net, size=40, steps=1, octaves=1)),
-    "zoom": lambda net, photo: list(zoom(photo, 2, "4", network=net, size=40, steps=1, octaves=1)),
+    "visualize": lambda net, _: last(visualize_steps("4:1", SMALL, network=net)),
+    "visualize a class": lambda net, _: last(visualize_steps("class:1", SMALL, network=net)),
+    "dream": lambda net, photo: last(dream_steps(photo, "4", network=net, size=40, steps=1, octaves=1)),
+    "zoom": lambda net, photo: list(zoom_steps(photo, 2, "4", network=net, size=40, steps=1, octaves=1)),
     "guided": lambda net, _: guided("4", PHOTO, {"": net}),
-    "invert": lambda net, photo: last(invert(photo, "4", network=net, size=40, steps=1)),
+    "invert": lambda net, photo: last(invert_steps(photo, "4", network=net, size=40, steps=1)),
     "exemplars": lambda net, photo: exemplars(net, "4", [photo], top=1),
     "report": lambda net, photo: _report(net, photo),
     "maps": lambda net, _: maps_of(net, "4", PHOTO),
@@ -76,7 +76,7 @@ LOOKS: dict[str, Callable[[nn.Module, str], Any]] = {
     "score_pictures": lambda net, _: score_pictures(PHOTO, [parse("4:1", net)], {"": net}),
     "see": lambda net, _: see({"": net}, PHOTO, ["4"]),
     "field": lambda net, _: field_of({"": net}, ["4"]),
-    "explain": lambda net, _: explain(net, PHOTO, 1, "gradient"),
+    "explain": lambda net, _: explain_batch(net, PHOTO, 1, "gradient"),
 }
 
 
@@ -136,7 +136,7 @@ class TestTheCallersNetwork:
     def test_the_mode_of_what_it_means_nothing_to_does_not_matter(self) -> None:
         net = normalized().eval()
         net[9] = nn.Linear(4, 7)  # new modules are in training mode
-        assert last(visualize("class:6", SMALL, network=net)).image().shape == (1, 3, 16, 16)
+        assert last(visualize_steps("class:6", SMALL, network=net)).image().shape == (1, 3, 16, 16)
 
     @pytest.mark.parametrize("look", LOOKS)
     def test_it_may_be_of_any_precision(self, look: str, photo: str) -> None:
@@ -146,7 +146,7 @@ class TestTheCallersNetwork:
 
     def test_it_may_have_no_numbers(self) -> None:
         net = nn.Sequential(nn.AvgPool2d(2), nn.ReLU()).eval()
-        red, green, _ = last(visualize("0:1", network=net, size=16, steps=20)).image().mean((0, 2, 3))
+        red, green, _ = last(visualize_steps("0:1", network=net, size=16, steps=20)).image().mean((0, 2, 3))
         assert green > red
 
 
@@ -163,7 +163,10 @@ class TestGrey:
 
     def test_what_is_made_for_them_has_no_colours(self, photo: str) -> None:
         net = normalized(colours=1).eval()
-        for step in (visualize("4:1", SMALL, network=net), invert(photo, "4", network=net, size=40, steps=2)):
+        for step in (
+            visualize_steps("4:1", SMALL, network=net),
+            invert_steps(photo, "4", network=net, size=40, steps=2),
+        ):
             image = last(step).image()
             assert torch.equal(image[:, 0], image[:, 1])
             assert torch.equal(image[:, 0], image[:, 2])
@@ -171,7 +174,7 @@ class TestGrey:
 
     def test_a_channel_of_theirs_is_made_to_respond(self) -> None:
         net = normalized(colours=1).eval()
-        steps = list(visualize("4:1", network=net, size=16, steps=20))
+        steps = list(visualize_steps("4:1", network=net, size=16, steps=20))
         assert steps[-1].loss < steps[0].loss
 
     def test_a_module_that_takes_colours_and_drops_them_itself_gets_colours(self) -> None:
@@ -197,21 +200,21 @@ class TestSizes:
     @pytest.mark.parametrize("colours", [1, 3])
     @pytest.mark.parametrize("side", [28, 32, 96])
     def test_the_size_that_a_fixed_input_has_is_found(self, side: int, colours: int) -> None:
-        made = last(visualize("class:3", network=fixed(side, colours), steps=2)).image()
+        made = last(visualize_steps("class:3", network=fixed(side, colours), steps=2)).image()
         assert made.shape == (1, 3, side, side)
 
     def test_what_is_none_of_the_usual_is_asked_for(self) -> None:
         net = fixed(50)
         with pytest.raises(SettingsError, match="224 x 224 px: mat1 and mat2") as error:
-            visualize("class:3", network=net)
+            visualize_steps("class:3", network=net)
         assert "size=" in error.value.hint
-        assert last(visualize("class:3", network=net, size=50, steps=2)).size == (50, 50)
+        assert last(visualize_steps("class:3", network=net, size=50, steps=2)).size == (50, 50)
 
     def test_a_wrong_size_is_one_clear_line_everywhere(self, photo: str) -> None:
         looks: list[Callable[[nn.Module], Any]] = [
-            lambda net: visualize("class:3", network=net, size=64),
-            lambda net: dream(photo, class_score(3), network=net, size=40),
-            lambda net: invert(photo, "5", network=net, size=40),
+            lambda net: visualize_steps("class:3", network=net, size=64),
+            lambda net: dream_steps(photo, class_score(3), network=net, size=40),
+            lambda net: invert_steps(photo, "5", network=net, size=40),
             lambda net: exemplars(net, "5", [photo]),
             lambda net: sample(net, "5", [photo]),
             lambda net: maps_of(net, "5", PHOTO),
@@ -224,7 +227,7 @@ class TestSizes:
     def test_the_canvas_is_what_the_channel_sees(self) -> None:
         # 5 + 1 (pooled 2, stride 2) + 2 * 2: 10 pixels; stride 2.
         assert field_of({"": fixed()}, ["3"]) == (64, 10, 2)
-        assert next(visualize("3:1", network=fixed(), steps=1)).size == (64, 64)
+        assert next(visualize_steps("3:1", network=fixed(), steps=1)).size == (64, 64)
         wide = nn.Sequential(nn.Conv2d(3, 2, 9, stride=4), nn.Conv2d(2, 2, 31)).eval()
         assert field_of({"": wide}, ["1"]) == (129, 129, 4)
 

@@ -19,7 +19,7 @@ from vggapps.vgg._plan import Plan
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._made import Visualized, score_pictures
 from vggapps.visualization._redirect import Redirected, redirected
-from vggapps.visualization._render import parameterization_of, visualize
+from vggapps.visualization._render import parameterization_of, visualize_steps
 from vggapps.visualization._settings import VisualizeSettings
 from vggapps.weights._load import load_vgg
 
@@ -39,13 +39,13 @@ class TestTheRun:
     @pytest.mark.parametrize("parameterization", ["fourier", "maco", "laplacian", "pixel", "cppn"])
     def test_a_channel_responds_more_than_to_noise_in_every_parameterization(self, parameterization: str) -> None:
         vgg = network()
-        steps = list(visualize("conv3_1:2", network=vgg, parameterization=parameterization, size=32, steps=20))
+        steps = list(visualize_steps("conv3_1:2", network=vgg, parameterization=parameterization, size=32, steps=20))
         assert steps[-1].loss < steps[0].loss - 0.01 * abs(steps[0].loss)
 
     def test_each_picture_of_a_batch_becomes_what_it_would_become_alone(self) -> None:
         vgg = network()
         texts = ["conv3_1:2", "conv3_1:5", "conv2_1:1 - conv2_1:3"]
-        together = last(visualize(texts, network=vgg, parameterization="pixel", **SMALL)).image()
+        together = last(visualize_steps(texts, network=vgg, parameterization="pixel", **SMALL)).image()
         assert together.shape == (3, 3, 32, 32)
         own = score_pictures(together, [channel("conv3_1", 2), channel("conv3_1", 5)][:1], {"": vgg})
         first, second = own.scores[:2]
@@ -56,13 +56,13 @@ class TestTheRun:
     ) -> None:
         monkeypatch.setattr("vggapps.visualization._render.PIXELS", 2 * 40 * 40)
         texts = [f"conv1_1:{i % 4}" for i in range(5)]
-        steps = list(visualize(texts, network=network(), size=32, steps=2, jitter=4))
+        steps = list(visualize_steps(texts, network=network(), size=32, steps=2, jitter=4))
         assert [step.index for step in steps] == [1, 2, 3, 4, 5, 6]
         assert steps[-1].fraction == 1
 
     def test_pictures_that_have_not_begun_are_grey(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("vggapps.visualization._render.PIXELS", 40 * 40)
-        steps = visualize(["conv1_1:0", "conv1_1:1"], network=network(), size=32, steps=2, jitter=4)
+        steps = visualize_steps(["conv1_1:0", "conv1_1:1"], network=network(), size=32, steps=2, jitter=4)
         first = next(steps).image()
         assert first.shape == (2, 3, 32, 32)
         assert torch.equal(first[1], torch.full((3, 32, 32), 0.5))
@@ -70,14 +70,14 @@ class TestTheRun:
 
     def test_the_same_seed_gives_the_same_picture_another_seed_another(self) -> None:
         vgg = network()
-        made = [last(visualize("conv2_1:1", network=vgg, seed=seed, **SMALL)).image() for seed in (3, 3, 4)]
+        made = [last(visualize_steps("conv2_1:1", network=vgg, seed=seed, **SMALL)).image() for seed in (3, 3, 4)]
         assert torch.equal(made[0], made[1])
         assert not torch.equal(made[0], made[2])
 
     def test_it_can_start_from_a_picture(self, tmp_path: Path) -> None:
         image = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(1))
         save_picture(image, tmp_path / "start.png")
-        run = visualize(
+        run = visualize_steps(
             "conv2_1:1", network=network(), start=str(tmp_path / "start.png"), size=32, jitter=4, steps=1,
             parameterization="pixel",
         )  # fmt: skip
@@ -89,23 +89,23 @@ class TestTheRun:
         vgg = load_vgg("vgg19", weights=None, head="none")
         assert field_of({"": vgg}, ["conv4_3"]) == (100, 100, 8)
         assert field_of({"": vgg}, ["conv3_1", "conv2_1"]) == (64, 24, 4)
-        assert next(visualize("conv4_3:1", network=vgg, steps=1)).size == (100, 100)
-        assert next(visualize("conv1_1:1", network=vgg, steps=1)).size == (64, 64)
+        assert next(visualize_steps("conv4_3:1", network=vgg, steps=1)).size == (100, 100)
+        assert next(visualize_steps("conv1_1:1", network=vgg, steps=1)).size == (64, 64)
 
     def test_what_makes_no_sense_is_told_at_the_call(self) -> None:
         vgg = network()
         with pytest.raises(SettingsError, match="no layer 'conv9'"):
-            visualize("conv9:1", network=vgg)
+            visualize_steps("conv9:1", network=vgg)
         with pytest.raises(SettingsError, match="no objective"):
-            visualize([], network=vgg)
+            visualize_steps([], network=vgg)
         with pytest.raises(SettingsError, match="give one objective"):
-            visualize(["conv1_1:0", "conv1_1:1"], network=vgg, pictures=2)
+            visualize_steps(["conv1_1:0", "conv1_1:1"], network=vgg, pictures=2)
         with pytest.raises(SettingsError, match="can't start from a picture"):
-            visualize("conv1_1:0", network=vgg, parameterization="maco", start="x.png")
+            visualize_steps("conv1_1:0", network=vgg, parameterization="maco", start="x.png")
         with pytest.raises(SettingsError, match="positions and no 99,0"):
-            visualize("conv1_1:0@99,0", network=vgg, size=32)
+            visualize_steps("conv1_1:0@99,0", network=vgg, size=32)
         with pytest.raises(SettingsError, match="--steps is 0"):
-            visualize("conv1_1:0", network=vgg, steps=0)
+            visualize_steps("conv1_1:0", network=vgg, steps=0)
 
 
 class TestTheParameterization:
@@ -131,7 +131,7 @@ class TestTheParameterization:
     def test_each_picture_is_made_the_way_that_its_recipe_tells(self) -> None:
         vgg = network("gap")
         texts = ["class:1", "class:2", "conv1_1:1"]
-        both = last(visualize(texts, network=vgg, size=32, steps=2, jitter=4)).image()
+        both = last(visualize_steps(texts, network=vgg, size=32, steps=2, jitter=4)).image()
         made = score_pictures(both, [parse(text, vgg) for text in texts], {"": vgg})
         told = made.recipe(VisualizeSettings())["pictures"]
         assert [one["parameterization"] for one in told] == ["maco", "maco", "fourier"]
@@ -140,7 +140,7 @@ class TestTheParameterization:
 
     def test_a_spectrum_that_would_be_ignored_is_refused(self) -> None:
         with pytest.raises(SettingsError, match="no use for a spectrum"):
-            visualize("conv1_1:1", network=network(), parameterization="fourier", spectrum="photos")
+            visualize_steps("conv1_1:1", network=network(), parameterization="fourier", spectrum="photos")
 
 
 class TestNetworks:
@@ -151,13 +151,13 @@ class TestNetworks:
             raise AssertionError("a layer of block 4 ran")
 
         vgg.conv4_1.register_forward_hook(never)
-        last(visualize("conv3_1:0", network=vgg, **SMALL))
+        last(visualize_steps("conv3_1:0", network=vgg, **SMALL))
 
     def test_hooks_weights_and_mode_are_as_before(self) -> None:
         module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Conv2d(4, 5, 3)).eval()
         weights = [p.clone() for p in module.parameters()]
         for _ in range(10):
-            last(visualize(["2:0", "1:3"], network=module, size=16, steps=2))
+            last(visualize_steps(["2:0", "1:3"], network=module, size=16, steps=2))
         assert hooks(module) == 0
         assert not module.training
         assert all(torch.equal(a, b) for a, b in zip(weights, module.parameters(), strict=True))
@@ -165,25 +165,25 @@ class TestNetworks:
 
     def test_any_modules_class_scores(self) -> None:
         module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-        steps = list(visualize(class_score(2), network=module.eval(), size=16, steps=20))
+        steps = list(visualize_steps(class_score(2), network=module.eval(), size=16, steps=20))
         assert steps[-1].loss < steps[0].loss
 
     def test_several_networks_at_once(self) -> None:
         networks = {"": network(), "vgg16": initialize(VGG(NARROW, head="none"), seed=9).freeze()}
         texts = ["conv3_1:2 + vgg16/conv3_1:2"]
-        image = last(visualize(texts, network=networks, size=32, steps=20)).image()
+        image = last(visualize_steps(texts, network=networks, size=32, steps=20)).image()
         layers = ["conv3_1", "vgg16/conv3_1"]
 
         def both(picture: Tensor) -> float:
             found = see(networks, picture, layers).features
             return sum(float(found[layer][0, 2].mean()) for layer in layers)
 
-        alone = last(visualize("conv3_1:2", network=networks, size=32, steps=20)).image()
+        alone = last(visualize_steps("conv3_1:2", network=networks, size=32, steps=20)).image()
         assert both(image) > max(both(alone), both(torch.full_like(image, 0.5)))
 
     def test_pictures_of_a_caricature_are_seen_from_the_same_places(self, tmp_path: Path) -> None:
         save_picture(torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(1)), tmp_path / "a.png")
-        run = visualize(
+        run = visualize_steps(
             f"likeness(conv1_1, {tmp_path / 'a.png'})", network=network(), start=str(tmp_path / "a.png"),
             parameterization="pixel", size=32, jitter=4, steps=1,
         )  # fmt: skip
@@ -214,7 +214,7 @@ class TestSilence:
 
     def test_a_dead_channel_comes_to_life_behind_its_relu(self) -> None:
         module = self.dead()
-        image = last(visualize("1:0", network=module, size=16, steps=40)).image()
+        image = last(visualize_steps("1:0", network=module, size=16, steps=40)).image()
         assert float(module(image)[0, 0].detach().max()) > 0
 
     def test_weights_are_shared_and_the_network_is_not_touched(self) -> None:

@@ -88,14 +88,14 @@ def test_what_an_endpoint_takes_has_the_names_and_defaults_of_the_settings(clien
 
 
 def test_a_photo_is_painted_as_the_library_paints_it(client: Client, pictures: Path) -> None:
-    from vggapps.style import stylize
+    from vggapps.style import stylize_steps
 
     photo, painting = pictures / "town.png", pictures / "waves.png"
     job = client.submit(file(photo), file(painting), size=64, steps=6, seed=3, api_name="/stylize")
     result, slides, download, line = job.result(PATIENCE)
     settings = StylizeSettings(size=64, steps=6, seed=3)
     assert Path(result).name == Path(download).name == "town_by_waves.png"
-    assert_shows(download, last(stylize(photo, painting, settings)).image())
+    assert_shows(download, last(stylize_steps(photo, painting, settings)).image())
     assert Path(result).read_bytes() == Path(download).read_bytes()
     with Image.open(download) as image, Image.open(slides[0]) as before, Image.open(slides[1]) as after:
         assert image.size == before.size == after.size == (64, 48)
@@ -118,14 +118,14 @@ def test_a_photo_is_painted_as_the_library_paints_it(client: Client, pictures: P
 
 
 def test_paintings_are_mixed_by_their_shares_and_one_of_none_is_none(client: Client, pictures: Path) -> None:
-    from vggapps.style import stylize
+    from vggapps.style import stylize_steps
 
     photo, one, other = (pictures / f"{name}.png" for name in ("town", "waves", "rocks"))
     mixed = client.predict(
         file(photo), file(one), share=0.25, second_style=file(other), second_share=0.5,
         third_style=file(photo), third_share=0, size=32, steps=4, api_name="/stylize",
     )[0]  # fmt: skip
-    assert_shows(mixed, last(stylize(photo, [(one, 0.25), (other, 0.5)], size=32, steps=4)).image())
+    assert_shows(mixed, last(stylize_steps(photo, [(one, 0.25), (other, 0.5)], size=32, steps=4)).image())
     assert [(style["name"], style["weight"]) for style in read_settings(mixed)["styles"]] == [  # type: ignore
         ("waves.png", 0.25),
         ("rocks.png", 0.5),
@@ -182,10 +182,10 @@ def test_an_explanation_is_of_the_class_that_classify_names_and_carries_its_sett
 
 
 def test_a_channel_is_visualized_as_the_library_does_it(client: Client) -> None:
-    from vggapps.visualization import visualize
+    from vggapps.visualization import visualize_steps
 
     shown, answer, download, line = client.predict("conv2_1", 3, "", size=32, steps=4, api_name="/visualize")
-    assert_shows(download, last(visualize("conv2_1:3", size=32, steps=4)).image())
+    assert_shows(download, last(visualize_steps("conv2_1:3", size=32, steps=4)).image())
     assert grey_levels(shown).equal(grey_levels(download))
     told = read_settings(download)
     assert told is not None
@@ -196,11 +196,11 @@ def test_a_channel_is_visualized_as_the_library_does_it(client: Client) -> None:
 
 
 def test_a_class_is_visualized_instead_of_the_channel(client: Client) -> None:
-    from vggapps.visualization import visualize
+    from vggapps.visualization import visualize_steps
 
     given = {"size": 32, "steps": 3, "seed": 4}
     made = client.predict("conv2_1", 3, "tench", **given, api_name="/visualize")
-    assert_shows(made[2], last(visualize("class:tench", **given)).image())
+    assert_shows(made[2], last(visualize_steps("class:tench", **given)).image())
     assert "tench" in made[1]
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import ray
 
-from vggapps.features import extract, load_network
+from vggapps.features import extract_chunks, load_network
 from vggapps.image import look_into
 from vggapps.vgg import VGG
 
@@ -34,7 +34,7 @@ class Extractor:
     def __call__(self, batch: Batch) -> Batch:
         """Paths to rows; ``workers=0``, for Ray has its own."""
         paths = list(batch["item"])
-        chunks = list(extract(paths, self.network, self.layer, self.pool, workers=0))
+        chunks = list(extract_chunks(paths, self.network, self.layer, self.pool, workers=0))
         for chunk in chunks:
             for error in chunk.errors.values():
                 print(error, file=sys.stderr)

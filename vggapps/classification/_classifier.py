@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import torch
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from vggapps.classification._predictions import Prediction, Predictions
 from vggapps.classification._settings import ClassifySettings as ClassifySettings
 from vggapps.classification._settings import Views
 from vggapps.classification._views import WHOLE, check_views, crops, probabilities, scales_of, softened
@@ -36,23 +37,6 @@ from vggapps.weights._records import RECORDS
 OFFLINE = "vgg19-gap"  # what `auto` takes where no full network is on this machine
 _HEADED = f"use {OFFLINE}, or vgg16, which is downloaded"
 Input = Source | Picture | Image.Image | Float[Tensor, "3 h w"] | Float[Tensor, "1 3 h w"]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A class, and how sure the network is of it.
-
-    Attributes:
-        index: which output it is.
-        label: its name.
-        wordnet: its WordNet id, empty where it has none.
-        probability: in [0, 1], after the temperature that is stored with the weights.
-    """
-
-    index: int
-    label: str
-    wordnet: str
-    probability: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,10 +129,10 @@ class Classifier:
         )  # fmt: skip
 
     @overload  # a tensor is either; its dimensions, which mypy does not see, tell which
-    def __call__(self, image: Input, top: int = 5) -> list[Prediction]: ...  # type: ignore[overload-overlap]
+    def __call__(self, image: Input, top: int = 5) -> Predictions: ...  # type: ignore[overload-overlap]
     @overload
-    def __call__(self, image: list[Input] | Float[Tensor, "n 3 h w"], top: int = 5) -> list[list[Prediction]]: ...
-    def __call__(self, image: object, top: int = 5) -> list[Prediction] | list[list[Prediction]]:
+    def __call__(self, image: list[Input] | Float[Tensor, "n 3 h w"], top: int = 5) -> list[Predictions]: ...
+    def __call__(self, image: object, top: int = 5) -> Predictions | list[Predictions]:
         """The likeliest classes of a picture, or of each of several, best first.
 
         Args:
@@ -177,14 +161,14 @@ class Classifier:
         check_strip(picture, whole=self.views in WHOLE)
         return self._look([tuple(to_tensor(scaled_to(picture, side)) for side in self.scales)])[0]
 
-    def best(self, probabilities: Float[Tensor, " classes"], top: int = 5) -> list[Prediction]:
+    def best(self, probabilities: Float[Tensor, " classes"], top: int = 5) -> Predictions:
         """The likeliest classes, best first."""
         values, indices = probabilities.topk(min(top, len(self.labels)))
         labels = [self.labels[i] for i in indices.tolist()]
-        return [
+        return Predictions(
             Prediction(label.index, label.name, label.wordnet, value)
             for label, value in zip(labels, values.tolist(), strict=True)
-        ]
+        )
 
     def run(self, sources: Sequence[Source], workers: int | None = None) -> Iterator[Result]:
         """Classify many pictures, in order, a few in memory at a time; what can't be read is told in its place.
@@ -221,6 +205,33 @@ class Classifier:
             rows = [probabilities(vgg, s, self.views, temperature=vgg.temperature, batch=self.batch) for s in moved]
             found.append(torch.stack(rows))
         return torch.stack(found).mean(0).cpu()
+
+
+def classify(
+    image: Input, settings: ClassifySettings | None = None, *, classifier: Classifier | None = None, **overrides: Any
+) -> Predictions:
+    """Name what is in a picture, as ``vggapps classify`` does.
+
+    >>> vggapps.classify("photo.jpg", top=3)                                            # doctest: +SKIP
+     62.0 %  tabby         n02123045
+     21.4 %  tiger cat     n02123159
+      9.8 %  Egyptian cat  n02124075
+
+    Args:
+        image: as for :class:`Classifier`: a file, a :class:`~vggapps.image.Picture`, Pillow's, an array or a tensor.
+        settings: see :class:`ClassifySettings`; ``overrides`` change single ones by name.
+        classifier: with which many pictures are classified; made as the settings say when it is not given.
+
+    Raises:
+        PictureError: the picture can't be read, or is too long a strip.
+        SettingsError: a wrong setting.
+        WeightsError: the weights can't be had.
+    """
+    if isinstance(one := overrides.get("backbone"), str):
+        overrides["backbone"] = (one,)
+    settings = replace(settings or ClassifySettings(), **overrides)
+    classifier = Classifier.of(settings) if classifier is None else classifier
+    return classifier(image, settings.top)
 
 
 def _opened(image: Input, scales: Sequence[int]) -> Picture:

@@ -1,22 +1,105 @@
-"""The network that is explained, and the class that ``classify`` names."""
+"""Why a network sees what it sees in a picture: by default the class that ``classify`` names."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from vggapps._progress import counted
 from vggapps.classification._classifier import OFFLINE, Classifier
 from vggapps.classification._views import crops, scales_of, softened
 from vggapps.datasets._reading import check_strip, scaled_to, to_tensor
 from vggapps.errors import SettingsError
+from vggapps.explanation._methods import Explanation
 from vggapps.explanation._question import ask
-from vggapps.explanation._report import Classified
+from vggapps.explanation._report import Classified, explanation_record, explanations, figure, headline, open_explained
 from vggapps.explanation._settings import ExplainSettings
-from vggapps.image import Picture
+from vggapps.image import Picture, Source
 from vggapps.vgg._fast import accelerate
 from vggapps.vgg._network import VGG
 from vggapps.weights._load import load_vgg
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explained:
+    """Why a network sees a class in a picture, or why a layer responds.
+
+    It prints as the class, its probability and the methods; in a notebook it is shown as its picture.
+
+    Attributes:
+        picture: the photo with what explains it beside it; ``picture.settings`` are the numbers and the recipe.
+        explanations: one for each method, with the maps.
+    """
+
+    picture: Picture
+    explanations: tuple[Explanation, ...]
+
+    @property
+    def target(self) -> str:
+        """What is explained: ``class:tabby``, ``relu5_4:200``."""
+        return self.explanations[0].target
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the class, in [0, 1]; of a layer its response."""
+        return float(self.explanations[0].confidence[0])
+
+    def save(self, *arguments: Any, **options: Any) -> Path:
+        """Write the picture; see :meth:`~vggapps.image.Picture.save`."""
+        return self.picture.save(*arguments, **options)
+
+    def show(self) -> None:
+        """Open the picture in the system's image viewer."""
+        self.picture.show()
+
+    def __repr__(self) -> str:
+        methods = [one.method.name + (f" ({one.layer})" if one.layer else "") for one in self.explanations]
+        return f"{headline(self.picture.settings or {})}, by {', '.join(methods)}"
+
+    def _repr_png_(self) -> bytes:
+        """The picture in a notebook."""
+        return self.picture._repr_png_()
+
+
+def explain(
+    image: Source,
+    settings: ExplainSettings | None = None,
+    *,
+    network: VGG | None = None,
+    progress: bool = False,
+    **overrides: Any,
+) -> Explained:
+    """Show where in a picture the evidence lies for what a network sees there, as ``vggapps explain`` does.
+
+    >>> vggapps.explain("cat.jpg")                                                      # doctest: +SKIP
+    tabby 62.0 %, by grad-cam (relu5_4)
+
+    :func:`vggapps.explanation.explain_batch` explains tensors, and modules of others.
+
+    Args:
+        image: a file, a :class:`~vggapps.image.Picture`, Pillow's, an array or a tensor, of any size.
+        settings: see :class:`~vggapps.explanation.ExplainSettings`; ``overrides`` change single ones by name, such as
+            ``target="class:tabby"`` or ``method="lrp"``.
+        network: with classes, in inference mode, on its device; loaded as the settings say when it is not given.
+        progress: show a progress bar on stderr, for the slow methods.
+
+    Raises:
+        PictureError: the picture can't be read, or is too long a strip.
+        SettingsError: a wrong setting, no such target or layer, or one that the method does not take.
+        WeightsError: the weights can't be had.
+    """
+    settings = replace(settings or ExplainSettings(), **overrides)
+    network = load_explained(settings) if network is None else network
+    picture = open_explained(image, settings)
+    named = None if settings.target else classified([network], picture)
+    found = explanations(network, picture, settings, partial(counted, quiet=not progress), named)
+    about = explanation_record(picture.name, settings, found, evaluate=False, classified=named)
+    return Explained(Picture(figure(picture, found), name=picture.name, settings=about), tuple(found))
 
 
 def load_explained(settings: ExplainSettings) -> VGG:

@@ -21,7 +21,8 @@ from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
-    from vggapps.classification._classifier import Classifier, Prediction
+    from vggapps.classification._classifier import Classifier
+    from vggapps.classification._predictions import Prediction
 
 HELP = """
 Say what is in a picture.
@@ -114,7 +115,7 @@ def classify(  # noqa: D103 - people see HELP
         elif as_csv:
             rows.writerows([path, rank, *asdict(p).values()] for rank, p in enumerate(best, 1))
         else:
-            _print(path, best, several=len(paths) > 1)
+            typer.echo(f"{path}\n{best}" if len(paths) > 1 else best)
         if target := targets[result.index]:
             _show(classifier, sources[result.index], best[0], target, quiet=quiet)
     if failed:
@@ -126,14 +127,6 @@ def _record(path: str, best: Sequence[Prediction], classifier: Classifier) -> di
     found = [asdict(p) | {"probability": round(p.probability, 6)} for p in best]
     about = {"backbone": list(classifier.backbone), "views": classifier.views}
     return {"schema": 1, "path": path, "predictions": found, **about}
-
-
-def _print(path: str, best: Sequence[Prediction], *, several: bool) -> None:
-    if several:
-        typer.echo(path)
-    width = max(len(p.label) for p in best)
-    for p in best:
-        typer.echo(f"{100 * p.probability:5.1f} %  {p.label:<{width}}  {p.wordnet}".rstrip())
 
 
 def _show(classifier: Classifier, source: str | bytes, best: Prediction, target: Target, *, quiet: bool) -> None:

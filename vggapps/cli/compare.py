@@ -26,7 +26,6 @@ from vggapps.cli.tables import (
     print_list,
     print_row,
     print_summary,
-    text,
 )
 from vggapps.errors import SettingsError, in_a_line
 
@@ -155,7 +154,7 @@ def compare(  # noqa: D103 - people see HELP
             if as_json:
                 print_json(row, about)
             elif many and row.is_measured:
-                print_row(widths, [pair.name, *(text(m, row.values[m.name]) for m in metrics)])
+                print_row(widths, [pair.name, *(m.text(row.values[m.name]) for m in metrics)])
             elif row.is_measured:
                 print_list(metrics, row)
             wrong = [told for limit in limits if (told := limit.told(row.values[limit.metric.name]))]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from vggapps._progress import watched
 from vggapps.cli.previews import Frames, Preview
-from vggapps.cli.progress import Stop, watched
+from vggapps.cli.progress import Stop
 from vggapps.cli.saving import Target, deliver_picture
 from vggapps.errors import SettingsError, VggappsError
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vggapps._progress import watched
 from vggapps.cli.drain import Watching, drain
 from vggapps.cli.each import each
 from vggapps.cli.inputs import Input, expand, read
@@ -25,10 +25,9 @@ from vggapps.cli.options import (
     with_settings,
 )
 from vggapps.cli.outputs import check_stdout, plan_file, plan_outputs
-from vggapps.cli.progress import Stop, silence, watched
+from vggapps.cli.progress import Stop, silence
 from vggapps.cli.saving import DEFAULT, Saving, Target, check_room, deliver
 from vggapps.errors import SettingsError
-from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualization._dream_settings import DreamSettings
 
 if TYPE_CHECKING:
@@ -96,32 +95,25 @@ def dream(  # noqa: D103 - people see HELP
             raise SettingsError("a film has no use for previews, frames and options of picture files", "leave them out")
         targets = [_film(photos, output, guides, force=force)]
 
-    from vggapps import __version__
     from vggapps.image import open_picture
-    from vggapps.style._transfer import painted
-    from vggapps.visualization._deepdream import dream, dream_networks, objective_of
-    from vggapps.visualization._zooming import zoom as zoomed
+    from vggapps.visualization._deepdream import dream_networks, dream_recipe, dream_steps, objective_of
+    from vggapps.visualization._zooming import zoom_steps as zoomed
 
     networks = dream_networks(objective, settings)
     wanted = objective_of(objective, settings, networks)
 
     def make(photo: Input, target: Target, stop: Stop) -> dict[str, Any]:
         picture = open_picture(read(photo.path), at_least=2 * settings.size, name=Path(photo.path).name)
-        recipe = {
-            "made_by": f"vggapps {__version__} dream",
-            "image": writable(picture.name),
-            "objective": objective,
-            "settings": to_dict(nameless(settings, "guide", "weights", "classes")),
-        }
+        recipe = dream_recipe(picture, objective, settings)
         if zoom is not None:
             return _zoomed(zoomed(picture, zoom, wanted, settings, network=networks), target, stop, recipe, quiet=quiet)
         check_room(target, recipe, metadata=picture.metadata)
         return drain(
-            dream(picture, wanted, settings, network=networks),
+            dream_steps(picture, wanted, settings, network=networks),
             target,
             stop,
             title=picture.name,
-            picture_of=partial(painted, content=picture),
+            picture_of=lambda step: picture.with_rgb(step.full_image()),
             recipe=recipe,
             watching=watching,
         )

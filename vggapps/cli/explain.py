@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import track
 
+from vggapps._progress import counted
 from vggapps.cli.inputs import Input, expand, read
 from vggapps.cli.options import Images, Json, Quiet, SkipExisting, Verbose, with_settings
 from vggapps.cli.outcome import failure, tell_in_passing
@@ -166,6 +164,4 @@ def _explained(
 
 def _bar(title: str, quiet: bool, method: str) -> Watch:
     """A bar for the steps of a slow method, which goes when it is through."""
-    console = Console(stderr=True)
-    hidden = quiet or not console.is_terminal
-    return lambda steps: track(steps, escape(f"{title}{method}"), console=console, transient=True, disable=hidden)
+    return counted(f"{title}{method}", quiet=quiet)

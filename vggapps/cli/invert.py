@@ -26,7 +26,6 @@ from vggapps.cli.options import (
 from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import Saving, Target
-from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualization._invert_settings import InvertSettings
 
 if TYPE_CHECKING:
@@ -81,9 +80,8 @@ def invert(  # noqa: D103 - people see HELP
         photos, "_inverted", output, force=force, saving=saving, skip_existing=skip_existing, quiet=quiet
     )
 
-    from vggapps import __version__
     from vggapps.image import open_picture
-    from vggapps.visualization._inversion import errors, inversion_sheet, invert, invert_networks
+    from vggapps.visualization._inversion import errors, inversion_sheet, invert_networks, invert_recipe, invert_steps
 
     networks = invert_networks(layers, settings)
 
@@ -97,15 +95,10 @@ def invert(  # noqa: D103 - people see HELP
             return inversion_sheet(picture, made, found)
 
         def recipe(_: Step) -> dict[str, Any]:
-            return {
-                "made_by": f"vggapps {__version__} invert",
-                "image": writable(picture.name),
-                "errors": found,
-                "settings": to_dict(nameless(settings, "weights")),
-            }
+            return invert_recipe(picture, found, settings)
 
         return drain(
-            invert(picture, layers, settings, network=networks),
+            invert_steps(picture, layers, settings, network=networks),
             target,
             stop,
             title=picture.name,

@@ -177,14 +177,12 @@ def opened(pair: Pair, size: int | None, note: Callable[[str], None], *, scale_t
         PictureError: one can't be read.
         SettingsError: they are of different sizes.
     """
-    from vggapps.image import comparable, open_picture
+    from vggapps.image import comparable, open_pair
     from vggapps.image._pair import RESAMPLING
 
-    a, b = (open_picture(path, longer_side=size, name=path) for path in pair[1:])
+    a, b = open_pair(pair.a, pair.b, longer_side=size, scale_to_a=scale_to_a, names=pair[1:])
     scaled_from = None
     if scale_to_a and a.size != b.size:
-        if size:
-            b = open_picture(pair.b, name=pair.b)  # to be resampled once
         height, width = b.size
         scaled_from = width, height
         note(f"{b.name}: its {width}x{height} pixels are scaled to {a.size[1]}x{a.size[0]} ({RESAMPLING})")

@@ -12,12 +12,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 if TYPE_CHECKING:
     from types import FrameType
-
-    from vggapps.optimize._step import Step
 
 T = TypeVar("T")
 
@@ -52,38 +50,6 @@ def stoppable(note: str = "stopping after this step and keeping the picture") ->
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterator[Step]:
-    """Pass the steps on and show how far they are: a bar on a terminal, else a line each tenth."""
-    console = Console(stderr=True)
-    if quiet:
-        yield from steps
-    elif console.is_terminal:
-        columns = (
-            TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-        )  # fmt: skip
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task(title, total=1.0, note="")
-            for step in steps:
-                note = f"{step.size[1]}x{step.size[0]}  loss {step.loss:.4f}"
-                progress.update(task, completed=step.fraction, note=note)
-                yield step
-    else:
-        tenth = 0
-        for step in steps:
-            if int(step.fraction * 10) > tenth:
-                tenth = int(step.fraction * 10)
-                console.print(
-                    f"{title}: {10 * tenth} %, step {step.index} of {step.total}, loss {step.loss:.4f}, "
-                    f"{step.seconds_left:.0f} s left",
-                    highlight=False,
-                    markup=False,
-                    soft_wrap=True,
-                )
-            yield step
 
 
 def tracked(items: Iterable[T], total: int, title: str, *, shown: bool) -> Iterator[T]:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.inputs import STREAM, paths_of, read
+from vggapps.cli.inputs import paths_of, read
 from vggapps.cli.options import Device, Json, Quiet, Verbose
 from vggapps.cli.outcome import tell_in_passing
 from vggapps.cli.outputs import plan_picture
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver_picture
-from vggapps.errors import PictureError, SettingsError, in_a_line
+from vggapps.errors import in_a_line
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from vggapps.features._similar import Match
+    pass
 
 HELP = """
 Find the pictures that are most like IMAGE.
@@ -69,54 +65,20 @@ def similar(  # noqa: D103 - people see HELP
     target = plan_picture(output, 1, [image, *(paths or [where])], force=force) if output else None
     source = read(image)
 
-    from vggapps.features._describe import describe, extract, load_network
-    from vggapps.features._files import load_features
-    from vggapps.features._similar import blocks_of, is_query, nearest, similar_sheet
+    from vggapps.features._verbs import similar
 
-    table = None if paths else load_features(where)
-    if table:
-        made = table.settings
-        for option, word, own in (("--layer", layer, made.layer), ("--pool", pool, made.pool)):
-            if word not in (None, own):
-                raise SettingsError(f"{option} {word}, and {where} has {own}", f"leave {option} out")
-        network = load_network(made.network, made.layer, device, made.weights, made.dtype)
-    else:
-        network = load_network("auto", layer or "pool5", device)
-        made = describe(network, layer or "pool5", pool or "avg")
-
-    (query,) = extract([source], network, made.layer, made.pool, size=made.size)
-    if query.errors:
-        raise query.errors[0]
-    failed = 0
-
-    def looked_at() -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        nonlocal failed
-        for chunk in extract(paths, network, made.layer, made.pool, size=made.size):
-            for error in chunk.errors.values():
-                tell_in_passing(error)
-            failed += len(chunk.errors)
-            yield [paths[i] for i in chunk.kept], chunk.rows
-
-    left_out: list[str] = []
-
-    def skip(match: Match) -> bool:
-        is_itself = image != STREAM and is_query(image, match)
-        if is_itself:
-            left_out.append(match.path)
-        return is_itself
-
-    matches = nearest(query.rows[0], blocks_of(table) if table else looked_at(), top, skip)
-    if left_out and not quiet:
-        typer.echo(in_a_line(f"{left_out[0]} is the picture itself and left out"), err=True)
-    if not matches:
-        raise PictureError(f"{where}: there is no other picture in it", "name a folder or table with more pictures")
-    for match in matches:
+    found = similar(source, where, top, layer=layer, pool=pool, device=device, progress=not quiet)
+    for error in found.errors:
+        tell_in_passing(error)
+    if found.left_out and not quiet:
+        typer.echo(in_a_line(f"{found.left_out} is the picture itself and left out"), err=True)
+    for match in found:
         facts = {"schema": 1, "path": match.path, "similarity": match.similarity}
-        typer.echo(json.dumps(facts) if as_json else f"{match.similarity:.4f}  {match.path}")
+        typer.echo(json.dumps(facts) if as_json else match)
     if target:
-        place = deliver_picture(target, similar_sheet(source, matches))
+        place = deliver_picture(target, found.sheet())
         if not quiet:
-            typer.echo(f"{place}: {len(matches)} pictures", err=True)
-    if failed:
-        typer.echo(f"{failed} pictures can't be read", err=True)
+            typer.echo(f"{place}: {len(found)} pictures", err=True)
+    if found.errors:
+        typer.echo(f"{len(found.errors)} pictures can't be read", err=True)
         sys.exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,7 +121,7 @@ def stylize(  # noqa: D103 - people see HELP
 
     from vggapps.image import Picture, scaled
     from vggapps.style._styles import open_photo, open_style
-    from vggapps.style._transfer import load_backbone, painted, stylize
+    from vggapps.style._transfer import load_backbone, stylize_steps
 
     # Which files these are is noted as they are read: in a long run they may be replaced, or go.
     used = recipes.identify_files(settings)
@@ -140,11 +140,11 @@ def stylize(  # noqa: D103 - people see HELP
         check_room(target, recipe, scaled(*picture.size, size), picture.metadata)
         styles = [(painting(path, size), weight) for path, weight in mixture]
         return drain(
-            stylize(picture, styles, settings, vgg=vgg, size=size),
+            stylize_steps(picture, styles, settings, vgg=vgg, size=size),
             target,
             stop,
             title=picture.name,
-            picture_of=partial(painted, content=picture),
+            picture_of=lambda step: picture.with_rgb(step.full_image()),
             recipe=recipe,
             watching=Watching(preview_every, frames_every, quiet),
         )

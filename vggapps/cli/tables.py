@@ -22,20 +22,12 @@ if TYPE_CHECKING:
     from vggapps.losses._summary import Summary
 
 
-def text(metric: Metric, value: float | None) -> str:
-    """A number with as many digits as its metric is read with."""
-    return "-" if value is None else f"{value:.{metric.digits}f}"
-
-
 def print_list(metrics: Sequence[Metric], row: Row) -> None:
     """One pair: a line a metric, and which way is better."""
-    width = max(len(metric.title) for metric in metrics)
-    for metric in metrics:
-        meaning = "lower is better" if metric.lower_is_better else "higher is better"
-        if row.values[metric.name] is None:
-            small = row.size is not None and min(row.size) < metric.side
-            meaning = f"needs {metric.side} pixels a side" if small else "not measured"
-        typer.echo(f"{metric.title:<{width}}  {text(metric, row.values[metric.name]):>8}  {meaning}")
+    from vggapps.losses._compare import lines
+
+    for line in lines(metrics, row.values, min(row.size) if row.size else None):
+        typer.echo(line)
 
 
 def print_head(widths: Sequence[int], metrics: Sequence[Metric]) -> None:
@@ -59,7 +51,7 @@ def print_summary(
 ) -> None:
     """Below the rows of many pairs: their mean, median and worst, which pair that is, and what the mean leaves out."""
     for word in ("mean", "median", "worst"):
-        print_row(widths, [word, *(text(m, getattr(summary.get(m.name), word, None)) for m in metrics)])
+        print_row(widths, [word, *(m.text(getattr(summary.get(m.name), word, None)) for m in metrics)])
     worst = defaultdict(list)
     for name, found in summary.items():
         worst[rows[found.at].pair.name].append(name)

@@ -78,7 +78,7 @@ def visualize(  # noqa: D103 - people see HELP
     from vggapps.objectives._networks import load_networks
     from vggapps.objectives._text import expand, parse
     from vggapps.visualization._made import score_pictures
-    from vggapps.visualization._render import visualize
+    from vggapps.visualization._render import visualize_steps
 
     networks = load_networks(objectives, settings)
     parsed = [parse(text, networks) for word in objectives for text in expand(word, networks, grid)]
@@ -98,7 +98,7 @@ def visualize(  # noqa: D103 - people see HELP
 
     with stoppable() as stop:
         made = drain(
-            visualize(parsed, settings, network=networks),
+            visualize_steps(parsed, settings, network=networks),
             target,
             stop,
             title=parsed[0].text if len(parsed) == 1 else f"{len(parsed)} pictures",

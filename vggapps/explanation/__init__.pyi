@@ -7,7 +7,7 @@ from ._lrp import lrp as lrp
 from ._methods import METHODS as METHODS
 from ._methods import Explanation as Explanation
 from ._methods import Method as Method
-from ._methods import explain as explain
+from ._methods import explain_batch as explain_batch
 from ._methods import seen_at as seen_at
 from ._question import Question as Question
 from ._question import ask as ask
@@ -24,7 +24,7 @@ __all__ = [
     "ask",
     "completeness",
     "default_layer",
-    "explain",
+    "explain_batch",
     "grad_cam",
     "heat",
     "likeliest",

@@ -138,7 +138,7 @@ class Explanation:
 
 
 @torch.inference_mode(False)  # which has no gradients
-def explain(
+def explain_batch(
     network: nn.Module,
     image: Float[Tensor, "n 3 h w"],
     target: Target | None = None,
@@ -151,7 +151,7 @@ def explain(
 
     >>> from vggapps.vgg._network import VGG
     >>> vgg = VGG("vgg11", head="gap", classes=3).freeze()
-    >>> explain(vgg, torch.rand(2, 3, 64, 96), 1, "layer-cam", layer="relu4_2").map.shape
+    >>> explain_batch(vgg, torch.rand(2, 3, 64, 96), 1, "layer-cam", layer="relu4_2").map.shape
     torch.Size([2, 1, 64, 96])
 
     Args:

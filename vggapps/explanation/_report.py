@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from vggapps import __version__
 from vggapps.errors import SettingsError
 from vggapps.explanation import _faithfulness as faithfulness
-from vggapps.explanation._methods import METHODS, Explanation, explain, seen_at
+from vggapps.explanation._methods import METHODS, Explanation, explain_batch, seen_at
 from vggapps.explanation._question import Watch, ask, likeliest
 from vggapps.explanation._settings import ExplainSettings
 from vggapps.figures._caption import caption
@@ -87,7 +87,7 @@ def explanations(
         if settings.method != "all":  # which then says what it does not take
             options |= typed
         try:
-            found.append(explain(network, image, target, name, **options))
+            found.append(explain_batch(network, image, target, name, **options))
         except SettingsError as error:
             if settings.method != "all":
                 raise

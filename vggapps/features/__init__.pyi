@@ -1,6 +1,6 @@
 from ._describe import Chunk as Chunk
 from ._describe import Descriptor as Descriptor
-from ._describe import extract as extract
+from ._describe import extract_chunks as extract_chunks
 from ._describe import load_network as load_network
 from ._extraction import extract_to as extract_to
 from ._files import FeatureTable as FeatureTable
@@ -15,6 +15,9 @@ from ._similar import similar_sheet as similar_sheet
 from ._targets import Classes as Classes
 from ._targets import classes_of as classes_of
 from ._targets import teacher_of as teacher_of
+from ._verbs import Matches as Matches
+from ._verbs import extract as extract
+from ._verbs import similar as similar
 
 __all__ = [
     "Chunk",
@@ -23,15 +26,18 @@ __all__ = [
     "FeatureTable",
     "Head",
     "Match",
+    "Matches",
     "Report",
     "classes_of",
     "extract",
+    "extract_chunks",
     "extract_to",
     "load_features",
     "load_network",
     "nearest",
     "probe",
     "save_head",
+    "similar",
     "similar_sheet",
     "teacher_of",
 ]

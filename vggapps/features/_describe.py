@@ -146,7 +146,7 @@ def pooled(features: Float[Tensor, "n c *hw"], pool: str) -> Float[Tensor, "n d"
     raise unknown("pooling", pool, POOLS)
 
 
-def extract(
+def extract_chunks(
     sources: Sequence[Source],
     network: VGG,
     layer: str,

@@ -15,7 +15,7 @@ import numpy as np
 
 from vggapps._files import check_writable, created
 from vggapps.errors import PictureError, SettingsError, VggappsError
-from vggapps.features._describe import Descriptor, chunk_size, describe, extract, width
+from vggapps.features._describe import Descriptor, chunk_size, describe, extract_chunks, width
 from vggapps.features._files import Table, writer_of
 from vggapps.vgg._network import VGG
 
@@ -54,7 +54,7 @@ def extract_to(
     Args:
         target: a name that ends in .npz, .safetensors or .parquet.
         paths: of the pictures.
-        network, layer, pool, size, workers: see :func:`~vggapps.features._describe.extract`.
+        network, layer, pool, size, workers: see :func:`~vggapps.features._describe.extract_chunks`.
         force: start anew, and replace an existing file.
 
     Raises:
@@ -77,7 +77,7 @@ def extract_to(
             yield Part(done, _told(paths, notes), resumed=True)
             if done == len(paths):
                 break
-        for chunk in extract(paths, network, layer, pool, size=size, first=done, workers=workers):
+        for chunk in extract_chunks(paths, network, layer, pool, size=size, first=done, workers=workers):
             errors = {str(index): error.message for index, error in chunk.errors.items()}
             notes = {"stop": chunk.stop, "kept": chunk.kept, "errors": errors}
             file = _chunk_file(work, chunk.start, step)

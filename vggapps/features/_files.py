@@ -20,7 +20,7 @@ _AGAIN = "make it with: vggapps extract FOLDER -o features.npz"
 Rows = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class FeatureTable:
     """Features of many pictures.
 
@@ -35,6 +35,13 @@ class FeatureTable:
     features: Rows
     settings: Descriptor
     failed: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        made = self.settings
+        failed = f", {len(self.failed)} failed" if self.failed else ""
+        rows = f"{len(self.paths)} pictures x {self.features.shape[1]} numbers"
+        of = f"{made.layer} ({made.pool}) of {made.weights or made.network} at {made.size} px"
+        return f"<FeatureTable: {rows}, {of}{failed}>"
 
     def take(self, rows: NDArray[np.int64]) -> FeatureTable:
         """Some of the rows; all of them stay in the file, others are copied into memory."""

@@ -34,6 +34,9 @@ class Match:
     path: str
     similarity: float
 
+    def __str__(self) -> str:
+        return f"{self.similarity:.4f}  {self.path}"
+
 
 def nearest(
     query: NDArray[np.float32],

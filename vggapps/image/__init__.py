@@ -12,7 +12,7 @@ from vggapps.image._encode import check_format, encode_picture, on_white, to_pil
 from vggapps.image._folders import Folder, is_passed_over, look_into
 from vggapps.image._metadata import Metadata
 from vggapps.image._opening import MAX_PIXELS, Source, size_of
-from vggapps.image._pair import comparable
+from vggapps.image._pair import comparable, open_pair
 from vggapps.image._picture import Picture, is_picture_file
 from vggapps.image._read import from_pil, open_picture, rgb_of
 from vggapps.image._resize import center, fit, middle, resize, scaled, square, with_shorter_side
@@ -37,6 +37,7 @@ __all__ = [
     "look_into",
     "middle",
     "on_white",
+    "open_pair",
     "open_picture",
     "read_settings",
     "resize",

@@ -46,6 +46,7 @@ def encode_picture(
     metadata = None
     if isinstance(image, Picture):
         metadata, alpha = image.metadata, image.alpha if alpha is None else alpha
+        settings = image.settings if settings is None else settings
         image = image.rgb
     image = _floats(image, name)
     kind = check_format(

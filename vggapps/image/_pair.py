@@ -6,11 +6,41 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError
+from vggapps.image._opening import Source
 from vggapps.image._picture import Picture
+from vggapps.image._read import open_picture
 from vggapps.image._resize import resize
 
 RESAMPLING = "bicubic, antialiased"
 """How a picture is brought to another's size: see ``vggapps.image._resize``."""
+
+
+def open_pair(
+    a: Source,
+    b: Source,
+    *,
+    longer_side: int | None = None,
+    scale_to_a: bool = False,
+    names: tuple[str | None, str | None] = (None, None),
+) -> tuple[Picture, Picture]:
+    """Open two pictures for :func:`comparable`.
+
+    Args:
+        a: a picture, see :func:`~vggapps.image.open_picture`.
+        b: what it is compared with.
+        longer_side: scale both down to this, in pixels.
+        scale_to_a: B will be brought to A's size: it is then left as it is, to be resampled once.
+        names: what to call them; by default their files' names.
+
+    Raises:
+        PictureError: one can't be read.
+    """
+    first, second = (
+        open_picture(one, longer_side=longer_side, name=name) for one, name in zip((a, b), names, strict=True)
+    )
+    if scale_to_a and longer_side and first.size != second.size:
+        second = open_picture(b, name=names[1])
+    return first, second
 
 
 def comparable(

@@ -30,10 +30,10 @@ def save_picture(
 
     Args:
         image: sRGB in [0, 1]; values beyond are clamped, and levels rounded to the nearest; or levels in uint8. A
-            `Picture` brings its transparency, and its metadata into the file.
+            `Picture` brings its transparency, its settings and its metadata into the file.
         target: the file to write.
         alpha: opacity in [0, 1]; by default the `Picture`'s own. JPEG holds none: it is laid over white.
-        settings: what made the picture, for `read_settings`.
+        settings: what made the picture, for `read_settings`; by default the `Picture`'s own.
         bits: a channel, 8 or 16 (PNG and TIFF).
         quality: 1 to 100, of JPEG and WebP; 95 if not given.
         overwrite: replace an existing file.

@@ -1,6 +1,8 @@
 from ._bundle import Bundle as Bundle
 from ._bundle_target import BundleTarget as BundleTarget
 from ._bundle_terms import Regularizer as Regularizer
+from ._compare import Comparison as Comparison
+from ._compare import compare as compare
 from ._distance import DISTANCES as DISTANCES
 from ._distance import Distance as Distance
 from ._dists import DISTS as DISTS
@@ -23,6 +25,7 @@ __all__ = [
     "AsMetric",
     "Bundle",
     "BundleTarget",
+    "Comparison",
     "Distance",
     "FeatureLoss",
     "PerceptualLoss",
@@ -31,5 +34,6 @@ __all__ = [
     "Target",
     "Term",
     "Trunk",
+    "compare",
     "total_variation",
 ]

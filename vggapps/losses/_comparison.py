@@ -67,6 +67,10 @@ class Metric:
         """Whether its package is not installed."""
         return bool(self.package) and find_spec(self.package) is None
 
+    def text(self, value: float | None) -> str:
+        """A number with as many digits as the metric is read with; a dash for none."""
+        return "-" if value is None else f"{value:.{self.digits}f}"
+
 
 def _perceptual(device: torch.device) -> Loss:
     """Mean of 1 - cosine over positions and the last layers of VGG-19's five blocks: 0 for equal pictures, at most 1.

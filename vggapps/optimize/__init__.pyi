@@ -4,13 +4,11 @@ from ._parameterize import maco as maco
 from ._parameterize import spectrum_of as spectrum_of
 from ._progress import Progress as Progress
 from ._step import Step as Step
-from ._step import last as last
 
 __all__ = [
     "Progress",
     "Step",
     "fourier",
-    "last",
     "maco",
     "optimize",
     "spectrum_of",

@@ -1,15 +1,15 @@
 from ._recipe import identify as identify
 from ._recipe import recipe as recipe
 from ._settings import StylizeSettings as StylizeSettings
+from ._stylize import stylize as stylize
 from ._transfer import load_backbone as load_backbone
-from ._transfer import painted as painted
-from ._transfer import stylize as stylize
+from ._transfer import stylize_steps as stylize_steps
 
 __all__ = [
     "StylizeSettings",
     "identify",
     "load_backbone",
-    "painted",
     "recipe",
     "stylize",
+    "stylize_steps",
 ]

@@ -99,20 +99,20 @@ def held_by(pairs: Sequence[tuple[Any, float]], result: tuple[int, int], style_s
     return sum(_BYTES * min(seen, pixels(source)) for source, _ in pairs)
 
 
-def open_photo(source: File, settings: StylizeSettings, name: str | None = None) -> tuple[Picture, int]:
-    """A photo's file, read no larger than it is looked at, and the longer side of its result in pixels.
+def open_photo(source: File | Picture, settings: StylizeSettings, name: str | None = None) -> tuple[Picture, int]:
+    """A photo, read no larger than it is looked at, and the longer side of its result in pixels.
 
     Raises:
         PictureError: it can't be read.
         SettingsError: a size relative to the photo's comes to more or less than can be made.
     """
-    size = settings.longer_side(max(size_of(source, name)))
+    size = settings.longer_side(max(source.size if isinstance(source, Picture) else size_of(source, name)))
     # Its proportions are kept, which a very narrow picture would lose at the size of its result.
     return open_picture(source, at_least=2 * size, name=name), size
 
 
-def open_style(source: File, size: int, style_size: float, name: str | None = None) -> Picture:
-    """A style's file, read no larger than it is looked at for any result of that longer side.
+def open_style(source: File | Picture, size: int, style_size: float, name: str | None = None) -> Picture:
+    """A style, read no larger than it is looked at for any result of that longer side.
 
     Raises:
         PictureError: it can't be read.

@@ -69,7 +69,7 @@ def load_backbone(settings: StylizeSettings) -> VGG:
 
 
 @torch.inference_mode(False)
-def stylize(
+def stylize_steps(
     content: Source,
     styles: Styles,
     settings: StylizeSettings | None = None,
@@ -79,8 +79,8 @@ def stylize(
 ) -> Iterator[Step]:
     """Paint a photo in the style of one or several pictures.
 
-    >>> from vggapps.optimize._step import last                                          # doctest: +SKIP
-    >>> painted = last(stylize("town.jpg", "starry-night.jpg", size=384)).image()       # doctest: +SKIP
+    >>> for step in stylize_steps("town.jpg", "starry-night.jpg", size=384):             # doctest: +SKIP
+    ...     print(step.index, step.total, step.loss)
 
     Args:
         content: the photo: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
@@ -164,17 +164,6 @@ def _plan(size: tuple[int, int], vgg: VGG, inputs: int) -> MemoryPlan:
             f"try --size {largest_size(max(size), memory)}",
         )
     return memory
-
-
-def painted(step: Step, content: Picture) -> Picture:
-    """A step's picture at the size that was asked for, with the photo's name, transparency and metadata.
-
-    A step at a coarser scale than the last (``step.size`` is not ``step.full_size``) is enlarged, with the photo's
-    finer detail added.
-    """
-    rgb = step.full_image()
-    alpha = None if content.alpha is None else resize(content.alpha, step.full_size)
-    return Picture(rgb, alpha, content.name, metadata=content.metadata)
 
 
 def split_steps(steps: int, longer_side: int) -> list[int]:

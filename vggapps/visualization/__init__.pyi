@@ -7,18 +7,21 @@ from ._atlas import cells as cells
 from ._atlas import lay_out as lay_out
 from ._atlas import sample as sample
 from ._deepdream import dream as dream
+from ._deepdream import dream_steps as dream_steps
 from ._deepdream import guided as guided
 from ._dream_settings import DreamSettings as DreamSettings
 from ._filters import filter_sheet as filter_sheet
 from ._filters import first_filters as first_filters
 from ._inversion import invert as invert
+from ._inversion import invert_steps as invert_steps
 from ._invert_settings import InvertSettings as InvertSettings
 from ._made import Visualized as Visualized
 from ._made import score_pictures as score_pictures
+from ._made import visualize as visualize
 from ._natural import maxima as maxima
 from ._natural import natural_maximum as natural_maximum
 from ._natural import save_natural as save_natural
-from ._render import visualize as visualize
+from ._render import visualize_steps as visualize_steps
 from ._report import report as report
 from ._retrieval import Exemplar as Exemplar
 from ._retrieval import Exemplars as Exemplars
@@ -29,7 +32,7 @@ from ._spectrum import SIDE as SIDE
 from ._spectrum import load_spectrum as load_spectrum
 from ._spectrum import spectrum_square as spectrum_square
 from ._transforms import Views as Views
-from ._zooming import zoom as zoom
+from ._zooming import zoom_steps as zoom_steps
 
 __all__ = [
     "SIDE",
@@ -43,11 +46,13 @@ __all__ = [
     "Visualized",
     "cells",
     "dream",
+    "dream_steps",
     "exemplars",
     "filter_sheet",
     "first_filters",
     "guided",
     "invert",
+    "invert_steps",
     "lay_out",
     "load_spectrum",
     "map_sheet",
@@ -62,6 +67,7 @@ __all__ = [
     "spectrum_square",
     "strongest",
     "visualize",
+    "visualize_steps",
     "visualize_vectors",
-    "zoom",
+    "zoom_steps",
 ]

@@ -22,7 +22,7 @@ from vggapps.objectives._looking import device_of, look
 from vggapps.objectives._objective import direction
 from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG
-from vggapps.visualization._render import visualize
+from vggapps.visualization._render import visualize_steps
 from vggapps.visualization._settings import VisualizeSettings
 
 ICONS = 16  # that are made together
@@ -141,7 +141,7 @@ def visualize_vectors(
     for start in range(0, len(vectors), ICONS):
         wanted = [direction(layer, F.normalize(v, dim=0), power=POWER) for v in vectors[start : start + ICONS]]
         now = replace(settings, seed=settings.seed + start)
-        yield from torch.split(last(visualize(wanted, now, network=network)).image(), 1)
+        yield from torch.split(last(visualize_steps(wanted, now, network=network)).image(), 1)
 
 
 def places_sheet(

@@ -23,15 +23,18 @@ from jaxtyping import Float
 from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
+from vggapps import __version__
+from vggapps._progress import watched
 from vggapps.errors import SettingsError
-from vggapps.image import open_picture, resize
+from vggapps.image import Picture, open_picture, resize
 from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, load_networks, see
 from vggapps.objectives._objective import Objective, Seen
 from vggapps.objectives._text import parse
 from vggapps.optimize._engine import Score
 from vggapps.optimize._pyramid import Scale, pyramid
-from vggapps.optimize._step import Step
+from vggapps.optimize._step import Step, last
+from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualization._dream_settings import DreamSettings
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._photo import Source, check_width, photo
@@ -45,7 +48,7 @@ _POSITIONS = 4096  # compared with the guide's at once
 
 
 @torch.inference_mode(False)  # which has no gradients
-def dream(
+def dream_steps(
     image: Source,
     objective: str | Objective = "relu5_1",
     settings: DreamSettings | None = None,
@@ -55,15 +58,12 @@ def dream(
 ) -> Iterator[Step]:
     """Draw into a picture what a network sees in it.
 
-    >>> from vggapps.optimize._step import last                                          # doctest: +SKIP
-    >>> dreamt = last(dream("town.jpg", "relu4_3", size=512)).image()                   # doctest: +SKIP
-
     Args:
         image: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
         objective: what grows, in text form (see :mod:`vggapps.objectives._text`) or as an object: a layer, a channel, a
             class, sums of them.
         settings: see :class:`DreamSettings`; ``overrides`` change single ones by name.
-        network: what is looked at, see :func:`~vggapps.visualization._render.visualize`; loaded when it is not given.
+        network: what is looked at, see :func:`~vggapps.visualization.visualize_steps`; loaded when it is not given.
 
     Returns:
         The steps, from the smallest octave to the whole picture; the last one's ``image()`` is the result, 1 × 3 × h ×
@@ -77,6 +77,50 @@ def dream(
     networks = {"": networks} if isinstance(networks, nn.Module) else networks
     start = photo(image, settings.size)
     return ascend(start, objective_of(objective, settings, networks), settings, networks, like=start)
+
+
+def dream(
+    image: Source,
+    objective: str | Objective = "relu5_1",
+    settings: DreamSettings | None = None,
+    *,
+    network: nn.Module | Networks | None = None,
+    progress: bool = False,
+    **overrides: Any,
+) -> Picture:
+    """Draw into a picture what a network sees in it, as ``vggapps dream`` does.
+
+    >>> vggapps.dream("town.jpg", "relu4_3", size=512).save("dream.png")                # doctest: +SKIP
+
+    Args:
+        image: as for :func:`dream_steps`, as are ``objective``, ``settings``, ``network`` and ``overrides``.
+        objective: what grows.
+        settings: see :class:`DreamSettings`.
+        network: what is looked at.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The picture, with the photo's name, transparency and metadata. Its ``settings`` say how it was made.
+
+    Raises:
+        VggappsError: anything wrong with the arguments, before the first step is taken.
+    """
+    settings = replace(settings or DreamSettings(), **overrides)
+    picture = open_picture(image, at_least=2 * settings.size)
+    steps = dream_steps(picture, objective, settings, network=network)
+    step = last(watched(steps, picture.name, quiet=not progress))
+    text = objective if isinstance(objective, str) else objective.text
+    return replace(picture.with_rgb(step.full_image()), settings=dream_recipe(picture, text, settings))
+
+
+def dream_recipe(picture: Picture, objective: str, settings: DreamSettings) -> dict[str, Any]:
+    """What is written into the dream of a picture: how it was made."""
+    return {
+        "made_by": f"vggapps {__version__} dream",
+        "image": writable(picture.name),
+        "objective": objective,
+        "settings": to_dict(nameless(settings, "guide", "weights", "classes")),
+    }
 
 
 def dream_networks(objective: str | Objective, settings: DreamSettings) -> Networks:

@@ -15,9 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from vggapps import __version__
+from vggapps._progress import watched
 from vggapps.errors import SettingsError
 from vggapps.figures._sheet import contact_sheet
-from vggapps.image import Picture
+from vggapps.image import Picture, open_picture
 from vggapps.objectives._looking import device_of, in_grey
 from vggapps.objectives._networks import Networks, load_networks, only_grey, see
 from vggapps.objectives._text import check_layer
@@ -25,7 +27,8 @@ from vggapps.optimize._chain import side_by_side
 from vggapps.optimize._engine import Render, Score, optimize
 from vggapps.optimize._optimizers import LBFGS, Optimizer
 from vggapps.optimize._parameterize import fourier
-from vggapps.optimize._step import Step
+from vggapps.optimize._step import Step, last
+from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._invert_settings import STEPS, InvertSettings
 from vggapps.visualization._photo import Source, check_width, photo
@@ -45,7 +48,7 @@ CALM = 6 / 7  # of the steps are taken with jitter, the others without: 300 and 
 
 
 @torch.inference_mode(False)  # which has no gradients
-def invert(
+def invert_steps(
     image: Source,
     layer: str | Sequence[str] = "conv4_3",
     settings: InvertSettings | None = None,
@@ -55,16 +58,11 @@ def invert(
 ) -> Iterator[Step]:
     """Find a picture, from noise, that a layer can't tell from the one given.
 
-    >>> from vggapps.optimize._step import last                                          # doctest: +SKIP
-    >>> step = last(invert("cat.jpg", "conv5_1", method="mv2016"))                      # doctest: +SKIP
-    >>> step.terms["features"]                                                          # doctest: +SKIP
-    0.08
-
     Args:
         image: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
         layer: where both are to look the same; several are inverted one after another.
         settings: see :class:`InvertSettings`; ``overrides`` change single ones by name.
-        network: whose layer it is, see :func:`~vggapps.visualization._render.visualize`; loaded when it is not given.
+        network: whose layer it is, see :func:`~vggapps.visualization.visualize_steps`; loaded when it is not given.
 
     Returns:
         The steps; the last one's ``image()`` is the result, one picture for each layer, n × 3 × h × w in [0, 1]. The
@@ -82,6 +80,55 @@ def invert(
     target = photo(image, settings.size)
     runs = [_prepared(target, name, settings, networks) for name in names]
     return side_by_side((run.steps() for run in runs), [run.count for run in runs])
+
+
+def invert(
+    image: Source,
+    layer: str | Sequence[str] = "conv4_3",
+    settings: InvertSettings | None = None,
+    *,
+    network: nn.Module | Networks | None = None,
+    progress: bool = False,
+    **overrides: Any,
+) -> Picture:
+    """Show what a layer keeps of a picture, as ``vggapps invert`` does.
+
+    >>> vggapps.invert("cat.jpg", ["conv2_2", "conv5_1"]).save("kept.png")              # doctest: +SKIP
+
+    Args:
+        image: as for :func:`invert_steps`, as are ``layer``, ``settings``, ``network`` and ``overrides``.
+        layer: where both are to look the same; several make a sheet.
+        settings: see :class:`InvertSettings`.
+        network: whose layer it is.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The picture found; of several layers a sheet with the original first. Its ``settings`` say how it was made, and
+        under ``errors`` the relative error at each layer.
+
+    Raises:
+        VggappsError: anything wrong with the arguments, before the first step is taken.
+    """
+    settings = replace(settings or InvertSettings(), **overrides)
+    layers = [layer] if isinstance(layer, str) else list(layer)
+    picture = open_picture(image, at_least=2 * settings.size)
+    if network is None:
+        network = invert_networks(layers, settings)
+    networks = {"": network} if isinstance(network, nn.Module) else network
+    steps = invert_steps(picture, layers, settings, network=networks)
+    made = last(watched(steps, picture.name, quiet=not progress)).image()
+    found = errors(picture, made, layers, networks)
+    return replace(inversion_sheet(picture, made, found), settings=invert_recipe(picture, found, settings))
+
+
+def invert_recipe(picture: Picture, found: Mapping[str, float], settings: InvertSettings) -> dict[str, Any]:
+    """What is written into the inversion of a picture: how it was made, and the :func:`errors` found."""
+    return {
+        "made_by": f"vggapps {__version__} invert",
+        "image": writable(picture.name),
+        "errors": dict(found),
+        "settings": to_dict(nameless(settings, "weights")),
+    }
 
 
 def invert_networks(layers: Sequence[str], settings: InvertSettings) -> Networks:

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from vggapps import __version__
+from vggapps._progress import watched
 from vggapps.figures._sheet import contact_sheet, manifest
 from vggapps.image import Picture, resize, square
 from vggapps.objectives._looking import device_of
-from vggapps.objectives._networks import Networks, see
+from vggapps.objectives._networks import Networks, load_networks, see
 from vggapps.objectives._objective import Objective, Seen, each
+from vggapps.objectives._text import expand, parse
+from vggapps.optimize._step import last
 from vggapps.settings import nameless, to_dict
 from vggapps.vgg._network import VGG
 from vggapps.visualization._natural import natural_maximum
-from vggapps.visualization._render import parameterization_of
+from vggapps.visualization._render import parameterization_of, visualize_steps
 from vggapps.visualization._settings import VisualizeSettings
 
 STAMP = 128  # pixels: smaller pictures are enlarged on a sheet, by a whole factor
@@ -128,6 +131,49 @@ def score_pictures(
     natural = [yard and round(far / yard[1], 4) for yard, far in zip(yards, reached, strict=True)]
     name = network.weights_name or network.plan.name if isinstance(network, VGG) else type(network).__name__
     return Visualized(pictures, tuple(own), tuple(scores), tuple(natural), name)
+
+
+def visualize(
+    objective: str | Objective | Sequence[str | Objective],
+    settings: VisualizeSettings | None = None,
+    *,
+    network: nn.Module | Networks | None = None,
+    progress: bool = False,
+    **overrides: Any,
+) -> Picture:
+    """Show what a layer, a channel or a class looks for, as ``vggapps visualize`` does.
+
+    >>> vggapps.visualize("conv4_2:29").save("fur.png")                                 # doctest: +SKIP
+
+    Args:
+        objective: in text form, ``conv4_3:12``, ``conv4_3:0-63``, ``class:tabby``, or as an object of
+            :mod:`vggapps.objectives`; several make a labelled sheet.
+        settings: see :class:`VisualizeSettings`; ``overrides`` change single ones by name.
+        network: what is looked at: ours, any module in inference mode that takes pictures in [0, 1], or several by
+            name; loaded when it is not given.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The picture, or a sheet of several. Its ``settings`` say how it was made, and for each picture the score and,
+        where it is known, the activation relative to the largest of 1,000 photographs.
+
+    Raises:
+        VggappsError: anything wrong with the arguments, before the first step is taken.
+    """
+    settings = replace(settings or VisualizeSettings(), **overrides)
+    wanted = [objective] if isinstance(objective, str | Objective) else list(objective)
+    if network is None:
+        network = load_networks([text for text in wanted if isinstance(text, str)], settings)
+    networks = {"": network} if isinstance(network, nn.Module) else network
+    objectives = [
+        parse(text, networks) if isinstance(text, str) else text
+        for one in wanted
+        for text in (expand(one, networks, False) if isinstance(one, str) else [one])
+    ]
+    steps = visualize_steps(objectives, settings, network=networks)
+    title = objectives[0].text if len(objectives) == 1 else f"{len(objectives)} pictures"
+    made = score_pictures(last(watched(steps, title, quiet=not progress)).image(), objectives, networks)
+    return replace(made.picture(), settings=made.recipe(settings))
 
 
 def _is_unfinished(far: float | None) -> bool:

@@ -41,7 +41,7 @@ AVERAGE = 0.8  # of the iterates that are shown: single ones tremble with the vi
 
 
 @torch.inference_mode(False)  # which has no gradients
-def visualize(
+def visualize_steps(
     objective: str | Objective | Sequence[str | Objective],
     settings: VisualizeSettings | None = None,
     *,
@@ -49,9 +49,6 @@ def visualize(
     **overrides: Any,
 ) -> Iterator[Step]:
     """Pictures that make an objective large.
-
-    >>> from vggapps.optimize._step import last                                       # doctest: +SKIP
-    >>> picture = last(visualize("conv4_3:12 + 0.5*conv4_3:200")).image()            # doctest: +SKIP
 
     Args:
         objective: in text form, see :mod:`vggapps.objectives._text`, or as an object; several give a picture each.

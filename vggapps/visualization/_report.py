@@ -18,7 +18,7 @@ from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG
 from vggapps.visualization._activations import maps_of
 from vggapps.visualization._made import score_pictures
-from vggapps.visualization._render import visualize
+from vggapps.visualization._render import visualize_steps
 from vggapps.visualization._retrieval import Exemplars, captions, patches_of
 from vggapps.visualization._settings import VisualizeSettings
 
@@ -63,7 +63,7 @@ def made_for(
     """A picture made for each channel, in their order."""
     for start in range(0, len(channels), _TOGETHER):
         wanted = [channel(layer, index) for index in channels[start : start + _TOGETHER]]
-        yield from torch.split(last(visualize(wanted, settings, network=network)).image(), 1)
+        yield from torch.split(last(visualize_steps(wanted, settings, network=network)).image(), 1)
 
 
 def report(network: nn.Module, layer: str, found: Exemplars, made: Sequence[Float[Tensor, "1 3 s s"]]) -> str:

@@ -24,7 +24,7 @@ NEARER = 0.05  # of each side is lost from frame to frame, as in the notebook
 FEWER = 5  # the later frames have this part of a dream's steps: they begin with one that has been dreamt
 
 
-def zoom(
+def zoom_steps(
     image: Source,
     frames: int,
     objective: str | Objective = "relu5_1",
@@ -36,7 +36,7 @@ def zoom(
     """A dream that moves inwards, frame by frame.
 
     Args:
-        image: see :func:`~vggapps.visualization._deepdream.dream`, as the others.
+        image: see :func:`~vggapps.visualization._deepdream.dream_steps`, as the others.
         frames: how many.
         objective: what grows.
         settings: the first frame's; the later ones have a fifth of its steps.

@@ -53,7 +53,7 @@ def compare_tab(page: Page) -> None:
     ) -> Iterator[News]:
         """Measure how alike two pictures are, by every measure that is here, and draw where they differ."""
         from vggapps.figures._overlay import difference_map
-        from vggapps.image import comparable, open_picture
+        from vggapps.image import comparable, open_pair
         from vggapps.losses._comparison import available, get_metrics, measure
         from vggapps.vgg._fast import pick_device
 
@@ -61,7 +61,7 @@ def compare_tab(page: Page) -> None:
             raise SettingsError("two pictures are needed", "drop one on A and one on B")
         yield {line: "1 % · looking"}
         where = pick_device("auto")
-        pictures = [open_picture(path, longer_side=int(size) or None) for path in (a, b)]
+        pictures = open_pair(a, b, longer_side=int(size) or None, scale_to_a=bool(scale_to_a))
         x, y = (picture.to(where) for picture in comparable(*pictures, scale_to_a=bool(scale_to_a)))
         metrics = get_metrics(available())
         losses = {metric: loaded(metric.make, where) for metric in metrics}
@@ -69,7 +69,7 @@ def compare_tab(page: Page) -> None:
         for done, metric in enumerate(metrics, 1):
             found = job.whole(lambda metric=metric: measure({metric: losses[metric]}, x, y))  # type: ignore[misc]
             value = found.values[metric.name]
-            shown = "too small for it" if value is None else f"{value:.{metric.digits}f}"
+            shown = "too small for it" if value is None else metric.text(value)
             if found.errors:
                 shown = sentence(found.errors[metric.name])
             rows.append([metric.title, shown, "lower" if metric.lower_is_better else "higher"])

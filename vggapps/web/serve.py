@@ -122,9 +122,9 @@ def _warm_up() -> Iterator[dict[Any, Any]]:
     import torch
 
     from vggapps.style._settings import StylizeSettings
-    from vggapps.style._transfer import stylize
+    from vggapps.style._transfer import stylize_steps
     from vggapps.web.stylize import network
 
     settings = StylizeSettings(size=128, steps=6)
-    next(stylize(torch.rand(1, 3, 96, 128), torch.rand(1, 3, 96, 128), settings, vgg=network(settings)))
+    next(stylize_steps(torch.rand(1, 3, 96, 128), torch.rand(1, 3, 96, 128), settings, vgg=network(settings)))
     yield {}

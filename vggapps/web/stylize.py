@@ -86,7 +86,7 @@ def stylize_tab(page: Page) -> None:
         from vggapps.image import fit, resize
         from vggapps.style._recipe import identify, recipe
         from vggapps.style._styles import open_photo, open_style
-        from vggapps.style._transfer import painted, stylize
+        from vggapps.style._transfer import stylize_steps
 
         settings = controls.read(given)
         weighted = _weighted(given)
@@ -97,13 +97,13 @@ def stylize_tab(page: Page) -> None:
         page.limits.check_work(size, settings.steps)
         paintings = [(open_style(path, size, settings.style_size), weight) for path, weight in weighted]
         vgg = network(settings)
-        step, steps = None, job.whole(lambda: stylize(photo, paintings, settings, vgg=vgg, size=size))
+        step, steps = None, job.whole(lambda: stylize_steps(photo, paintings, settings, vgg=vgg, size=size))
         for step in job.until_asked(steps):
             if job.wants:
-                yield {result: shelf.preview(painted(step, photo)), line: how_far(step)}
+                yield {result: shelf.preview(photo.with_rgb(step.full_image())), line: how_far(step)}
         if step is None or job.reason == "left":
             raise job.given_up()
-        picture = painted(step, photo)
+        picture = photo.with_rgb(step.full_image())
         used = [(identify(path), weight) for path, weight in weighted]
         told = recipe(settings, identify(given["content"]), used) | {"interrupted": step.index < step.total}
         name = f"{Path(photo.name).stem}_by_" + "_".join(Path(path).stem for path, _ in weighted)

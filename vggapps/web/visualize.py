@@ -70,7 +70,7 @@ def visualize_tab(page: Page) -> None:
         """Show what a channel of a layer looks for, or a class: pictures on the way, then the result."""
         from vggapps.objectives._text import parse
         from vggapps.visualization._made import score_pictures
-        from vggapps.visualization._render import visualize
+        from vggapps.visualization._render import visualize_steps
 
         settings = controls.read(given)
         page.limits.check_work(settings.size or 224, settings.steps, settings.pictures)
@@ -80,7 +80,7 @@ def visualize_tab(page: Page) -> None:
         yield {line: "0 % · looking at the network"}
         networks = loaded(_networks, bool(target), settings.backbone, settings.pooling)
         objective = parse(text, networks)
-        step, steps = None, job.whole(lambda: visualize(objective, settings, network=networks))
+        step, steps = None, job.whole(lambda: visualize_steps(objective, settings, network=networks))
         for step in job.until_asked(steps):
             if job.wants:
                 yield {picture: shelf.preview(_together(step.image())), line: how_far(step)}

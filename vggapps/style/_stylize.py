@@ -1,0 +1,70 @@
+"""A photo and paintings to a finished picture, which carries how it was made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from vggapps._progress import watched
+from vggapps.image import Picture, open_picture
+from vggapps.optimize._step import last
+from vggapps.settings import writable
+from vggapps.style._recipe import Identity, identify_files, opened, recipe
+from vggapps.style._settings import StylizeSettings
+from vggapps.style._styles import File, Source, Styles, open_photo, open_style, pairs_of
+from vggapps.style._transfer import stylize_steps
+from vggapps.vgg._network import VGG
+
+
+def stylize(
+    content: Source,
+    styles: Styles,
+    settings: StylizeSettings | None = None,
+    *,
+    vgg: VGG | None = None,
+    progress: bool = False,
+    **overrides: Any,
+) -> Picture:
+    """Paint a photo in the style of one or several pictures, as ``vggapps stylize`` does.
+
+    >>> picture = vggapps.stylize("town.jpg", "starry-night.jpg", size=512)             # doctest: +SKIP
+    >>> picture.save("painted.png")                                                     # doctest: +SKIP
+
+    Args:
+        content: the photo: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
+        styles: one style or several; ``(style, weight)`` pairs, or a dictionary from style to weight, mix them in
+            proportion to their weights. Of a partly transparent style only what is visible counts.
+        settings: see :class:`StylizeSettings`; ``overrides`` change single ones by name.
+        vgg: the network, from :func:`~vggapps.style.load_backbone`, for many pictures; loaded when it is not given.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The painted picture, with the photo's name, transparency and metadata. Its ``settings`` are the recipe:
+        ``vggapps stylize --settings FILE`` makes the saved picture again.
+
+    Raises:
+        VggappsError: anything wrong with the arguments, before the first step is taken.
+    """
+    settings = replace(settings or StylizeSettings(), **overrides)
+    files = identify_files(settings)
+    source, photo_identity = _identified(content)
+    photo, size = open_photo(source, settings, photo_identity.name)
+    paintings, identities = [], []
+    for style, weight in pairs_of(styles):
+        source, identity = _identified(style)
+        paintings.append((open_style(source, size, settings.style_size, identity.name), weight))
+        identities.append((identity, weight))
+    steps = stylize_steps(photo, paintings, settings, vgg=vgg, size=size)
+    step = last(watched(steps, photo.name, quiet=not progress))
+    made = recipe(settings, photo_identity, identities, files)
+    return replace(photo.with_rgb(step.full_image()), settings=made)
+
+
+def _identified(source: Source) -> tuple[File | Picture, Identity]:
+    """What is read of a source, once, and which file that is; a picture in memory has no digest."""
+    if isinstance(source, str | os.PathLike):
+        return opened(source)
+    picture = open_picture(source)
+    return picture, Identity(writable(Path(picture.name).name) or "picture", None)
