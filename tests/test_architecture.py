@@ -33,7 +33,7 @@ ROOMS = {
     "optimize": {"errors", "settings"},
     "vgg": {"errors", "_ranges", "settings"},
     "weights": {"errors", "_files", "vgg"},
-    "losses": {"errors", "_files", "_ranges", "vgg", "weights"},
+    "losses": {"errors", "_files", "_ranges", "settings", "vgg", "weights"},
     "datasets": {"errors", "_files", "image", "weights"},
 }
 GROUND = set(ROOMS)

@@ -1,18 +1,28 @@
-"""Steps on their way to a file: a bar for people, lines for logs, and a first Ctrl-C that loses nothing."""
+"""Progress on stderr, a bar on a terminal and lines in logs, and a first Ctrl-C that loses nothing."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -54,47 +64,92 @@ def stoppable(note: str = "stopping after this step and keeping the picture") ->
             signal.signal(number, handler)
 
 
-def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterator[Step]:
-    """Pass the steps on and show how far they are: a bar on a terminal, else a line each tenth."""
-    console = Console(stderr=True)
-    if quiet:
-        yield from steps
-    elif console.is_terminal:
+@contextmanager
+def _shown(title: str, *, quiet: bool, logged: bool) -> Iterator[Callable[[float, str], None]]:
+    """A function that shows how far something is, from its fraction and a note: in a bar on a terminal; else, if it is
+    ``logged``, in a line each tenth.
+    """
+    console, tenth, start = Console(stderr=True), 0, time.monotonic()
+
+    def log(fraction: float, note: str) -> None:
+        nonlocal tenth
+        if int(fraction * 10) > tenth:
+            tenth = int(fraction * 10)
+            left = (time.monotonic() - start) * (1 - fraction) / fraction
+            told = f"{title}: {10 * tenth} %, {note}, {left:.0f} s left"
+            console.print(told, highlight=False, markup=False, soft_wrap=True)
+
+    if quiet or not (console.is_terminal or logged):
+        yield lambda *_: None
+    elif not console.is_terminal:
+        yield log
+    else:
         columns = (
             TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(),
         )  # fmt: skip
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task(title, total=1.0, note="")
-            for step in steps:
-                note = f"{step.size[1]}x{step.size[0]}  loss {step.loss:.4f}"
-                progress.update(task, completed=step.fraction, note=note)
-                yield step
-    else:
-        tenth = 0
+        # Left to itself the bar would take what is printed to stdout, and show it on stderr.
+        with Progress(*columns, console=console, transient=not logged, redirect_stdout=False) as bar:
+            task = bar.add_task(title, total=1.0, note="")
+            yield lambda fraction, note: bar.update(task, completed=fraction, note=note)
+
+
+def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterator[Step]:
+    """Pass the steps of an optimisation on and show how far they are."""
+    with _shown(title, quiet=quiet, logged=True) as show:
         for step in steps:
-            if int(step.fraction * 10) > tenth:
-                tenth = int(step.fraction * 10)
-                console.print(
-                    f"{title}: {10 * tenth} %, step {step.index} of {step.total}, loss {step.loss:.4f}, "
-                    f"{step.seconds_left:.0f} s left",
-                    highlight=False,
-                    markup=False,
-                    soft_wrap=True,
-                )
+            show(
+                step.fraction,
+                f"step {step.index} of {step.total} at {step.size[1]}x{step.size[0]}, loss {step.loss:.4f}",
+            )
             yield step
 
 
-def tracked(items: Iterable[T], total: int, title: str, *, shown: bool) -> Iterator[T]:
-    """A bar on stderr, unless results go to the terminal, which show themselves how far it is."""
-    console = Console(stderr=True)
-    if not shown or sys.stdout.isatty() or not console.is_terminal:
-        yield from items
-        return
-    # Left to itself the bar would take what is printed to stdout, and show it on stderr.
-    with Progress(console=console, transient=True, redirect_stdout=False) as bar:
-        yield from bar.track(items, total, description=title)
+def tracked(
+    items: Iterable[T],
+    title: str,
+    total: int | None = None,
+    *,
+    quiet: bool,
+    done: Callable[[T], int] | None = None,
+    logged: bool = False,
+    printing: bool = False,
+) -> Iterator[T]:
+    """Pass items on and show how far they are.
+
+    Args:
+        items: of any kind.
+        title: what is being done.
+        total: how many there are; by default their length.
+        quiet: show nothing.
+        done: how many are done with this one; by default one more.
+        logged: whether logs say it, too.
+        printing: whether each item is printed on stdout, which shows on a terminal how far it is.
+    """
+    total = total or len(items)  # type: ignore[arg-type]
+    with _shown(title, quiet=quiet or (printing and sys.stdout.isatty()), logged=logged) as show:
+        for number, item in enumerate(items, 1):
+            yield item
+            count = done(item) if done else number
+            show(count / total, f"{count} of {total}")
+
+
+@contextmanager
+def downloading(name: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar for the bytes of a download, from the first one on: a function of how many are here, and of how many."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        tasks: list[TaskID] = []
+
+        def show(done: int, total: int | None) -> None:
+            if not tasks:  # what was there before must not count for the speed
+                tasks.append(bar.add_task(name, completed=done, total=total))
+            bar.update(tasks[0], completed=done, total=total)
+
+        yield show
 
 
 def silence(quiet: bool) -> None:

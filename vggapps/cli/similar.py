@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.inputs import STREAM, paths_of, read
-from vggapps.cli.options import Device, Json, Quiet, Verbose
-from vggapps.cli.outcome import tell_in_passing
-from vggapps.cli.outputs import plan_picture
+from vggapps.cli.inputs import identified, opened, paths_of
+from vggapps.cli.options import STREAM, Force, Json, Output, Quiet, Recorded, Verbose, with_settings
+from vggapps.cli.outcome import Failures, note, print_json, print_totals, tell_in_passing
+from vggapps.cli.outputs import check_stdout, plan_picture
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver_picture
-from vggapps.errors import PictureError, SettingsError, in_a_line
+from vggapps.errors import PictureError, SettingsError
+from vggapps.features._settings import SimilarSettings
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,61 +43,55 @@ left out if it is there; a copy of it is a result.
 
 Query = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.", show_default=False)]
 Where = Annotated[str, typer.Argument(metavar="DIR|FEATURES", help="Where to look.", show_default=False)]
-Top = Annotated[int, typer.Option(metavar="N", min=1, help="How many.")]
-Layer = Annotated[str | None, typer.Option(metavar="NAME", help="Whose output; by default pool5, or the table's.")]
-Pool = Annotated[str | None, typer.Option(metavar="NAME", help="How maps become rows; by default avg, or the table's.")]
-Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Draw them on a sheet.")]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the sheet.")]
 
 
+@with_settings(SimilarSettings)
 def similar(  # noqa: D103 - people see HELP
+    settings: SimilarSettings,
     image: Query,
     where: Where,
-    top: Top = 12,
-    layer: Layer = None,
-    pool: Pool = None,
     output: Output = None,
-    device: Device = "auto",
+    recorded: Recorded = None,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
+    check_stdout(output, printing=True)
     paths = paths_of([where], quiet=quiet) if Path(where).is_dir() else []
     target = plan_picture(output, 1, [image, *(paths or [where])], force=force) if output else None
-    source = read(image)
+    data, identity = opened(image)
 
     from vggapps.features._describe import describe, extract, load_network
     from vggapps.features._files import load_features
     from vggapps.features._similar import blocks_of, is_query, nearest, sheet
-    from vggapps.image import from_pil
+    from vggapps.image import from_pil, open_picture
+    from vggapps.image._recipe import recipe
 
     table = None if paths else load_features(where)
+    layer, pool = settings.layer, settings.pool
     if table:
         made = table.settings
         for option, word, own in (("--layer", layer, made.layer), ("--pool", pool, made.pool)):
             if word not in (None, own):
                 raise SettingsError(f"{option} {word}, and {where} has {own}", f"leave {option} out")
-        network = load_network(made.network, made.layer, device, made.weights, made.dtype)
+        network = load_network(made.network, made.layer, settings.device, made.weights, made.dtype)
     else:
-        network = load_network("auto", layer or "pool5", device)
+        network = load_network("auto", layer or "pool5", settings.device)
         made = describe(network, layer or "pool5", pool or "avg")
 
-    (query,) = extract([source], network, made.layer, made.pool, size=made.size)
+    (query,) = extract([data], network, made.layer, made.pool, size=made.size)
     if query.errors:
         raise query.errors[0]
-    failed = 0
+    failures, left_out = Failures(len(paths)), list[str]()
 
     def looked_at() -> Iterator[tuple[list[str], NDArray[np.float32]]]:
-        nonlocal failed
         for chunk in extract(paths, network, made.layer, made.pool, size=made.size):
             for error in chunk.errors.values():
                 tell_in_passing(error)
-            failed += len(chunk.errors)
+            failures.count += len(chunk.errors)
             yield [paths[i] for i in chunk.kept], chunk.rows
-
-    left_out: list[str] = []
 
     def skip(match: Match) -> bool:
         is_itself = image != STREAM and is_query(image, match)
@@ -106,18 +99,22 @@ def similar(  # noqa: D103 - people see HELP
             left_out.append(match.path)
         return is_itself
 
-    matches = nearest(query.rows[0], blocks_of(table) if table else looked_at(), top, skip)
-    if left_out and not quiet:
-        typer.echo(in_a_line(f"{left_out[0]} is the picture itself and left out"), err=True)
+    matches = nearest(query.rows[0], blocks_of(table) if table else looked_at(), settings.top, skip)
+    if left_out:
+        note(f"{left_out[0]} is the picture itself and left out", quiet=quiet)
     if not matches:
         raise PictureError(f"{where}: there is no other picture in it", "name a folder or table with more pictures")
     for match in matches:
-        facts = {"schema": 1, "path": match.path, "similarity": match.similarity}
-        typer.echo(json.dumps(facts) if as_json else f"{match.similarity:.4f}  {match.path}")
+        if as_json:
+            print_json(path=match.path, similarity=match.similarity)
+        else:
+            typer.echo(f"{match.similarity:.4f}  {match.path}")
+    place = None
     if target:
-        place = deliver_picture(target, from_pil(sheet(source, matches)))
-        if not quiet:
-            typer.echo(f"{place}: {len(matches)} pictures", err=True)
-    if failed:
-        typer.echo(f"{failed} pictures can't be read", err=True)
-        sys.exit(1)
+        told = recipe("similar", settings, {"image": [identity], "where": identified([where])})
+        name = "query" if image == STREAM else Path(image).name
+        place = deliver_picture(target, from_pil(sheet(open_picture(data, name=name), matches)), told)
+        note(f"{place}: {len(matches)} pictures", quiet=quiet)
+    if as_json:
+        print_totals(rows=len(matches), output=place, failed=failures.count)
+    failures.end()

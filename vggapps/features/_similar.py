@@ -96,7 +96,7 @@ def sheet(query: Source, matches: Sequence[Match], columns: int = 5) -> Image.Im
     rows = -(-(len(matches) + 1) // columns)
     high = _CELL + 3 * _TEXT + _GAP
     image = Image.new("RGB", (_GAP + columns * (_CELL + _GAP), _GAP + rows * high), _PAPER)
-    name = Path(query).name if isinstance(query, str | Path) else "query"
+    name = Path(query).name if isinstance(query, str | Path) else getattr(query, "name", "query")
     _place(image, (_GAP, _GAP), _thumbnail(query), name, "what was asked for", framed=True)
     for number, match in enumerate(matches, 1):
         row, column = divmod(number, columns)

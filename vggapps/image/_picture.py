@@ -28,6 +28,7 @@ class Picture:
         notes: what a user should know about how the file was read, a line each.
         metadata: who made the photo, when, with what, and its resolution: what `save_picture` writes into the file
             of the result. None leaves it out.
+        full: (height, width) of the file, upright, where the picture was read smaller or larger; else None.
     """
 
     rgb: Float[Tensor, "1 3 h w"]
@@ -35,6 +36,7 @@ class Picture:
     name: str = "picture"
     notes: tuple[str, ...] = ()
     metadata: Metadata | None = None
+    full: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:

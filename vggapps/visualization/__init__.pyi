@@ -8,11 +8,9 @@ from ._atlas import lay_out as lay_out
 from ._atlas import sample as sample
 from ._deepdream import dream as dream
 from ._deepdream import guided as guided
-from ._dream_settings import DreamSettings as DreamSettings
 from ._filters import filter_sheet as filter_sheet
 from ._filters import first_filters as first_filters
 from ._inversion import invert as invert
-from ._invert_settings import InvertSettings as InvertSettings
 from ._made import Made as Made
 from ._made import judge as judge
 from ._natural import maxima as maxima
@@ -24,6 +22,8 @@ from ._retrieval import Exemplar as Exemplar
 from ._retrieval import Exemplars as Exemplars
 from ._retrieval import crops as crops
 from ._retrieval import exemplars as exemplars
+from ._settings import DreamSettings as DreamSettings
+from ._settings import InvertSettings as InvertSettings
 from ._settings import VisualizeSettings as VisualizeSettings
 from ._spectrum import SIDE as SIDE
 from ._spectrum import load_spectrum as load_spectrum

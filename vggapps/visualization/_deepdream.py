@@ -32,9 +32,9 @@ from vggapps.objectives._text import parse
 from vggapps.optimize._engine import Score
 from vggapps.optimize._pyramid import Scale, pyramid
 from vggapps.optimize._step import Step
-from vggapps.visualization._dream_settings import DreamSettings
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._photo import Source, check_width, photo
+from vggapps.visualization._settings import DreamSettings
 from vggapps.visualization._tiles import tiled
 
 STEP = 1.5 / 255  # the mean change of a number by one step of strength 1, as in the notebook

@@ -27,7 +27,6 @@ from vggapps.optimize._optimizers import LBFGS, Optimizer
 from vggapps.optimize._parameterize import fourier
 from vggapps.optimize._step import Step
 from vggapps.visualization._fields import field_of
-from vggapps.visualization._invert_settings import STEPS, InvertSettings
 from vggapps.visualization._photo import Source, check_width, photo
 from vggapps.visualization._priors import (
     descent_2014,
@@ -37,6 +36,7 @@ from vggapps.visualization._priors import (
     terms_2014,
     terms_2016,
 )
+from vggapps.visualization._settings import STEPS, InvertSettings
 
 NOISE = 0.01  # of the start, grey, for fourier
 WEAKER = 0.1  # the priors of mv2016, for fourier, which is one itself

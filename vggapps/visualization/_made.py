@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps import __version__
 from vggapps.figures._sheet import contact_sheet, manifest
 from vggapps.image import Picture, resize
+from vggapps.image._recipe import Identity, recipe
 from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, see
 from vggapps.objectives._objective import Objective, Seen, each
-from vggapps.settings import nameless, to_dict
 from vggapps.vgg._network import VGG
 from vggapps.visualization._natural import yardstick
 from vggapps.visualization._render import parameterization_of
@@ -60,12 +59,23 @@ class Made:
             for text, score, far in zip(self._texts(), self.scores, self.natural, strict=True)
         ]
 
-    def recipe(self, settings: VisualizeSettings) -> dict[str, Any]:
-        """What is written into the picture; of each picture also the parameterization that ``auto`` meant."""
+    def recipe(
+        self,
+        settings: VisualizeSettings,
+        inputs: Mapping[str, Sequence[Identity]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """What is written into the picture; of each picture also the parameterization that ``auto`` meant.
+
+        Args:
+            settings: with which they were made.
+            inputs: what :func:`vggapps.image._recipe.identify_files` told of the settings' files.
+            arguments: how the objectives were given; by default a list of them.
+        """
         kinds = [parameterization_of(settings, objective) for objective in self.objectives]
         pictures = [fact | {"parameterization": kind} for fact, kind in zip(self.facts(), kinds, strict=True)]
-        kept = to_dict(nameless(settings, "weights", "start", "spectrum", "classes"))
-        return {"made_by": f"vggapps {__version__} visualize", "pictures": pictures, "settings": kept}
+        given = arguments or {"objectives": list(dict.fromkeys(self._texts()))}
+        return recipe("visualize", settings, inputs or {}, given, pictures=pictures)
 
     def manifest(self) -> dict[str, Any]:
         """What lies where on the sheet."""
