@@ -36,7 +36,7 @@ ROOMS = {
     "vgg": {"errors", "_ranges", "settings"},
     "weights": {"errors", "_files", "vgg"},
     "figures": {"errors", "_files", "_rates", "image"},
-    "losses": {"errors", "_files", "_ranges", "_tables", "figures", "image", "vgg", "weights"},
+    "losses": {"errors", "_files", "_ranges", "_tables", "figures", "settings", "image", "vgg", "weights"},
     "datasets": {"errors", "_files", "image", "weights"},
 }
 GROUND = set(ROOMS)

@@ -162,7 +162,8 @@ def test_the_command_prints_a_table(cli: Callable[..., Ran], folder: Path) -> No
 def test_the_command_prints_json_and_goes_on_after_a_broken_file(cli: Callable[..., Ran], folder: Path) -> None:
     ran = cli("classify", folder / "03.png", folder / "04.png", "--json", "--backbone", "vgg19-gap")
     assert ran.code == 1
-    (record,) = [json.loads(line) for line in ran.out.splitlines()]
+    record, last = [json.loads(line) for line in ran.out.splitlines()]
+    assert last["total"] == {"pictures": 1, "failed": 1}
     assert list(record) == ["schema", "path", "predictions", "backbone", "views"]
     assert (record["path"], record["views"], record["backbone"]) == (str(folder / "03.png"), "center", ["vgg19-gap"])
     assert len(record["predictions"]) == 5
@@ -170,7 +171,7 @@ def test_the_command_prints_json_and_goes_on_after_a_broken_file(cli: Callable[.
         assert set(prediction) == {"index", "label", "wordnet", "probability"}
         assert imagenet()[prediction["index"]].wordnet == prediction["wordnet"]
     assert "04.png" in ran.err
-    assert ran.err.endswith("1 of 2 pictures can't be read\n")
+    assert ran.err.endswith("1 of 2 pictures failed\n")
 
 
 def test_the_command_prints_csv_and_shards_share_the_rows(cli: Callable[..., Ran], folder: Path) -> None:

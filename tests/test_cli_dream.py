@@ -47,7 +47,7 @@ class TestDream:
         assert size("town_dream.png") == (48, 36)
         made = read_settings("town_dream.png")
         assert made is not None
-        assert made["objective"] == "relu2_1"
+        assert made["settings"]["objective"] == "relu2_1"
         assert made["settings"]["strength"] == 0.5
         assert made["settings"]["guide"] == "flower.png"
         assert str(here) not in json.dumps(made)

@@ -77,7 +77,7 @@ def test_the_picture_carries_its_settings_but_no_folders(here: Path, cli: Cli, s
     assert made is not None
     assert made["settings"]["strength"] == 0.7
     assert made["settings"]["size"] == 32
-    assert made["content"]["name"] == "town.png"
+    assert made["inputs"]["content"][0]["name"] == "town.png"
     assert str(here) not in json.dumps(made)
 
 

@@ -39,7 +39,7 @@ def test_one_photo_in_each_of_many_styles(town: Path, cli: Cli, words: list[str]
     assert ran.out.split() == ["made/town_by_c.png", "made/town_by_d.png"]
     recipe = read_settings("made/town_by_c.png")
     assert recipe is not None
-    assert [style["name"] for style in recipe["styles"]] == ["c.png"]  # type: ignore[index]
+    assert [style["name"] for style in recipe["inputs"]["styles"]] == ["c.png"]  # type: ignore[index]
 
 
 def test_weights_of_styles_that_are_not_mixed_are_refused(town: Path, cli: Cli) -> None:

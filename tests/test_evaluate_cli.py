@@ -145,7 +145,7 @@ def test_broken_and_missing_pictures_are_told_and_the_rest_goes_on(data: Path, r
     assert (json.loads(ran.out)["pictures"], json.loads(ran.out)["unreadable"]) == (1, 2)
     assert "gone_1.jpg" in ran.err
     assert "broken_1.jpg" in ran.err
-    assert "2 of 3 pictures can't be read" in ran.err
+    assert "2 of 3 pictures failed" in ran.err
 
 
 def test_a_data_set_of_which_nothing_can_be_read_is_an_error(data: Path, run: Callable[..., Ran]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from vggapps.classification._published import PAPER, Published, comparable
-from vggapps.cli.shards import parse_shard, take
+from vggapps.cli.inputs import parse_shard, take
 from vggapps.datasets._dataset import Entry, Example, Listing, find_examples, list_pictures
 from vggapps.errors import PictureError, SettingsError
 from vggapps.weights._labels import imagenet, labels_of

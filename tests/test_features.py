@@ -19,7 +19,7 @@ from torch import Tensor
 from tests.conftest import Ran
 from vggapps.cli import app as door
 from vggapps.cli import extract as extract_command
-from vggapps.cli.shards import take
+from vggapps.cli.inputs import take
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 from vggapps.features import _describe as features
 from vggapps.features import _extraction as extraction
@@ -255,7 +255,7 @@ def test_the_command_tells_what_it_wrote_and_what_it_could_not_read(pictures: li
     assert ran.err.splitlines() == [
         "error: photos/10.png: it is text, not a picture",
         "f.npz: 9 rows of 8 numbers",
-        "1 of 10 pictures can't be read",
+        "1 of 10 pictures failed",
     ]
     # of the folder and what is below it, every second picture
     order = sorted(str(path) for path in Path("photos").rglob("*.png"))

@@ -51,6 +51,10 @@ class Fake:
         self.networks = (vgg.freeze().dense(),)
         self.labels = (Label(0, "dark"), Label(1, "bright", "n01"), Label(2, "shiny"))
 
+    @classmethod
+    def of(cls, settings: object) -> Fake:
+        return cls()
+
     def run(self, sources: Sequence[Any], workers: int | None = None) -> Iterator[Any]:
         for source in sources:
             try:

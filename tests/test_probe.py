@@ -280,4 +280,6 @@ def test_the_command_learns_measures_and_writes(
     assert (facts["schema"], facts["top1"], facts["temperature"], facts["layer"]) == (1, 1.0, None, "pool5")
     assert (facts["classes"], facts["names"]) == (3, ["a", "b", "c"])
     assert cli("probe", "f.npz", "--kind", "knn", "-o", "h.safetensors").code == 2
-    assert cli("probe", "f.npz", "--labels", "labels.csv", "--kind", "liner").err.startswith("error: there is no kind")
+    assert cli("probe", "f.npz", "--labels", "labels.csv", "--kind", "liner").err.startswith(
+        "error: there is no --kind"
+    )

@@ -14,7 +14,8 @@ import torch
 from tests.conftest import Ran
 from vggapps.errors import PictureError
 from vggapps.image import save_picture
-from vggapps.style._recipe import Identity, read_recipe, recipe, settings_from
+from vggapps.image._recipe import Identity
+from vggapps.style._recipe import read_recipe, recipe, settings_from
 from vggapps.style._settings import StylizeSettings
 
 DIGEST = "0" * 64
@@ -38,11 +39,14 @@ SETTINGS = {
     "optimizer": ["sgd", []],
     "from_the_future": [1],
 }
-WHOLE: dict[str, list[Any]] = {
-    "content": [GONE, None, "town.jpg", 7, [], {}],
+INPUTS: dict[str, list[Any]] = {
+    "content": [GONE, None, "town.jpg", 7, [], {}, [{"name": "a.jpg"}, {"name": "b.jpg"}]],
     "styles": [GONE, None, {}, "waves.jpg", [], ["waves.jpg"], [None], [{}]],
+    "init": [None, [], "x", {"name": "x"}, [{"name": "x", "sha256": "abc"}]],
+}
+WHOLE: dict[str, list[Any]] = {
+    "inputs": [GONE, None, [], "town.jpg", {}],
     "settings": [GONE, None, [], "size=512", 7],
-    "files": [None, [], "x", {"init": 7}, {"output": {"name": "x", "sha256": DIGEST}}],
     "machine": [None, [], "fast", {"threads": []}, {"device": "\x1b[31m"}],
     "made_by": ["vggapps 0.1.0 dream"],
 }
@@ -75,16 +79,19 @@ def damaged() -> list[Any]:
     for key, values in WHOLE.items():
         for value in values:
             wrong(f"{key} {value!r}"[:40], lambda made, k=key, v=value: put(made, k, v))
+    for key, values in INPUTS.items():
+        for value in values:
+            wrong(f"{key} {value!r}"[:40], lambda made, k=key, v=value: put(made["inputs"], k, v))
     for key, values in SETTINGS.items():
         for value in values:
             wrong(f"settings {key} {value!r}"[:40], lambda made, k=key, v=value: put(made["settings"], k, v))
     for value in NAMES:
-        wrong(f"content named {value!r}", lambda made, v=value: put(made["content"], "name", v))
-        wrong(f"style named {value!r}", lambda made, v=value: put(made["styles"][0], "name", v))
+        wrong(f"content named {value!r}", lambda made, v=value: put(made["inputs"]["content"][0], "name", v))
+        wrong(f"style named {value!r}", lambda made, v=value: put(made["inputs"]["styles"][0], "name", v))
     for value in DIGESTS:
-        wrong(f"digest {value!r}"[:40], lambda made, v=value: put(made["content"], "sha256", v))
+        wrong(f"digest {value!r}"[:40], lambda made, v=value: put(made["inputs"]["content"][0], "sha256", v))
     for value in WEIGHTS:
-        wrong(f"weight {value!r}", lambda made, v=value: put(made["styles"][0], "weight", v))
+        wrong(f"weight {value!r}", lambda made, v=value: put(made["inputs"]["styles"][0], "weight", v))
     return found
 
 
@@ -92,22 +99,22 @@ def damaged() -> list[Any]:
 def test_one_thing_wrong_in_a_recipe_is_one_line(
     made: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vggapps.style._recipe.read_settings", lambda _: made)
+    monkeypatch.setattr("vggapps.image._recipe.read_settings", lambda _: made)
     with pytest.raises(PictureError, match=r"^made\.png:? ") as error:
-        settings_from(read_recipe("made.png"), "made.png", {})
+        settings_from(read_recipe("made.png"), {})
     assert error.value.exit_code == 3
     assert error.value.hint
     assert error.value.message.isprintable()
 
 
 def test_the_recipe_itself_is_sound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vggapps.style._recipe.read_settings", lambda _: whole())
-    assert settings_from(read_recipe("made.png"), "made.png", {}) == StylizeSettings()
+    monkeypatch.setattr("vggapps.image._recipe.read_settings", lambda _: whole())
+    assert settings_from(read_recipe("made.png"), {}) == StylizeSettings()
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"settings": {"size": None}}, {"content": "town.jpg"}, {"settings": {"init": "/etc/passwd"}}, {"styles": []}],
+    [{"settings": {"size": None}}, {"inputs": {}}, {"settings": {"init": "/etc/passwd"}}, {"machine": 7}],
     ids=str,
 )
 def test_the_command_ends_with_3_and_writes_nothing(

@@ -17,10 +17,11 @@ from PIL import Image
 
 from tests.conftest import Ran
 from vggapps.errors import PictureError
+from vggapps.image import _recipe as recipes
 from vggapps.image import read_settings
-from vggapps.style import _recipe as recipes
+from vggapps.image._recipe import Identity, find, identify, identify_files, opened, with_files
 from vggapps.style._machine import differences, machine
-from vggapps.style._recipe import Identity, find, identify, identify_files, opened, recipe
+from vggapps.style._recipe import machine_of, read_recipe, recipe
 from vggapps.style._settings import StylizeSettings
 
 Cli = Callable[..., Ran]
@@ -53,7 +54,7 @@ def test_every_input_has_its_name_and_digest_and_no_folder(here: Path, cli: Cli)
     words = ("project/town.png", "project/waves.png:0.5", "project/start.png:2", "--init", here / "project/start.png")
     assert cli("stylize", *words, *QUICK, "-o", "out.png").code == 0
     found = made("out.png")
-    entries = [found["content"], *found["styles"], found["files"]["init"]]
+    entries = [*found["inputs"]["content"], *found["inputs"]["styles"], *found["inputs"]["init"]]
     assert [entry["name"] for entry in entries] == ["town.png", "waves.png", "start.png", "start.png"]
     for entry in entries:
         data = (Path("project") / entry["name"]).read_bytes()
@@ -82,8 +83,9 @@ def test_a_photo_alone_gets_the_recipes_styles(here: Path, cli: Cli) -> None:
     picture("cat.png", 5)
     assert cli("stylize", "cat.png", "--settings", "project/out.png", "-o", "cat2.png").code == 0
     found, before = made("cat2.png"), made("project/out.png")
-    assert found["content"]["name"] == "cat.png"
-    assert (found["styles"], found["settings"]) == (before["styles"], before["settings"])
+    assert found["inputs"]["content"][0]["name"] == "cat.png"
+    assert found["inputs"]["styles"] == before["inputs"]["styles"]
+    assert found["settings"] == before["settings"]
 
 
 @pytest.mark.parametrize("name", ["town.png", "waves.png"])
@@ -118,7 +120,7 @@ def test_what_becomes_of_a_style_during_a_run_changes_no_recipe(
 
     monkeypatch.setattr(transfer, "load_backbone", meanwhile)
     assert cli("stylize", "project/town.png", "project/waves.png", *QUICK, "-o", "out.png").code == 0
-    assert made("out.png")["styles"] == [{"name": "waves.png", "sha256": digest, "weight": 1.0}]
+    assert made("out.png")["inputs"]["styles"] == [{"name": "waves.png", "sha256": digest, "weight": 1.0}]
 
 
 @LINUX
@@ -128,8 +130,8 @@ def test_names_that_are_not_utf8_cost_no_picture_and_are_found_again(here: Path,
         picture(name, seed)
     assert cli("stylize", *names, "--init", names[1], *QUICK, "-q", "-o", "out.png").code == 0
     found = made("out.png")
-    assert found["content"]["name"] == r"caf\xe9.png"
-    assert found["styles"][0]["name"] == found["files"]["init"]["name"] == r"\xff\xfe \xc3.png"
+    assert found["inputs"]["content"][0]["name"] == r"caf\xe9.png"
+    assert found["inputs"]["styles"][0]["name"] == found["inputs"]["init"][0]["name"] == r"\xff\xfe \xc3.png"
     assert cli("stylize", "--settings", "out.png", "-q", "-o", "again.png").code == 0
     assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
 
@@ -139,8 +141,7 @@ def test_names_that_are_not_utf8_cost_no_picture_and_are_found_again(here: Path,
 def test_other_pictures_with_settings_inside_take_such_names_too(here: Path, cli: Cli, command: list[Any]) -> None:
     name = picture(os.fsdecode(b"caf\xe9.png"), 1)
     assert cli(command[0], name, *command[1:], "-o", "out.png").code == 0
-    found = made("out.png")
-    assert r"caf\xe9.png" in (found.get("image"), found.get("picture"))
+    assert made("out.png")["inputs"]["images"][0]["name"] == r"caf\xe9.png"
 
 
 def test_what_came_through_a_pipe_has_a_digest_but_can_not_be_found() -> None:
@@ -150,25 +151,25 @@ def test_what_came_through_a_pipe_has_a_digest_but_can_not_be_found() -> None:
         find(identity, "made.png", "")
 
 
-def test_a_picture_of_an_earlier_version_says_that_it_can_not_be_sure(
+def test_a_recipe_without_digests_and_machine_says_that_it_can_not_be_sure(
     here: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It kept the name of --init alone, and nothing of the machine."""
-    old = recipe(StylizeSettings(init="start.png"), Identity("town.png", None), [(Identity("waves.png", None), 1.0)])
-    del old["files"], old["machine"]
+    settings, unknown = StylizeSettings(init="start.png"), {"init": (Identity("start.png", None),)}
+    old = recipe(settings, Identity("town.png", None), [(Identity("waves.png", None), 1.0)], unknown)
+    del old["machine"]
     monkeypatch.setattr(recipes, "read_settings", lambda _: old)
-    found = recipes.read_recipe("project/old.png")
-    assert recipes.files_from(found, "project/old.png", {}) == {"init": str(Path("project/start.png"))}
+    found = read_recipe("project/old.png")
+    assert with_files(settings, found).init == str(Path("project/start.png"))
     assert "does not say which start.png" in caplog.text
-    assert differences(found.machine, StylizeSettings()) == []
+    assert differences(machine_of(found), StylizeSettings()) == []
 
 
 def test_weights_from_a_file_are_noted_and_names_of_weights_are_not(here: Path) -> None:
     Path("own.pth").write_bytes(b"weights")
     found = identify_files(StylizeSettings(weights=str(here / "own.pth")))
-    assert found == {"weights": Identity("own.pth", hashlib.sha256(b"weights").hexdigest())}
+    assert found == {"weights": (Identity("own.pth", hashlib.sha256(b"weights").hexdigest()),)}
     assert identify_files(StylizeSettings(weights="vgg19-installed", init="noise")) == {}
-    assert find(found["weights"], "project/made.png", "") == "own.pth"
+    assert find(found["weights"][0], "project/made.png", "") == "own.pth"
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".png", "nothing\ud800.png", "project", r"a\xe9.png"])
@@ -209,7 +210,7 @@ def test_where_the_photo_is_gone_another_alone_is_enough(here: Path, cli: Cli) -
     cli("stylize", "project/town.png", "project/waves.png", *QUICK, "-o", "project/out.png")
     Path("project/town.png").unlink()
     gone = cli("stylize", "--settings", "project/out.png")
-    assert gone.err.splitlines()[1] == "hint: give CONTENT on the command line: the styles are taken from the recipe"
+    assert gone.err.splitlines()[1] == "hint: give CONTENT on the command line"
     assert cli("stylize", "project/start.png", "--settings", "project/out.png").code == 0
 
 

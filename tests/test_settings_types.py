@@ -18,7 +18,9 @@ from hypothesis import settings as config
 from hypothesis import strategies as st
 
 from vggapps.errors import SettingsError
-from vggapps.settings import check, from_dict, hints, nameless, setting, to_dict, writable
+from vggapps.image._recipe import recipe
+from vggapps.settings import check, from_dict, hints, setting, to_dict, writable
+from vggapps.style._settings import StylizeSettings
 
 ROOT = Path(__file__).parents[1]
 
@@ -171,6 +173,8 @@ def test_any_file_name_can_be_written(name: bytes) -> None:
         assert writable(text) == text
 
 
-def test_files_in_settings_are_named_writably_and_without_folders() -> None:
-    assert nameless(Kinds(name="/home/me/caf\udce9.jpg"), "name").name == r"caf\xe9.jpg"
+def test_files_in_settings_are_recorded_writably_and_without_folders() -> None:
+    for init, kept in (("/home/me/caf\udce9.jpg", r"caf\xe9.jpg"), ("noise", "noise")):
+        made = recipe("stylize", StylizeSettings(init=init, weights="a/b.pth"), {})
+        assert (made["settings"]["init"], made["settings"]["weights"]) == (kept, "b.pth")
     assert writable("half a pair: \ud800") == r"half a pair: \ud800"

@@ -57,8 +57,8 @@ def test_similar_finds_the_nearest_others(pictures: list[str], command: Cli, net
         ran = command(
             "similar", "photos/05.png", where, "--layer", "pool4", "--top", 3, "--json", "-o", "sheet.png", "-f"
         )
-        found = [json.loads(line) for line in ran.out.splitlines()]
-        assert (ran.code, len(found)) == (0, 3)
+        *found, last = [json.loads(line) for line in ran.out.splitlines()]
+        assert (ran.code, len(found), last["total"]["rows"]) == (0, 3, 3)
         assert "photos/05.png is the picture itself and left out" in ran.err
         with Image.open("sheet.png") as sheet:
             assert sheet.width > 4 * 192
@@ -79,7 +79,7 @@ def test_only_the_picture_itself_is_left_out_and_not_its_copies(
     query = str(Path("photos/05.png").resolve()) if query == "absolute" else query
     list(write("f.npz", [*pictures, "photos/copy.png"], network))
     for where in ("photos", "f.npz"):
-        found = [
+        *found, _ = [
             json.loads(line) for line in command("similar", query, where, "--layer", "pool4", "--json").out.splitlines()
         ]
         assert found[0]["path"] == "photos/copy.png"

@@ -242,17 +242,18 @@ def test_the_command_draws_maps_places_and_filters(photo: Path, tmp_path: Path, 
     out = [tmp_path / f"{i}.png" for i in range(4)]
     ran = cli("activations", photo, "--layer", "relu2_1", "--channels", 5, "--json", "-o", out[0])
     assert ran.code == 0, ran.err
-    maxima_ = [json.loads(line)["max"] for line in ran.out.splitlines()]
+    maxima_ = [json.loads(line)["max"] for line in ran.out.splitlines()[:-1]]
+    assert json.loads(ran.out.splitlines()[-1])["total"]["rows"] == 5
     assert len(maxima_) == 5
     assert maxima_ == sorted(maxima_, reverse=True)
     recorded = read_settings(out[0])
     assert recorded is not None
-    assert recorded["layer"] == "relu2_1"
+    assert recorded["settings"]["layer"] == "relu2_1"  # type: ignore[index, call-overload]
     places = ["activations", photo, "--layer", "conv2_1", "--grid", 2, "--steps", 2, "--size", 16]
     for target in out[1:3]:
         assert cli(*places, "-o", target, "-q").code == 0
     assert out[1].read_bytes() == out[2].read_bytes()
-    listed = [json.loads(line) for line in cli(*places, "--json", "--force", "-o", out[1]).out.splitlines()]
+    listed = [json.loads(line) for line in cli(*places, "--json", "--force", "-o", out[1]).out.splitlines()[:-1]]
     assert [(one["row"], one["column"]) for one in listed] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     drawn, beside = open_picture(out[1]).rgb, open_picture(photo).rgb
     left, top, right, bottom = listed[0]["box"]

@@ -171,7 +171,8 @@ def test_the_command_draws_the_same_map_again(folder: list[str], tmp_path: Path,
     first, second = tmp_path / "map.png", tmp_path / "again.png"
     ran = cli(*words, "--json", "-o", first)
     assert ran.code == 0, ran.err
-    lines = [json.loads(line) for line in ran.out.splitlines()]
+    *lines, last = [json.loads(line) for line in ran.out.splitlines()]
+    assert (last["total"]["rows"], last["total"]["pictures"]) == (len(lines), len(folder))
     listed = [path for line in lines for path in line["paths"]]
     assert len(listed) == len(set(listed)) == sum(line["count"] for line in lines)
     assert set(listed) <= set(folder)

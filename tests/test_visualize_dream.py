@@ -19,8 +19,8 @@ from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.visualization import _deepdream as dreaming
 from vggapps.visualization._deepdream import Ascent, dream_steps, guided, octave_sizes
-from vggapps.visualization._dream_settings import DreamSettings
 from vggapps.visualization._fields import field_of
+from vggapps.visualization._settings import DreamSettings
 from vggapps.visualization._tiles import cover, tiled
 from vggapps.visualization._zooming import nearer, zoom_steps
 from vggapps.weights._load import load_vgg

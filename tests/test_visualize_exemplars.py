@@ -207,22 +207,25 @@ def test_the_command_prints_draws_and_reports(folder: list[str], tmp_path: Path,
         "--layer",
         "conv2_1",
         "--channel",
-        3,
-        "--channel",
-        100,
+        "3,100",
         "--top",
         2,
         "--dtype",
         "float32",
+        "--steps",
+        2,
+        "--size",
+        16,
     ]
-    ran = cli(*words, "--json", "-o", out, "--report", page, "--steps", 2, "--size", 16)
+    ran = cli(*words, "--json", "-o", out, "--report", page)
     assert ran.code == 0, ran.err
-    lines = [json.loads(line) for line in ran.out.splitlines()]
+    *lines, last = [json.loads(line) for line in ran.out.splitlines()]
     assert [line["channel"] for line in lines] == [3, 100]
+    assert last["total"] == {"rows": 2, "pictures": len(small), "failed": 0}
     assert all(len(line["exemplars"]) == 2 and line["exemplars"][0]["path"] in small for line in lines)
     recorded = read_settings(out)
     assert recorded is not None
-    assert recorded["channels"] == [3, 100]
+    assert recorded["settings"]["channel"] == ["3", "100"]  # type: ignore[index, call-overload]
     html = page.read_text()
     assert html.count('src="data:image/jpeg;base64,') == 2 * 3
     assert "http" not in html

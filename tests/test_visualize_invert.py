@@ -15,7 +15,7 @@ from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.visualization import _priors as priors
 from vggapps.visualization._inversion import errors, invert_networks, invert_steps
-from vggapps.visualization._invert_settings import InvertSettings, Method
+from vggapps.visualization._settings import InvertSettings, Method
 
 NARROW = Plan("narrow", "N", ((8,), (8,), (8,), (8,), (8,)))
 METHODS: tuple[Method, ...] = get_args(Method)

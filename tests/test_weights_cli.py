@@ -58,7 +58,8 @@ def test_list_fits_a_terminal_and_shows_what_is_here(cli: Callable[..., Any], mo
 
 
 def test_list_for_scripts(cli: Callable[..., Any]) -> None:
-    rows = [json.loads(line) for line in cli("weights", "list", "--json").out.splitlines()]
+    *rows, last = [json.loads(line) for line in cli("weights", "list", "--json").out.splitlines()]
+    assert last["total"]["rows"] == len(RECORDS)
     assert [row["name"] for row in rows] == list(RECORDS)
     assert rows[0]["where"] == "installed"
     assert Path(rows[0]["path"]).is_file()
@@ -111,8 +112,9 @@ def test_verify(cli: Callable[..., Any], server: Server, cache: Path) -> None:
     ran = cli("weights", "verify", "vgg16", "vgg13", "--json")
     assert ran.code == 5
     assert [json.loads(line) for line in ran.out.splitlines()] == [
-        {"name": "vgg16", "state": "damaged", "path": str(path)},
-        {"name": "vgg13", "state": "not here", "path": None},
+        {"schema": 1, "name": "vgg16", "state": "damaged", "path": str(path)},
+        {"schema": 1, "name": "vgg13", "state": "not here", "path": None},
+        {"schema": 1, "total": {"rows": 2, "bad": 2}},
     ]
     assert "hint: run: vggapps weights download vgg16 vgg13" in ran.err
     cli("weights", "download", "vgg16")

@@ -1,13 +1,24 @@
-"""How far a run is, shown on stderr, for commands and for people at a prompt."""
+"""Progress on stderr, for commands and at a Python prompt: a bar on a terminal, lines in logs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn, track
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 if TYPE_CHECKING:
     from vggapps.optimize._step import Step
@@ -15,53 +26,89 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterator[Step]:
-    """Pass the steps on and show on stderr how far they are: a bar on a terminal, else a line each tenth."""
-    console = Console(stderr=True)
-    if quiet:
-        yield from steps
-    elif console.is_terminal:
+@contextmanager
+def _shown(title: str, *, quiet: bool, logged: bool) -> Iterator[Callable[[float, str], None]]:
+    """A function that shows how far something is, from its fraction and a note: in a bar on a terminal; else, if it is
+    ``logged``, in a line each tenth.
+    """
+    console, tenth, start = Console(stderr=True), 0, time.monotonic()
+
+    def log(fraction: float, note: str) -> None:
+        nonlocal tenth
+        if int(fraction * 10) > tenth:
+            tenth = int(fraction * 10)
+            left = (time.monotonic() - start) * (1 - fraction) / fraction
+            told = f"{title}: {10 * tenth} %, {note}, {left:.0f} s left"
+            console.print(told, highlight=False, markup=False, soft_wrap=True)
+
+    if quiet or not (console.is_terminal or logged):
+        yield lambda *_: None
+    elif not console.is_terminal:
+        yield log
+    else:
         columns = (
             TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(),
         )  # fmt: skip
-        with Progress(*columns, console=console) as progress:
-            task = progress.add_task(title, total=1.0, note="")
-            for step in steps:
-                note = f"{step.size[1]}x{step.size[0]}  loss {step.loss:.4f}"
-                progress.update(task, completed=step.fraction, note=note)
-                yield step
-    else:
-        tenth = 0
+        # Left to itself the bar would take what is printed to stdout, and show it on stderr.
+        with Progress(*columns, console=console, transient=not logged, redirect_stdout=False) as bar:
+            task = bar.add_task(title, total=1.0, note="")
+            yield lambda fraction, note: bar.update(task, completed=fraction, note=note)
+
+
+def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterator[Step]:
+    """Pass the steps of an optimisation on and show how far they are."""
+    with _shown(title, quiet=quiet, logged=True) as show:
         for step in steps:
-            if int(step.fraction * 10) > tenth:
-                tenth = int(step.fraction * 10)
-                console.print(
-                    f"{title}: {10 * tenth} %, step {step.index} of {step.total}, loss {step.loss:.4f}, "
-                    f"{step.seconds_left:.0f} s left",
-                    highlight=False,
-                    markup=False,
-                    soft_wrap=True,
-                )
+            show(
+                step.fraction,
+                f"step {step.index} of {step.total} at {step.size[1]}x{step.size[0]}, loss {step.loss:.4f}",
+            )
             yield step
 
 
-def counted(title: str, *, quiet: bool = False) -> Callable[[Sequence[T]], Iterable[T]]:
-    """What passes items on and shows a bar on a terminal meanwhile, which goes with the last one."""
-    console = Console(stderr=True)
-    hidden = quiet or not console.is_terminal
-    return lambda items: track(items, escape(title), console=console, transient=True, disable=hidden)
-
-
-def advanced(
-    items: Iterable[T], done: Callable[[T], float], total: float, title: str, *, quiet: bool = False
+def tracked(
+    items: Iterable[T],
+    title: str,
+    total: int | None = None,
+    *,
+    quiet: bool,
+    done: Callable[[T], int] | None = None,
+    logged: bool = False,
+    printing: bool = False,
 ) -> Iterator[T]:
-    """Pass items on and show a bar on a terminal, which goes with the last one; ``done`` says how far an item is."""
-    console = Console(stderr=True, quiet=quiet)
-    # Left to itself the bar would take what is printed to stdout, and show it on stderr.
-    with Progress(console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal) as bar:
-        task = bar.add_task(title, total=total)
-        for item in items:
-            bar.update(task, completed=done(item))
+    """Pass items on and show how far they are.
+
+    Args:
+        items: of any kind.
+        title: what is being done.
+        total: how many there are; by default their length.
+        quiet: show nothing.
+        done: how many are done with this one; by default one more.
+        logged: whether logs say it, too.
+        printing: whether each item is printed on stdout, which shows on a terminal how far it is.
+    """
+    total = total or len(items)  # type: ignore[arg-type]
+    with _shown(title, quiet=quiet or (printing and sys.stdout.isatty()), logged=logged) as show:
+        for number, item in enumerate(items, 1):
             yield item
+            count = done(item) if done else number
+            show(count / total, f"{count} of {total}")
+
+
+@contextmanager
+def downloading(name: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar for the bytes of a download, from the first one on: a function of how many are here, and of how many."""
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
+        tasks: list[TaskID] = []
+
+        def show(done: int, total: int | None) -> None:
+            if not tasks:  # what was there before must not count for the speed
+                tasks.append(bar.add_task(name, completed=done, total=total))
+            bar.update(tasks[0], completed=done, total=total)
+
+        yield show

@@ -14,7 +14,6 @@ import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from functools import cache
-from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -42,9 +41,20 @@ def setting(
     maximum: float | None = None,
     metavar: str | None = None,
     panel: str = "The picture",
+    files: bool = False,
 ) -> Any:
-    """A dataclass field with the text and the bounds (both inclusive) that people see, under the panel's heading."""
-    metadata = {"help": help, "minimum": minimum, "maximum": maximum, "metavar": metavar, "panel": panel}
+    """A dataclass field with the text and the bounds (both inclusive) that people see, under the panel's heading.
+
+    With ``files`` its words name files, but for those of the metavar: of ``content|noise|FILE`` two do not.
+    """
+    metadata = {
+        "help": help,
+        "minimum": minimum,
+        "maximum": maximum,
+        "metavar": metavar,
+        "panel": panel,
+        "files": files,
+    }
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -143,14 +153,6 @@ def _shown(value: object) -> str:
 def to_dict(settings: Settings) -> dict[str, Any]:
     """For JSON. Every field is there: a default left out would change when the program's does."""
     return dataclasses.asdict(settings)  # type: ignore[call-overload,no-any-return]
-
-
-def nameless(settings: S, *files: str) -> S:
-    """The settings with files named without their folders: a picture that is passed on should not tell where its
-    maker lives.
-    """
-    words = {field: getattr(settings, field) for field in files}
-    return dataclasses.replace(settings, **{field: word and writable(Path(word).name) for field, word in words.items()})
 
 
 def writable(name: str) -> str:

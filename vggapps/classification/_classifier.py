@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vggapps.classification._predictions import Prediction, Predictions
 from vggapps.classification._settings import ClassifySettings as ClassifySettings
-from vggapps.classification._settings import Views
+from vggapps.classification._settings import EvaluateSettings, LocalizeSettings, Views
 from vggapps.classification._views import WHOLE, check_views, crops, probabilities, scales_of, softened
 from vggapps.datasets._reading import Reading, check_strip, read_pictures, scaled_to, to_tensor
 from vggapps.errors import SettingsError, VggappsError, WeightsError, unknown
@@ -121,7 +121,7 @@ class Classifier:
         self.scales = scales_of(self.views, (least, greatest))
 
     @classmethod
-    def of(cls, settings: ClassifySettings) -> Classifier:
+    def of(cls, settings: ClassifySettings | EvaluateSettings | LocalizeSettings) -> Classifier:
         """The classifier that settings describe."""
         return cls(
             settings.backbone, views=settings.views, device=settings.device, dtype=settings.dtype,

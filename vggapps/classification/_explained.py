@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from vggapps._progress import counted
+from vggapps._progress import tracked
 from vggapps.classification._classifier import OFFLINE, Classifier
 from vggapps.classification._views import crops, scales_of, softened
 from vggapps.datasets._reading import check_strip, scaled_to, to_tensor
 from vggapps.errors import SettingsError
 from vggapps.explanation._methods import Explanation
-from vggapps.explanation._question import ask
+from vggapps.explanation._question import Watch, ask
 from vggapps.explanation._report import Classified, explanation_record, explanations, figure, headline, open_explained
 from vggapps.explanation._settings import ExplainSettings
 from vggapps.image import Picture, Source
+from vggapps.image._recipe import identified, identify_files
 from vggapps.vgg._fast import accelerate
 from vggapps.vgg._network import VGG
 from vggapps.weights._load import load_vgg
@@ -95,10 +95,16 @@ def explain(
     """
     settings = replace(settings or ExplainSettings(), **overrides)
     network = load_explained(settings) if network is None else network
-    picture = open_explained(image, settings)
+    source, identity = identified(image)
+    used = identify_files(settings)
+    picture = open_explained(source, settings, identity.name)
     named = None if settings.target else classified([network], picture)
-    found = explanations(network, picture, settings, partial(counted, quiet=not progress), named)
-    about = explanation_record(picture.name, settings, found, evaluate=False, classified=named)
+
+    def watch(method: str) -> Watch:
+        return lambda steps: tracked(steps, method, quiet=not progress)
+
+    found = explanations(network, picture, settings, watch, named)
+    about = explanation_record({"images": [identity], **used}, settings, found, classified=named)
     return Explained(Picture(figure(picture, found), name=picture.name, settings=about), tuple(found))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
-from os import PathLike
 from typing import Any, Protocol
 
 import torch
@@ -19,13 +18,13 @@ from vggapps.explanation._cam import grad_cam, heat
 from vggapps.explanation._methods import seen_at
 from vggapps.figures._boxes import draw_boxes
 from vggapps.figures._overlay import overlay
-from vggapps.image import Picture, open_picture, resize, size_of
+from vggapps.image import Picture, open_picture, resize
 from vggapps.image._opening import Source
 from vggapps.vgg._moving import in_graph
 from vggapps.vgg._network import VGG
 from vggapps.weights._labels import Label
 
-_DRAWN = 2048  # pixels of the shorter side that a drawing keeps at least
+DRAWN = 2048  # pixels of the shorter side that a drawing keeps at least
 SIDE = 320  # pixels of the shorter side: between the paper's training scales, 256 and 384
 
 
@@ -77,7 +76,7 @@ def localize(
 
     Args:
         classifier: says what is in the picture.
-        source: a path, or a file's bytes.
+        source: a path, a file's bytes, or a picture that was opened with ``at_least=DRAWN``, to be opened once only.
         label: one of the classifier's labels; None for the ``top`` most probable ones.
         top: how many classes are looked for where none is named.
         regressor: trained on windows of the classifier's first network.
@@ -89,12 +88,13 @@ def localize(
         PictureError: the picture can't be read.
         SettingsError: a regressor of another network.
     """
-    (result,) = classifier.run([source])
+    picture = open_picture(source, at_least=DRAWN)
+    (result,) = classifier.run([picture])
     if result.error is not None:
         raise result.error
     probabilities = result.probabilities
     labels = [classifier.labels[i] for i in top_classes(probabilities, top)] if label is None else [label]
-    located = locate_in(classifier.networks, source, [each.index for each in labels], regressor)
+    located = locate_in(classifier.networks, picture, [each.index for each in labels], regressor)
     return [
         Found(label, float(probabilities[label.index]), box, each)
         for label, (box, each) in zip(labels, located, strict=True)
@@ -117,14 +117,9 @@ def locate_in(
         SettingsError: a regressor of another network.
     """
     picture = open_picture(source, at_least=2 * SIDE)
-    height, width = _own_size(source, picture)
+    height, width = picture.full or picture.size
     across, down = width / picture.size[1], height / picture.size[0]
     return [(box.scaled(across, down), each) for box, each in locate(networks, picture, indices, regressor)]
-
-
-def _own_size(source: Source, picture: Picture) -> tuple[int, int]:
-    """(height, width) before it was read smaller."""
-    return size_of(source) if isinstance(source, str | PathLike | bytes) else picture.size
 
 
 def locate(
@@ -157,7 +152,7 @@ def class_heat(classifier: Classifies, source: Source, index: int) -> Float[Tens
     Raises:
         PictureError: the picture can't be read.
     """
-    picture = open_picture(source, at_least=_DRAWN)
+    picture = open_picture(source, at_least=DRAWN)
     image = resize(picture.rgb, seen_at(*picture.size, SIDE))
     hot = torch.stack([_heat(network, image, [index]) for network in classifier.networks]).mean(0)
     return overlay(picture.rgb, resize(hot[None], picture.size))
@@ -191,8 +186,8 @@ def draw(source: Source, found: Sequence[Found]) -> Float[Tensor, "1 3 h w"]:
     Raises:
         PictureError: it can't be read.
     """
-    picture = open_picture(source, at_least=_DRAWN)
-    height, width = _own_size(source, picture)
+    picture = open_picture(source, at_least=DRAWN)
+    height, width = picture.full or picture.size
     across, down = picture.size[1] / width, picture.size[0] / height
     boxes = [astuple(one.box.scaled(across, down)) for one in found]
     return draw_boxes(picture.rgb, boxes, [one.label.name for one in found], [one.probability for one in found])

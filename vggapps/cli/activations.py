@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vggapps.cli.exemplars import Backbone, Dtype, Force, Layer, Seed, Steps, Weights
-from vggapps.cli.inputs import Input, read
-from vggapps.cli.options import Convention, Device, Json, Quiet, Verbose
+from vggapps._progress import tracked
+from vggapps.cli.inputs import Input, opened
+from vggapps.cli.options import Force, Json, Output, Quiet, Recorded, Verbose, with_settings
+from vggapps.cli.outcome import print_json, print_totals
 from vggapps.cli.outputs import check_stdout, plan_outputs
-from vggapps.cli.progress import silence, tracked
+from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver_picture
-from vggapps.errors import SettingsError, unknown
-from vggapps.settings import nameless
-from vggapps.visualization._settings import PLACE, VisualizeSettings
+from vggapps.errors import SettingsError
+from vggapps.visualization._settings import ActivationsSettings
 
 if TYPE_CHECKING:
     from vggapps.image import Picture
@@ -40,30 +39,16 @@ picture.
 """
 
 Image = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture, or - for stdin.", show_default=False)]
-Channels = Annotated[int, typer.Option(metavar="N", min=1, help="How many of the strongest.")]
-Scale = Annotated[str, typer.Option(metavar="common|own", help="What is yellow: the strongest of all, or of each.")]
-Grid = Annotated[int, typer.Option(metavar="N", min=0, help="Show what places mean, N a side at most; 8 is usual.")]
 Filters = Annotated[bool, typer.Option("--filters", help="Draw the first convolution's filters.")]
-Output = Annotated[str | None, typer.Option("--output", "-o", metavar="PATH", help="A file or folder/; - for stdout.")]
-Icon = Annotated[int, typer.Option("--size", metavar="SIDE", min=16, help="Of the small pictures, in pixels.")]
 
 
+@with_settings(ActivationsSettings)
 def activations(  # noqa: D103 - people see HELP
+    settings: ActivationsSettings,
     image: Image = "",
-    layer: Layer = "relu4_3",
-    channels: Channels = 16,
-    scale: Scale = "common",
-    grid: Grid = 0,
     filters: Filters = False,
     output: Output = None,
-    size: Icon = PLACE,
-    steps: Steps = VisualizeSettings.steps,
-    seed: Seed = VisualizeSettings.seed,
-    backbone: Backbone = VisualizeSettings.backbone,
-    weights: Weights = VisualizeSettings.weights,
-    convention: Convention = VisualizeSettings.convention,
-    device: Device = VisualizeSettings.device,
-    dtype: Dtype = VisualizeSettings.dtype,
+    recorded: Recorded = None,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -72,42 +57,40 @@ def activations(  # noqa: D103 - people see HELP
     silence(quiet)
     if bool(image) == filters:
         raise SettingsError("give a picture, or --filters without one", "for example: vggapps activations cat.jpg")
-    if scale not in ("common", "own"):
-        raise unknown("--scale", scale, ["common", "own"])
     check_stdout(output, as_json=as_json)
-    kind = "_filters" if filters else "_grid" if grid else "_activations"
-    (target,) = plan_outputs([Input(image or f"{backbone}.png")], kind, output, force=force)
+    kind = "_filters" if filters else "_grid" if settings.grid else "_activations"
+    (target,) = plan_outputs([Input(image or f"{settings.backbone}.png")], kind, output, force=force)
     assert target is not None
 
     from vggapps.datasets._reading import scaled_picture
+    from vggapps.image._recipe import identify_files, recipe
     from vggapps.objectives._networks import load_networks
     from vggapps.visualization import _activations as room
     from vggapps.visualization._filters import filter_sheet
 
-    settings = VisualizeSettings(
-        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
-        device=device, dtype=dtype,  # type: ignore[arg-type]
-    )  # fmt: skip
-    named = nameless(settings, "weights").weights
-    network = load_networks(["conv1_1" if filters else layer], settings)[""]
+    inputs: dict[str, Any] = identify_files(settings)
+    layer = settings.layer
+    network = load_networks(["conv1_1" if filters else layer], settings.drawing)[""]
     picture: Picture
-    recipe: dict[str, Any] = {"command": "activations", "backbone": backbone, "weights": named}
     facts: list[dict[str, object]] = []
     if filters:
         picture = filter_sheet(network)
     else:
-        shown = scaled_picture(read(image), room.SHORTER_SIDE)
+        data, identity = opened(image)
+        inputs |= {"image": [identity]}
+        shown = scaled_picture(data, room.SHORTER_SIDE)
         maps = room.maps_of(network, layer, shown)
-        recipe |= {"layer": layer, "channels": channels, "scale": scale}
-        picture, facts = room.map_sheet(shown, maps, layer, channels, common=scale == "common")
-        if grid:
-            recipe |= {"grid": grid, "size": size, "steps": steps, "seed": seed}
-            cells = room.cells_of(maps, grid)
-            drawn = room.visualize_vectors(list(cells.flatten(1).T), layer, network, settings)
-            made = list(tracked(drawn, cells[0].numel(), "drawing", shown=not quiet))
+        if settings.grid:
+            cells = room.cells_of(maps, settings.grid)
+            drawn = room.visualize_vectors(list(cells.flatten(1).T), layer, network, settings.drawing)
+            made = list(tracked(drawn, "drawing", cells[0].numel(), quiet=quiet))
             picture, facts = room.places_sheet(shown, made, cells, layer)
-    place = deliver_picture(target, picture, recipe)
-    for one in facts if as_json else []:
-        typer.echo(json.dumps({"schema": 1, "path": image, "output": place, "layer": layer, **one}))
-    if not target.is_stream and not as_json and not quiet:
-        typer.echo(place, err=True)
+        else:
+            picture, facts = room.map_sheet(shown, maps, layer, settings.channels, common=settings.scale == "common")
+    place = deliver_picture(target, picture, recipe("activations", settings, inputs, {"filters": filters}))
+    if as_json:
+        for one in facts:
+            print_json(path=image, output=place, layer=layer, **one)
+        print_totals(rows=len(facts), output=place)
+    elif not target.is_stream:
+        typer.echo(place)

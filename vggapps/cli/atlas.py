@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import Annotated
+from dataclasses import replace
 
 import typer
 
-from vggapps.cli.activations import Icon
-from vggapps.cli.exemplars import Backbone, Dtype, Folder, Force, Layer, Seed, Steps, Weights
-from vggapps.cli.inputs import paths_of
-from vggapps.cli.options import Convention, Device, Json, Quiet, Verbose
-from vggapps.cli.outputs import plan_picture
-from vggapps.cli.progress import silence, tracked
+from vggapps._progress import tracked
+from vggapps.cli.inputs import identified, paths_of
+from vggapps.cli.options import Force, Json, OutputFile, Pictures, Quiet, Recorded, Verbose, with_settings
+from vggapps.cli.outcome import Failures, note, print_json, print_totals
+from vggapps.cli.outputs import check_stdout, plan_picture
+from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver_picture
-from vggapps.settings import nameless
-from vggapps.visualization._settings import CELL, VisualizeSettings
+from vggapps.visualization._settings import AtlasSettings
 
 HELP = """
 Draw a map of what a layer tells apart.
@@ -29,7 +26,8 @@ the layer's activations there mean: the larger, the more pictures the cell has,
 whose number stands below. The same map beside it has a photo for each cell, the
 piece of it that the layer saw. Give some hundreds of pictures.
 
---json prints the cells: how many pictures are in each, which, and its place.
+--json prints the cells: how many pictures are in each, which, and its place;
+the last line has the totals.
 
 The exit code is 1 if some pictures can't be read.
 
@@ -40,62 +38,49 @@ The exit code is 1 if some pictures can't be read.
   vggapps atlas photos/ --layer conv4_3 --grid 12 -o map.png --json
 """
 
-Grid = Annotated[int | None, typer.Option(metavar="N", min=1, help="Cells a side; by default for 4 pictures in each.")]
-Least = Annotated[int, typer.Option(metavar="N", min=1, help="Pictures that a cell has to have.")]
-LayOut = Annotated[str, typer.Option("--layout", metavar="auto|umap|pca", help="How places are laid out.")]
-Output = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="The map.")]
 
-
+@with_settings(AtlasSettings)
 def atlas(  # noqa: D103 - people see HELP
-    folder: Folder,
-    layer: Layer = "conv5_1",
-    grid: Grid = None,
-    least: Least = 2,
-    layout: LayOut = "auto",
-    output: Output = "atlas.png",
-    size: Icon = CELL,
-    steps: Steps = VisualizeSettings.steps,
-    seed: Seed = VisualizeSettings.seed,
-    backbone: Backbone = VisualizeSettings.backbone,
-    weights: Weights = VisualizeSettings.weights,
-    convention: Convention = VisualizeSettings.convention,
-    device: Device = VisualizeSettings.device,
-    dtype: Dtype = VisualizeSettings.dtype,
+    settings: AtlasSettings,
+    pictures: Pictures,
+    output: OutputFile = "atlas.png",
+    recorded: Recorded = None,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
-    paths = paths_of(folder, quiet=quiet)
+    check_stdout(output, as_json=as_json)
+    paths = paths_of(pictures, quiet=quiet)
     target = plan_picture(output, 1, paths, force=force)
 
+    from vggapps.image._recipe import identify_files, recipe
     from vggapps.objectives._networks import load_networks
     from vggapps.visualization import _atlas as room
     from vggapps.visualization._activations import visualize_vectors
     from vggapps.visualization._atlas_sheet import atlas_sheet
 
-    layout = room.choose_layout(layout, len(paths))
-    settings = VisualizeSettings(
-        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
-        device=device, dtype=dtype,  # type: ignore[arg-type]
-    )  # fmt: skip
-    network = load_networks([layer], settings)[""]
-    found = room.sample(network, layer, tracked(paths, len(paths), "looking", shown=not quiet), seed)
-    side = grid or room.grid_side(len(found.paths))
-    cells = room.cells(room.lay_out(found.vectors, layout, seed), found.vectors, side, least)
-    drawn = visualize_vectors([cell.vector for cell in cells], layer, network, settings)
-    made = list(tracked(drawn, len(cells), "drawing", shown=not quiet))
-    picture, facts = atlas_sheet(found, cells, made, side, network, layer)
-    recipe = {"command": "atlas", "layer": layer, "grid": side, "least": least, "layout": layout, "size": size}
-    recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone}
-    recipe["weights"] = nameless(settings, "weights").weights
-    place = deliver_picture(target, picture, recipe)
+    layout, layer = room.choose_layout(settings.layout, len(paths)), settings.layer
+    inputs = {"pictures": identified(pictures), **identify_files(settings)}
+    network = load_networks([layer], settings.drawing)[""]
+    found = room.sample(network, layer, tracked(paths, "looking", quiet=quiet), settings.seed)
+    side = settings.grid or room.grid_side(len(found.paths))
+    laid = room.lay_out(found.vectors, layout, settings.seed)
+    cells = room.cells(laid, found.vectors, side, settings.least)
+    drawn = visualize_vectors([cell.vector for cell in cells], layer, network, settings.drawing)
+    picture, facts = atlas_sheet(
+        found, cells, list(tracked(drawn, "drawing", len(cells), quiet=quiet)), side, network, layer
+    )
+    used = replace(settings, grid=side, layout=layout)
+    place = deliver_picture(target, picture, recipe("atlas", used, inputs, seen=len(found.paths)))
+    note(f"{len(cells)} cells of {len(found.paths)} pictures", quiet=quiet)
+    failures = Failures(len(paths))
+    failures.count = len(found.failed)
     if as_json:
         for one in facts:
-            typer.echo(json.dumps({"schema": 1, "output": place, **one}))
-    elif not quiet:
-        typer.echo(f"{place}: {len(cells)} cells of {len(found.paths)} pictures", err=True)
-    if found.failed:
-        typer.echo(f"{len(found.failed)} of {len(paths)} pictures can't be read", err=True)
-        sys.exit(1)
+            print_json(output=place, **one)
+        print_totals(rows=len(facts), output=place, pictures=len(found.paths), failed=failures.count)
+    elif not target.is_stream:
+        typer.echo(place)
+    failures.end()

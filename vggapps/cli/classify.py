@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vggapps.cli.inputs import expand, read
-from vggapps.cli.options import Backbone, Classes, Convention, Device, Images, Json, LookAt, Quiet, Verbose, words
-from vggapps.cli.outcome import tell_in_passing
-from vggapps.cli.outputs import plan_outputs
-from vggapps.cli.progress import silence, tracked
-from vggapps.cli.saving import Target, deliver_picture
-from vggapps.cli.shards import Shard, parse_shard, take
+from vggapps._progress import tracked
+from vggapps.classification._settings import ClassifySettings
+from vggapps.cli.explained import shown_results
+from vggapps.cli.inputs import expand, parse_shard, read, take
+from vggapps.cli.options import Force, Images, Json, Quiet, Recorded, Shard, Verbose, with_settings
+from vggapps.cli.outcome import Failures, print_json, print_totals
+from vggapps.cli.outputs import plan_wanted
+from vggapps.cli.progress import silence
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -55,25 +55,20 @@ The exit code is 1 if some of the pictures can't be read; the rest is done.
   vggapps classify cat.jpg --explain why.png
 """
 
-Top = Annotated[int, typer.Option(metavar="N", min=1, help="Name the N most probable classes.")]
 Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, a row for each class named.")]
 Explain = Annotated[
     str | None, typer.Option(metavar="PATH", help="Show what decided: a picture, or folder/ for several.")
 ]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that --explain names.")]
 
 
+@with_settings(ClassifySettings)
 def classify(  # noqa: D103 - people see HELP
+    settings: ClassifySettings,
     images: Images,
-    top: Top = 5,
-    backbone: Backbone = "auto",
-    classes: Classes = None,
-    convention: Convention = None,
-    views: LookAt = "center",
     as_csv: Csv = False,
     explain: Explain = None,
+    recorded: Recorded = None,
     shard: Shard = "1/1",
-    device: Device = "auto",
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -83,55 +78,44 @@ def classify(  # noqa: D103 - people see HELP
     if as_json and as_csv:
         raise SettingsError("--json and --csv both want stdout", "choose one")
     photos = take(expand(images, quiet=quiet), parse_shard(shard))
-    targets: Sequence[Target | None] = [None] * len(photos)
-    if explain:
-        targets = plan_outputs(photos, "_why", explain, force=force, quiet=quiet)
-        photos = [photo for photo, target in zip(photos, targets, strict=True) if target]
-        targets = [target for target in targets if target]
+    photos, targets = plan_wanted(photos, "_why", explain, force=force, quiet=quiet)
     paths = [photo.path for photo in photos]
-    sources = [read(path) for path in paths]
 
-    from vggapps.classification._classifier import Classifier, ClassifySettings
+    from vggapps.classification._classifier import Classifier
 
-    names = words(backbone)
-    settings = ClassifySettings(names, views, top, device, classes=classes, convention=convention)  # type: ignore[arg-type]
-    classifier = Classifier.of(settings)
+    classifier, several = Classifier.of(settings), len(paths) > 1
+    if explain:
+        results = shown_results(classifier, settings, paths, targets, quiet=quiet)
+    else:
+        results = classifier.run([read(path) for path in paths])
     rows = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:
         rows.writerow(["path", "rank", "index", "label", "wordnet", "probability"])
-    failed = 0
-    for result in tracked(classifier.run(sources), len(paths), "classifying", shown=len(paths) > 1 and not quiet):
+    failures = Failures(len(paths))
+    for result in tracked(results, "classifying", len(paths), quiet=quiet or not several, printing=True):
         path = paths[result.index]
         if result.error:
-            if len(paths) == 1:
-                raise result.error
-            tell_in_passing(result.error)
-            failed += 1
+            failures.add(result.error, path)
             continue
         assert result.probabilities is not None
-        best = classifier.best(result.probabilities, top)
+        best = classifier.best(result.probabilities, settings.top)
         if as_json:
-            typer.echo(json.dumps(_record(path, best, classifier)))
+            print_json(path=path, **_record(best, classifier))
         elif as_csv:
             rows.writerows([path, rank, *asdict(p).values()] for rank, p in enumerate(best, 1))
         else:
-            typer.echo(f"{path}\n{best}" if len(paths) > 1 else best)
-        if target := targets[result.index]:
-            _show(classifier, sources[result.index], best[0], target, quiet=quiet)
-    if failed:
-        typer.echo(f"{failed} of {len(paths)} pictures can't be read", err=True)
-        sys.exit(1)
+            _print(best, f"{path}: " if several else "")
+    if as_json and several:
+        print_totals(pictures=len(paths) - failures.count, failed=failures.count)
+    failures.end()
 
 
-def _record(path: str, best: Sequence[Prediction], classifier: Classifier) -> dict[str, Any]:
+def _record(best: Sequence[Prediction], classifier: Classifier) -> dict[str, Any]:
     found = [asdict(p) | {"probability": round(p.probability, 6)} for p in best]
-    about = {"backbone": list(classifier.backbone), "views": classifier.views}
-    return {"schema": 1, "path": path, "predictions": found, **about}
+    return {"predictions": found, "backbone": list(classifier.backbone), "views": classifier.views}
 
 
-def _show(classifier: Classifier, source: str | bytes, best: Prediction, target: Target, *, quiet: bool) -> None:
-    from vggapps.classification._localize import class_heat
-
-    place = deliver_picture(target, class_heat(classifier, source, best.index))
-    if not quiet:
-        typer.echo(f"{place}: where it sees {best.label}", err=True)
+def _print(best: Sequence[Prediction], start: str) -> None:
+    width = max(len(p.label) for p in best)
+    for p in best:
+        typer.echo(f"{start}{100 * p.probability:5.1f} %  {p.label:<{width}}  {p.wordnet}".rstrip())

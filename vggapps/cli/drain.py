@@ -1,23 +1,28 @@
-"""From steps to a file: progress, previews, a stop that keeps the picture, the settings inside it."""
+"""From inputs to files: each is worked on with progress, previews and a stop that keeps the picture so far."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 
 from vggapps._progress import watched
+from vggapps.cli.outcome import Failures
 from vggapps.cli.previews import Frames, Preview
-from vggapps.cli.progress import Stop
+from vggapps.cli.progress import Stop, stoppable
 from vggapps.cli.saving import Target, deliver_picture
 from vggapps.errors import SettingsError, VggappsError
 
 if TYPE_CHECKING:
     from vggapps.image import Picture
     from vggapps.optimize._step import Step
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +38,44 @@ class Watching:
     preview_every: int = 0
     frames_every: int = 0
     quiet: bool = False
+
+
+def each(
+    inputs: Sequence[T],
+    targets: Sequence[Target | None],
+    make: Callable[[T, Target, Stop], dict[str, Any]],
+    *,
+    as_json: bool,
+    named: Callable[[T], str] = attrgetter("path"),
+) -> None:
+    """Make a file of every input, and print on stdout what has been written.
+
+    Ends the program with 129, 130 or 143 where somebody stopped it, with 1 where some of several failed.
+
+    Args:
+        inputs: what is read.
+        targets: an output for each; None where nothing is to be made.
+        make: ``(input, target, stop)`` writes the output; what it returns is what ``--json`` prints.
+        as_json: print that, not only the output's name.
+        named: what to call an input in errors.
+
+    Raises:
+        Exception: what broke the only one, and defects.
+    """
+    wanted = [(one, target) for one, target in zip(inputs, targets, strict=True) if target is not None]
+    failures = Failures(len(wanted))
+    with stoppable() as stop:
+        for one, target in wanted:
+            try:
+                made = make(one, target, stop)
+            except Exception as error:
+                failures.add(error, named(one))
+            else:
+                if not target.is_stream:
+                    typer.echo(json.dumps(made) if as_json else made["output"])
+            if stop.code:
+                break
+    failures.end(stop.code)
 
 
 def drain(

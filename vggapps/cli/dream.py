@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from vggapps._progress import watched
-from vggapps.cli.drain import Watching, drain
-from vggapps.cli.each import each
-from vggapps.cli.inputs import Input, expand, read
+from vggapps.cli.drain import Watching, drain, each
+from vggapps.cli.films import plan_film, save_zoom
+from vggapps.cli.inputs import Input, expand, opened
 from vggapps.cli.options import (
     Force,
     FramesEvery,
@@ -20,20 +18,16 @@ from vggapps.cli.options import (
     Output,
     PreviewEvery,
     Quiet,
+    Recorded,
     SkipExisting,
     Verbose,
     with_settings,
-)
-from vggapps.cli.outputs import check_stdout, plan_file, plan_outputs
+)  # fmt: skip
+from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import Stop, silence
-from vggapps.cli.saving import DEFAULT, Saving, Target, check_room, deliver
+from vggapps.cli.saving import DEFAULT, Saving, Target, check_room
 from vggapps.errors import SettingsError
-from vggapps.visualization._dream_settings import DreamSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from vggapps.optimize._step import Step
+from vggapps.visualization._settings import DreamSettings
 
 HELP = """
 Draw into a picture what the network believes to see in it.
@@ -65,12 +59,13 @@ Zoom = Annotated[
 
 @with_settings(DreamSettings, saving=Saving)
 def dream(  # noqa: D103 - people see HELP
-    given: dict[str, Any],
+    settings: DreamSettings,
     saving: Saving,
     images: Images,
     objective: Grows = "relu5_1",
     zoom: Zoom = None,
     output: Output = None,
+    recorded: Recorded = None,
     skip_existing: SkipExisting = False,
     preview_every: PreviewEvery = 0,
     frames_every: FramesEvery = 0,
@@ -81,7 +76,6 @@ def dream(  # noqa: D103 - people see HELP
 ) -> None:
     silence(quiet)
     check_stdout(output, as_json=as_json)
-    settings = DreamSettings(**given)
     photos = expand(images, quiet=quiet)
     guides = [settings.guide] if settings.guide else []
     watching = Watching(preview_every, frames_every, quiet)
@@ -93,66 +87,32 @@ def dream(  # noqa: D103 - people see HELP
     else:
         if saving != DEFAULT or watching != Watching(quiet=quiet) or skip_existing:
             raise SettingsError("a film has no use for previews, frames and options of picture files", "leave them out")
-        targets = [_film(photos, output, guides, force=force)]
+        targets = [plan_film(photos, output, guides, force=force)]
 
     from vggapps.image import open_picture
-    from vggapps.visualization._deepdream import dream_networks, dream_recipe, dream_steps, objective_of
+    from vggapps.image._recipe import identify_files, recipe
+    from vggapps.visualization._deepdream import dream_networks, dream_steps, objective_of
     from vggapps.visualization._zooming import zoom_steps as zoomed
 
+    used = identify_files(settings)
     networks = dream_networks(objective, settings)
     wanted = objective_of(objective, settings, networks)
 
     def make(photo: Input, target: Target, stop: Stop) -> dict[str, Any]:
-        picture = open_picture(read(photo.path), at_least=2 * settings.size, name=Path(photo.path).name)
-        recipe = dream_recipe(picture, objective, settings)
+        data, identity = opened(photo.path)
+        picture = open_picture(data, at_least=2 * settings.size, name=Path(photo.path).name)
+        told = recipe("dream", settings, {"images": [identity], **used}, {"objective": objective, "zoom": zoom})
         if zoom is not None:
-            return _zoomed(zoomed(picture, zoom, wanted, settings, network=networks), target, stop, recipe, quiet=quiet)
-        check_room(target, recipe, metadata=picture.metadata)
+            return save_zoom(zoomed(picture, zoom, wanted, settings, network=networks), target, stop, told, quiet=quiet)
+        check_room(target, told, metadata=picture.metadata)
         return drain(
             dream_steps(picture, wanted, settings, network=networks),
             target,
             stop,
             title=picture.name,
             picture_of=lambda step: picture.with_rgb(step.full_image()),
-            recipe=recipe,
+            recipe=told,
             watching=watching,
         )
 
     each(photos, targets, make, as_json=as_json)
-
-
-def _film(photos: list[Input], output: str | None, guides: list[str], *, force: bool) -> Target:
-    """The film to write, checked."""
-    from vggapps.figures._film import check_film
-
-    if output is None or len(photos) > 1:
-        raise SettingsError("a film is made of one picture, and needs a name", "for example -o dream.webp")
-    check_film(output, overwrite=True)  # whether it exists is asked below
-    return plan_file(output, [*(photo.path for photo in photos), *guides], force=force)
-
-
-def _zoomed(
-    steps: Iterator[Step], target: Target, stop: Stop, recipe: dict[str, Any], *, quiet: bool
-) -> dict[str, Any]:
-    """Frame by frame to a film; a stop keeps the frames so far."""
-    from vggapps.figures._film import save_film
-    from vggapps.image import Picture, to_pil
-
-    frames = []
-    for step in watched(steps, "frames", quiet=quiet):
-        frames.append(to_pil(Picture(step.image())))
-        if stop.code:
-            break
-    stopped = len(frames) < step.total
-    if stopped:  # does not replace a film that may be whole, not even with --force
-        target = replace(target, force=False)
-    place = deliver(target, lambda path: save_film(frames, path, settings=recipe))
-    return {
-        "schema": 1,
-        "output": place,
-        "size": list(frames[0].size),
-        "frames": len(frames),
-        "seconds": round(step.seconds, 2),
-        "interrupted": stopped,
-        **recipe,
-    }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.saving import Target, deliver, deliver_picture
+from vggapps.settings import setting
 
 if TYPE_CHECKING:
     from vggapps.classification._evaluation import Evaluation
@@ -19,23 +21,25 @@ if TYPE_CHECKING:
     from vggapps.weights._labels import Label
 
 
+_setting = partial(setting, panel="The files")
+
+
 @dataclass(frozen=True)
-class Files:
-    """Where each goes; None where it is not wanted.
+class Wanted:
+    """The files that are asked for."""
 
-    Attributes:
-        report: numbers of each class, CSV.
-        per_picture: what was said of each picture, CSV.
-        reliability: accuracy against confidence.
-        confusion: what was taken for what.
-        mistakes: the surest wrong guesses.
-    """
+    report: str | None = _setting(None, metavar="FILE.csv", help="Write the numbers of each class.")
+    per_picture: str | None = _setting(
+        None, metavar="FILE.csv", help="Write class, guess and probabilities of each picture."
+    )
+    mistakes: str | None = _setting(None, metavar="FILE.png", help="Show the wrong guesses it was surest of.")
+    reliability: str | None = _setting(None, metavar="FILE.png", help="Draw accuracy against confidence.")
+    confusion: str | None = _setting(None, metavar="FILE.png", help="Draw what was taken for what.")
 
-    report: Target | None
-    per_picture: Target | None
-    reliability: Target | None
-    confusion: Target | None
-    mistakes: Target | None
+    @property
+    def has_pictures(self) -> bool:
+        """Whether any of them is a picture."""
+        return bool(self.mistakes or self.reliability or self.confusion)
 
     @property
     def of_pictures(self) -> bool:
@@ -43,20 +47,22 @@ class Files:
         return bool(self.per_picture or self.mistakes)
 
 
-def plan(
-    report: str | None,
-    per_picture: str | None,
-    reliability: str | None,
-    confusion: str | None,
-    mistakes: str | None,
-    *,
-    read: Iterable[str],
-    force: bool,
-) -> Files:
+@dataclass(frozen=True)
+class Files:
+    """Where each goes; None where it is not wanted."""
+
+    report: Target | None
+    per_picture: Target | None
+    mistakes: Target | None
+    reliability: Target | None
+    confusion: Target | None
+
+
+def plan(wanted: Wanted, *, read: Iterable[str], force: bool) -> Files:
     """Refuse what can't be written.
 
     Args:
-        report, per_picture, reliability, confusion, mistakes: names of files, see :class:`Files`.
+        wanted: names of files.
         read: files that are read, and must not be overwritten.
         force: replace files.
 
@@ -66,17 +72,24 @@ def plan(
     read = list(read)
     tables = [
         plan_file(path, read, force=force, suffixes=suffixes) if path else None
-        for path, suffixes in ((report, ()), (per_picture, (".csv",)))
+        for path, suffixes in ((wanted.report, ()), (wanted.per_picture, (".csv",)))
     ]
     drawings = [
-        plan_picture(path, 1, read, force=force) if path else None for path in (reliability, confusion, mistakes)
+        plan_picture(path, 1, read, force=force) if path else None
+        for path in (wanted.mistakes, wanted.reliability, wanted.confusion)
     ]
     plan_distinct(*tables, *drawings)
     return Files(*tables, *drawings)
 
 
-def write(files: Files, found: Evaluation, outcomes: Sequence[Outcome], labels: Sequence[Label]) -> None:
-    """Write all that is wanted."""
+def write(
+    files: Files,
+    found: Evaluation,
+    outcomes: Sequence[Outcome],
+    labels: Sequence[Label],
+    recipe: Mapping[str, Any],
+) -> None:
+    """Write all that is wanted, the recipe into each picture."""
     from vggapps.classification._outcomes import mistakes_sheet, table
     from vggapps.figures import _plots as plots
     from vggapps.image import from_pil
@@ -86,14 +99,14 @@ def write(files: Files, found: Evaluation, outcomes: Sequence[Outcome], labels: 
     if files.per_picture:
         deliver(files.per_picture, table(outcomes, labels).encode("utf-8", "replace"))
     if files.reliability:
-        deliver_picture(files.reliability, from_pil(plots.reliability_plot(found.bins, found.ece)))
+        deliver_picture(files.reliability, from_pil(plots.reliability_plot(found.bins, found.ece)), recipe)
     if files.confusion:
         drawn = plots.confusion_picture(found.confusion, [label.name for label in labels])
-        deliver_picture(files.confusion, from_pil(drawn))
+        deliver_picture(files.confusion, from_pil(drawn), recipe)
     if files.mistakes:
         sheet = mistakes_sheet(outcomes, labels)
         if sheet:
-            deliver_picture(files.mistakes, sheet)
+            deliver_picture(files.mistakes, sheet, recipe)
         else:
             typer.echo(f"{files.mistakes.path} is not written: there is no mistake to show", err=True)
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from vggapps.cli.outcome import tell_in_passing
 from vggapps.errors import in_a_line
 
 if TYPE_CHECKING:
     from vggapps._rates import Rate
     from vggapps.classification._box_evaluation import BoxEvaluation
-    from vggapps.classification._classifier import Classifier
+    from vggapps.classification._classifier import Classifier, Result
     from vggapps.classification._evaluation import Evaluation
     from vggapps.classification._published import Published, PublishedBoxes
+    from vggapps.datasets._dataset import Example
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,28 @@ class Measured:
     boxes: BoxEvaluation | None
     published: Sequence[Published]
     published_boxes: Sequence[PublishedBoxes]
+
+    @classmethod
+    def of(cls, classes: Evaluation, boxes: BoxEvaluation | None, classifier: Classifier) -> Measured:
+        """With what was published for the classifier; numbers on ImageNet say nothing about a network's own classes."""
+        from vggapps.classification._published import comparable, comparable_boxes
+        from vggapps.weights._labels import imagenet
+
+        network, known = "+".join(classifier.backbone), classifier.labels == imagenet()
+        return cls(
+            classes,
+            boxes,
+            comparable(network, classifier.views) if known else (),
+            comparable_boxes(network) if known and boxes else (),
+        )
+
+
+def reported(results: Iterable[Result], examples: Sequence[Example]) -> Iterator[Result]:
+    """The results, passed on; what can't be read is told."""
+    for result in results:
+        if result.error:
+            tell_in_passing(f"{examples[result.index].path}: {result.error}")
+        yield result
 
 
 def facts(data: str, shard: tuple[int, int], classifier: Classifier, measured: Measured) -> dict[str, Any]:

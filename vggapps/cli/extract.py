@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
-from rich.console import Console
-from rich.progress import Progress
-
-from vggapps.cli.inputs import paths_of
-from vggapps.cli.options import Device, Quiet, Verbose
-from vggapps.cli.outcome import tell_in_passing
+from vggapps._progress import tracked
+from vggapps.cli.inputs import parse_shard, paths_of, take
+from vggapps.cli.options import Force, OutputFile, Pictures, Quiet, Shard, Verbose, with_settings
+from vggapps.cli.outcome import Failures, note, tell_in_passing
 from vggapps.cli.outputs import plan_file
 from vggapps.cli.progress import silence
-from vggapps.cli.shards import Shard, parse_shard, take
 from vggapps.errors import PictureError
+from vggapps.features._settings import ExtractSettings
 
 HELP = """
 Turn pictures into rows of numbers: the output of one layer, for each.
@@ -43,24 +38,13 @@ Pictures that can't be read have no row; the exit code is 1 then.
   vggapps extract photos/ --shard 1/4 -o features-1.npz
 """
 
-Pictures = Annotated[list[str], typer.Argument(metavar="DIR|FILES...", help="Folders or pictures.", show_default=False)]
-Output = Annotated[str, typer.Option("-o", "--output", metavar="FILE", help="The table.", show_default=False)]
-Layer = Annotated[str, typer.Option(metavar="NAME", help="Whose output: relu5_3, pool5, fc7, ...")]
-Pool = Annotated[str, typer.Option(metavar="avg|max|avg+max|pyramid|none", help="How a map becomes a row.")]
-Backbone = Annotated[str, typer.Option(metavar="NAME", help="The network; auto is vgg19, which is installed.")]
-Size = Annotated[int, typer.Option(metavar="SIDE", min=1, help="Side of the square, in pixels.")]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Start anew, and overwrite the table.")]
 
-
+@with_settings(ExtractSettings)
 def extract(  # noqa: D103 - people see HELP
+    settings: ExtractSettings,
     pictures: Pictures,
-    output: Output,
-    layer: Layer = "pool5",
-    pool: Pool = "avg",
-    backbone: Backbone = "auto",
-    size: Size = 224,
+    output: OutputFile,
     shard: Shard = "1/1",
-    device: Device = "auto",
     force: Force = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
@@ -76,24 +60,19 @@ def extract(  # noqa: D103 - people see HELP
     from vggapps.features._extraction import extract_to
     from vggapps.features._files import load_features
 
-    network = load_network(backbone, layer, device)
-    failed, resumed, console = 0, 0, Console(stderr=True, quiet=quiet)
-    with Progress(console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal) as bar:
-        task = bar.add_task("extracting", total=len(paths))
-        try:
-            for part in extract_to(output, paths, network, layer, pool, size=size, force=force):
-                for path, message in part.errors:
-                    tell_in_passing(f"{path}: {message.removeprefix(f'{Path(path).name}: ')}")
-                failed += len(part.errors)
-                resumed = part.stop if part.resumed else resumed
-                bar.update(task, completed=part.stop)
-        except KeyboardInterrupt:
-            typer.echo(f"\nwhat is done is kept in {output}.part: the same command goes on", err=True)
-            raise
+    network = load_network(settings.backbone, settings.layer, settings.device)
+    failures, resumed = Failures(len(paths)), 0
+    parts = extract_to(output, paths, network, settings.layer, settings.pool, size=settings.size, force=force)
+    try:
+        for part in tracked(parts, "extracting", len(paths), quiet=quiet, done=lambda part: part.stop):
+            for path, message in part.errors:
+                tell_in_passing(f"{path}: {message.removeprefix(f'{Path(path).name}: ')}")
+            failures.count += len(part.errors)
+            resumed = part.stop if part.resumed else resumed
+    except KeyboardInterrupt:
+        note(f"what is done is kept in {output}.part: the same command continues", quiet=False)
+        raise
     rows, numbers = load_features(output).features.shape
-    if not quiet:
-        before = f", {resumed} pictures of them by an earlier run" if resumed else ""
-        typer.echo(f"{output}: {rows} rows of {numbers} numbers{before}", err=True)
-    if failed:
-        typer.echo(f"{failed} of {len(paths)} pictures can't be read", err=True)
-        sys.exit(1)
+    before = f", {resumed} pictures of them by an earlier run" if resumed else ""
+    note(f"{output}: {rows} rows of {numbers} numbers{before}", quiet=quiet)
+    failures.end()

@@ -1,21 +1,30 @@
-"""Which pictures the words of a command line mean."""
+"""Which pictures the words of a command line mean: files, folders, patterns, shares of them, mixtures of styles."""
 
 from __future__ import annotations
 
 import glob
+import math
+import os
+import re
 import stat
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import typer
 
+from vggapps.cli.options import STREAM
 from vggapps.cli.outcome import tell_in_passing
-from vggapps.errors import PictureError
+from vggapps.errors import PictureError, SettingsError
 
-STREAM = "-"
+if TYPE_CHECKING:
+    from vggapps.image._recipe import Identity
+
+T = TypeVar("T")
+MANY = 4  # styles: more than people mix by hand
+Mixture = Sequence[tuple[str, float]]  # paths of styles and their weights
 
 
 class Input(NamedTuple):
@@ -118,6 +127,29 @@ def _is_pipe(word: str) -> bool:
         return False
 
 
+def opened(word: str) -> tuple[bytes, Identity]:
+    """The bytes of an input and which file it was: what is noted is what is decoded, whatever becomes of the file.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    from vggapps.image import _recipe as recipes
+
+    return recipes.opened(read(word))
+
+
+def identified(words: Sequence[str]) -> tuple[Identity, ...]:
+    """Which files and folders words mean, for results that are made of many pictures.
+
+    Raises:
+        PictureError: one can't be read.
+    """
+    from vggapps.image import _recipe as recipes
+
+    named = [[word] if os.path.isdir(word) else paths_of([word], quiet=True) for word in words]  # noqa: PTH112
+    return tuple(recipes.identify(path) for paths in named for path in paths)
+
+
 def read(word: str) -> str | bytes:
     """What ``open_picture`` takes for an input: its path; or the bytes of stdin or a pipe, which can be read once only.
 
@@ -129,3 +161,66 @@ def read(word: str) -> str | bytes:
     if sys.stdin is None:
         raise PictureError("stdin is closed", "pipe a picture into the command: < photo.jpg")
     return sys.stdin.buffer.read()
+
+
+def parse_shard(word: str) -> tuple[int, int]:
+    """``2/8``, the second of eight shares, as ``(2, 8)``.
+
+    Raises:
+        SettingsError: it is not two whole numbers, or the share is not between 1 and their number.
+
+    >>> parse_shard("2/8")
+    (2, 8)
+    """
+    found = re.fullmatch(r"\s*([0-9]+)\s*/\s*([0-9]+)\s*", word)
+    if not found:
+        raise SettingsError(f"--shard {word} is not I/N", "write 1/4 for the first of four shares")
+    share, shares = map(int, found.groups())
+    if not 1 <= share <= shares:
+        hint = f"shares go from 1/{shares} to {shares}/{shares}" if shares else "write 1/1 for all of them"
+        raise SettingsError(f"--shard {word}: there is no such share", hint)
+    return share, shares
+
+
+def take(items: Sequence[T], shard: tuple[int, int]) -> list[T]:
+    """The items of one share: every N-th from the I-th on, so that shares differ by one item at most.
+
+    >>> take("abcde", (2, 2))
+    ['b', 'd']
+    """
+    share, shares = shard
+    return list(items[share - 1 :: shares])
+
+
+def mixtures_of(weighted: Mixture, *, each_style: bool, quiet: bool) -> list[Mixture]:
+    """The styles of each result, with their weights: one mixture, or each style for itself.
+
+    Raises:
+        SettingsError: weights of styles that are not mixed.
+        PictureError: a folder without pictures.
+    """
+    if not all(0 <= weight < math.inf for _, weight in weighted):  # also true of NaN
+        raise SettingsError("the styles' weights must be positive numbers", "style.jpg:0.7 other.jpg:0.3")
+    if not each_style and not any(os.path.isdir(path) for path, _ in weighted):  # noqa: PTH112 - pathlib's may raise
+        if len(weighted) > MANY and not quiet and all(weight == 1 for _, weight in weighted):
+            typer.echo(
+                f"one photo in a mixture of {len(weighted)} styles. For many photos, name their folder or quote the "
+                "pattern; for a picture in each style, add --each-style",
+                err=True,
+            )
+        return [weighted]
+    if path := next((path for path, weight in weighted if weight != 1), None):
+        raise SettingsError(f"{path}: a weight has no effect on a style that is not mixed", "leave the weight out")
+    found = dict.fromkeys(style.path for path, _ in weighted for style in expand([path], quiet=quiet))
+    return [[(path, 1.0)] for path in found]
+
+
+def weighted_style(word: str) -> tuple[str, float]:
+    """``style.jpg:0.7`` as path and weight; a colon that belongs to the name stays there."""
+    path, colon, weight = word.rpartition(":")
+    try:
+        if not colon or Path(word).exists():
+            return word, 1.0
+        return path, float(weight)
+    except (ValueError, OSError):  # no number, or a name that is too long
+        return word, 1.0

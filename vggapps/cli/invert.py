@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vggapps.cli.drain import Watching, drain
-from vggapps.cli.each import each
-from vggapps.cli.inputs import Input, expand, read
+from vggapps.cli.drain import Watching, drain, each
+from vggapps.cli.inputs import Input, expand, opened
 from vggapps.cli.options import (
     Force,
     FramesEvery,
@@ -18,18 +17,18 @@ from vggapps.cli.options import (
     Output,
     PreviewEvery,
     Quiet,
+    Recorded,
     SkipExisting,
     Verbose,
     with_settings,
     words,
-)
+)  # fmt: skip
 from vggapps.cli.outputs import check_stdout, plan_outputs
-from vggapps.cli.progress import silence
+from vggapps.cli.progress import Stop, silence
 from vggapps.cli.saving import Saving, Target
-from vggapps.visualization._invert_settings import InvertSettings
+from vggapps.visualization._settings import InvertSettings
 
 if TYPE_CHECKING:
-    from vggapps.cli.progress import Stop
     from vggapps.image import Picture
     from vggapps.optimize._step import Step
 
@@ -59,11 +58,12 @@ Layer = Annotated[str, typer.Option("--layer", metavar="LAYER,...", help="Where 
 
 @with_settings(InvertSettings, saving=Saving)
 def invert(  # noqa: D103 - people see HELP
-    given: dict[str, Any],
+    settings: InvertSettings,
     saving: Saving,
     images: Images,
     layer: Layer = "conv4_3",
     output: Output = None,
+    recorded: Recorded = None,
     skip_existing: SkipExisting = False,
     preview_every: PreviewEvery = 0,
     frames_every: FramesEvery = 0,
@@ -74,19 +74,22 @@ def invert(  # noqa: D103 - people see HELP
 ) -> None:
     silence(quiet)
     check_stdout(output, as_json=as_json)
-    settings, layers = InvertSettings(**given), tuple(dict.fromkeys(words(layer)))
+    layers = tuple(dict.fromkeys(words(layer)))
     photos = expand(images, quiet=quiet)
     targets = plan_outputs(
         photos, "_inverted", output, force=force, saving=saving, skip_existing=skip_existing, quiet=quiet
     )
 
     from vggapps.image import open_picture
-    from vggapps.visualization._inversion import errors, inversion_sheet, invert_networks, invert_recipe, invert_steps
+    from vggapps.image._recipe import identify_files, recipe
+    from vggapps.visualization._inversion import errors, inversion_sheet, invert_networks, invert_steps
 
+    used = identify_files(settings)
     networks = invert_networks(layers, settings)
 
     def make(photo: Input, target: Target, stop: Stop) -> dict[str, Any]:
-        picture = open_picture(read(photo.path), at_least=2 * settings.size, name=Path(photo.path).name)
+        data, identity = opened(photo.path)
+        picture = open_picture(data, at_least=2 * settings.size, name=Path(photo.path).name)
         found: dict[str, float] = {}
 
         def picture_of(step: Step) -> Picture:
@@ -94,16 +97,13 @@ def invert(  # noqa: D103 - people see HELP
             found.update(errors(picture, made, layers, networks))
             return inversion_sheet(picture, made, found)
 
-        def recipe(_: Step) -> dict[str, Any]:
-            return invert_recipe(picture, found, settings)
-
         return drain(
             invert_steps(picture, layers, settings, network=networks),
             target,
             stop,
             title=picture.name,
             picture_of=picture_of,
-            recipe=recipe,
+            recipe=lambda _: recipe("invert", settings, {"images": [identity], **used}, {"layer": layer}, errors=found),
             watching=Watching(preview_every, frames_every, quiet),
         )
 

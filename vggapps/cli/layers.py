@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
-from vggapps.cli.options import Json, Verbose
+from vggapps.cli.options import Json, Verbose, with_settings
+from vggapps.cli.outcome import print_json, print_totals
 from vggapps.errors import SettingsError
+from vggapps.vgg._settings import LayersSettings
 
 
+@with_settings(LayersSettings)
 def layers(
+    settings: LayersSettings,
     network: Annotated[
         str, typer.Argument(help="vgg11 ... vgg19, with or without _bn, or the paper's A to E.")
     ] = "vgg19",
-    size: Annotated[
-        str, typer.Option(metavar="SIDE|WIDTHxHEIGHT", help="The picture, in pixels: 224, or 640x480.")
-    ] = "224",
-    head: Annotated[str, typer.Option(metavar="fc|conv|gap|none", help="What follows pool5.")] = "fc",
     as_json: Json = False,
     verbose: Verbose = 0,
 ) -> None:
     """Show every layer's shape, parameters, multiply-adds, receptive field, stride and memory, and the sums.
 
-    With --json a line is a layer, and the last line has the sums: {"name": "total", "total": true, ...}.
+    With --json a line is a layer, and the last line has the sums: {"total": {"parameters": ..., ...}}.
 
     [dim]vggapps layers vgg16[/dim]
     [dim]vggapps layers E --size 640x480 --head none --json[/dim]
@@ -34,15 +33,14 @@ def layers(
     from vggapps.vgg._plan import get_plan, layer_facts
 
     plan = get_plan(network)
-    height, width = height_and_width(size)
-    facts = [asdict(fact) for fact in layer_facts(plan, (height, width), head)]  # type: ignore[arg-type]
+    height, width = height_and_width(settings.size)
+    facts = [asdict(fact) for fact in layer_facts(plan, (height, width), settings.head)]
     if as_json:
         for fact in facts:
             # The arithmetic's 0 stands for "the whole picture"; null can't be taken for a number.
             whole = {key: fact[key] or None for key in ("receptive_field", "stride")}
-            typer.echo(json.dumps(fact | whole))
-        about = {"network": plan.name, "layers": len(facts), "size": [width, height], "head": head}
-        typer.echo(json.dumps({"name": "total", "total": True, **about, **totals(facts)}))
+            print_json(**fact | whole)
+        print_totals(network=plan.name, layers=len(facts), size=[width, height], head=settings.head, **totals(facts))
     else:
         _print(f"{plan.name}, configuration {plan.configuration}, a picture of {width} × {height}", facts)
 

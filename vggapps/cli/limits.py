@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
 
 from vggapps.cli.options import words
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, in_a_line
 
 if TYPE_CHECKING:
     from vggapps.losses._comparison import Metric
+
+Above = Annotated[str, typer.Option(metavar="[METRIC=]X,...", help="Fail if a metric, or the first, is above X.")]
+Below = Annotated[str, typer.Option(metavar="[METRIC=]X,...", help="The same for PSNR, SSIM and MS-SSIM below X.")]
 
 
 class Limit(NamedTuple):
@@ -44,6 +49,14 @@ def read_limits(metrics: Sequence[Metric], above: str, below: str) -> list[Limit
         if [other.metric for other in limits].count(limit.metric) > 1:
             raise SettingsError(f"{limit.metric.name} has two limits", "give it one, with a decimal point: 0.05")
     return limits
+
+
+def is_beyond(limits: Sequence[Limit], values: Mapping[str, float | None], name: str) -> bool:
+    """Whether values of a pair are beyond limits; says which."""
+    wrong = [told for limit in limits if (told := limit.told(values[limit.metric.name]))]
+    for told in wrong:
+        typer.secho(in_a_line(f"{name}: {told}"), fg="red", err=True)
+    return bool(wrong)
 
 
 def _limit(metrics: Sequence[Metric], option: str, word: str) -> Limit:

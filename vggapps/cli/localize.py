@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import astuple
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.inputs import expand, read
-from vggapps.cli.options import (
-    Backbone,
-    BoxesFrom,
-    Classes,
-    Convention,
-    Device,
-    Force,
-    Images,
-    Json,
-    Quiet,
-    Verbose,
-    words,
-)
-from vggapps.cli.outcome import failure, tell_in_passing
-from vggapps.cli.outputs import check_stdout, plan_outputs
+from vggapps._progress import tracked
+from vggapps.classification._settings import LocalizeSettings
+from vggapps.cli.inputs import expand, opened
+from vggapps.cli.options import Force, Images, Json, Output, Quiet, Recorded, Verbose, with_settings
+from vggapps.cli.outcome import Failures, note, print_json, print_totals
+from vggapps.cli.outputs import check_stdout, plan_wanted
 from vggapps.cli.progress import silence
-from vggapps.cli.saving import Target, deliver_picture
+from vggapps.cli.saving import deliver_picture
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -56,77 +45,68 @@ The exit code is 1 if some of several pictures can't be read.
 """
 
 Name = Annotated[str | None, typer.Option("--class", metavar="NAME", help="What to find: name, id or index.")]
-Output = Annotated[
-    str | None, typer.Option("--output", "-o", metavar="PATH", help="Draw the boxes: a file or folder/; - for stdout.")
-]
-Top = Annotated[int, typer.Option(metavar="N", min=1, help="Find the N most probable classes.")]
 
 
+@with_settings(LocalizeSettings)
 def localize(  # noqa: D103 - people see HELP
+    settings: LocalizeSettings,
     images: Images,
     name: Name = None,
-    boxes_from: BoxesFrom = None,
     output: Output = None,
-    top: Top = 1,
-    backbone: Backbone = "auto",
-    classes: Classes = None,
-    convention: Convention = None,
-    device: Device = "auto",
+    recorded: Recorded = None,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
-    if name is not None and top > 1:
-        raise SettingsError(f"--class names one class, and --top {top} asks for {top}", "leave one of them out")
+    if name is not None and settings.top > 1:
+        raise SettingsError(f"--class names one class, and --top {settings.top} asks for more", "leave one of them out")
     check_stdout(output, as_json=as_json)
     photos = expand(images, quiet=quiet)
-    targets: Sequence[Target | None] = [None] * len(photos)
-    if output is not None:
-        protected = [boxes_from] if boxes_from else []
-        targets = plan_outputs(photos, "_found", output, force=force, protected=protected, quiet=quiet)
-        photos = [photo for photo, target in zip(photos, targets, strict=True) if target]
-        targets = [target for target in targets if target]
+    protected = [settings.boxes_from] if settings.boxes_from else []
+    photos, targets = plan_wanted(photos, "_found", output, force=force, protected=protected, quiet=quiet)
 
     from vggapps.classification import _localize as rooms
     from vggapps.classification._box_regression import load_boxes
     from vggapps.classification._classifier import Classifier
     from vggapps.classification._explained import classified
     from vggapps.image import open_picture
+    from vggapps.image._recipe import identify_files, recipe
     from vggapps.weights._labels import find_label
 
-    regressor = load_boxes(boxes_from) if boxes_from else None
-    networks = words(backbone)
-    classifier = Classifier(networks, views="dense", device=device, classes=classes, convention=convention)  # type: ignore[arg-type]
+    used = identify_files(settings)
+    regressor = load_boxes(settings.boxes_from) if settings.boxes_from else None
+    classifier = Classifier.of(settings)
     label = None if name is None else find_label(name, classifier.labels)
-    failed = 0
-    for (path, *_), target in zip(photos, targets, strict=True):
+    failures, several = Failures(len(photos)), len(photos) > 1
+    work = tracked(
+        zip(photos, targets, strict=True), "localizing", len(photos), quiet=quiet or not several, printing=True
+    )
+    for (path, *_), target in work:
         try:
-            source = read(path)
-            found = rooms.localize(classifier, source, label, top, regressor)
-            named = classified(classifier.networks, open_picture(source, at_least=2 * rooms.SIDE))
-            place = deliver_picture(target, rooms.draw(source, found)) if target else None
+            data, identity = opened(path)
+            picture = open_picture(data, at_least=rooms.DRAWN, name=Path(path).name)
+            found = rooms.localize(classifier, picture, label, settings.top, regressor)
+            named = classified(classifier.networks, picture)
+            facts = [_facts(one) for one in found]
+            told = recipe("localize", settings, {"images": [identity], **used}, {"name": name}, found=facts)
+            place = deliver_picture(target, rooms.draw(picture, found), told) if target else None
         except Exception as error:
-            problem = failure(error, path)
-            if len(photos) == 1:
-                raise
-            tell_in_passing(problem)
-            failed += 1
+            failures.add(error, path)
             continue
         middle = {**_known(classifier.labels[named.index]), "probability": round(named.probability, 6)}
         if as_json:
-            facts = {"schema": 1, "path": path, "output": place, "found": [_facts(one) for one in found]}
-            typer.echo(json.dumps({**facts, "middle": middle}))
+            print_json(path=path, output=place, found=facts, middle=middle)
             continue
         if not (target and target.is_stream):
-            _print(path, found, several=len(photos) > 1)
-        if label is None and found[0].label.index != named.index and not quiet:
+            _print(found, f"{path}: " if several else "")
+        if label is None and found[0].label.index != named.index:
             other = f"{middle['label']} ({100 * named.probability:.1f} %)"
-            typer.echo(f"{path}: classify, which looks at the middle of the picture, names {other}", err=True)
-    if failed:
-        typer.echo(f"{failed} of {len(photos)} pictures failed", err=True)
-        sys.exit(1)
+            note(f"{path}: classify, which looks at the middle of the picture, names {other}", quiet=quiet)
+    if as_json and several:
+        print_totals(pictures=len(photos) - failures.count, failed=failures.count)
+    failures.end()
 
 
 def _known(label: Label) -> dict[str, object]:
@@ -141,8 +121,7 @@ def _facts(one: Found) -> dict[str, object]:
     }
 
 
-def _print(path: str, found: Sequence[Found], *, several: bool) -> None:
+def _print(found: Sequence[Found], start: str) -> None:
     for one in found:
         place = " ".join(f"{side:.0f}" for side in astuple(one.box))
-        start = f"{path}: " if several else ""
         typer.echo(f"{start}{one.label.name}  {100 * one.probability:.1f} %  {place}")

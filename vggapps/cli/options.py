@@ -8,12 +8,18 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, fields
-from typing import Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 import typer
+from typer.core import TyperArgument
 
+from vggapps.errors import SettingsError
 from vggapps.settings import Settings, hints, option_name
-from vggapps.vgg._settings import ClassSettings
+
+if TYPE_CHECKING:
+    from vggapps.image._recipe import Recipe
+
+STREAM = "-"
 
 
 def _verbosity(count: int) -> int:
@@ -24,37 +30,70 @@ def _verbosity(count: int) -> int:
     return count
 
 
-def _declared(settings: type[Settings], name: str) -> Any:
-    """The option of a setting, for commands that list their options themselves."""
-    (field,) = (field for field in fields(settings) if field.name == name)
-    return typer.Option(option_name(name), help=field.metadata["help"], metavar=field.metadata["metavar"])
+def _recorded(ctx: typer.Context, picture: str | None) -> Any:  # Typer looks at the type
+    """The recipe of ``--settings PICTURE``. Arguments are looked for there, too, so that none has to be typed."""
+    if picture is None or ctx.resilient_parsing:
+        return None
+    if picture == STREAM:
+        raise SettingsError("--settings takes a file, not stdin", "save the picture, and name it")
+    from vggapps.image._recipe import read_recipe
 
+    found = read_recipe(picture, str(ctx.info_name))
+    ctx.default_map = {one.name: words for one in _arguments(ctx) if (words := _words_of(found, one))}
+    return found
+
+
+def _arguments(ctx: typer.Context) -> list[TyperArgument]:
+    return [parameter for parameter in ctx.command.params if isinstance(parameter, TyperArgument)]
+
+
+def _words_of(found: Recipe, argument: TyperArgument, hint: str | None = None) -> Any:
+    """What an argument was when the picture was made: names of files, or their paths with a ``hint``; or words."""
+    from vggapps.image._recipe import find
+
+    inputs = found.inputs.get(str(argument.name), ())
+    paths = [one.name if hint is None else find(one, found.picture, hint) for one in inputs]
+    weighted = [
+        f"{path}:{one.weight}" if one.weight is not None else path for path, one in zip(paths, inputs, strict=True)
+    ]
+    words = weighted or found.settings.get(str(argument.name))
+    return words[0] if words and argument.nargs == 1 and isinstance(words, list) else words
+
+
+_output = typer.Option(
+    "--output", "-o", metavar="PATH", help="Where the result is written: a file, folder/, or - for stdout."
+)
 
 Verbose = Annotated[
     int,
     typer.Option(
-        "--verbose",
-        "-v",
-        count=True,
-        callback=_verbosity,
-        show_default=False,
-        help="Say more; -vv: tracebacks.",
+        "--verbose", "-v", count=True, callback=_verbosity, show_default=False, help="Say more; -vv: tracebacks."
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or - for stdin.")]
-Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
-Backbone = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Networks, averaged: auto, vgg16, a name of weights, a file.")
+Pictures = Annotated[list[str], typer.Argument(metavar="DIR|FILES...", help="Folders or pictures.", show_default=False)]
+Output = Annotated[str | None, _output]
+OutputFile = Annotated[str, _output]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files that are named.")]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Continue with a folder: skip pictures that have their result already.")
 ]
-Classes = Annotated[str | None, _declared(ClassSettings, "classes")]
-Convention = Annotated[str | None, _declared(ClassSettings, "convention")]
-LookAt = Annotated[str, typer.Option("--views", metavar="VIEWS", help="What of a picture is looked at.")]
-BoxesFrom = Annotated[str | None, typer.Option(metavar="FILE", help="Trained boxes, .safetensors.")]
-Output = Annotated[
-    str | None,
-    typer.Option("--output", "-o", metavar="PATH", help="The file or folder/ to write; - for stdout."),
-]
+if TYPE_CHECKING:
+    Recorded = Recipe | None
+else:  # Typer reads a word, which the callback turns into its recipe
+    Recorded = Annotated[
+        str | None,
+        typer.Option(
+            "--settings",
+            metavar="PICTURE",
+            callback=_recorded,
+            is_eager=True,
+            help="Take the settings of a picture that this command has made; alone: make it again.",
+        ),
+    ]
+Shard = Annotated[str, typer.Option("--shard", metavar="I/N", help="Take the I-th of N shares of the pictures.")]
 PreviewEvery = Annotated[
     int,
     typer.Option(
@@ -65,11 +104,6 @@ FramesEvery = Annotated[
     int,
     typer.Option("--frames-every", metavar="N", min=0, help="Write every N-th step to OUTPUT_frames/00001.png, ..."),
 ]
-SkipExisting = Annotated[
-    bool, typer.Option("--skip-existing", help="Go on with a folder: leave out what has its result already.")
-]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the file that -o names.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -82,25 +116,29 @@ def with_settings(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make an option of every field of a settings dataclass, and of those in ``more``.
 
-    The command is called with ``given``, a dictionary of the settings that were typed, and its own arguments; what
-    was not typed is left to the dataclass's defaults or to settings read from a picture. Of each class in ``more`` it
-    gets an instance, by that name.
+    The command is called with ``settings`` and an instance of each class in ``more``, by that name, beside its own
+    arguments. What is not typed is the dataclass's default. Where the command has an option :data:`Recorded`, settings
+    and the command's own options that are not typed are taken from that recipe.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        groups = {"given": settings, **more}
+        groups = {"settings": settings, **more}
         options = [_option(f, hints(kind)[f.name]) for kind in groups.values() for f in _in_order(kind)]
 
         @functools.wraps(command)
         def run(ctx: typer.Context, **arguments: Any) -> Any:
             values = {option.name: arguments.pop(option.name) for option in options}
-            typed = {n: v for n, v in values.items() if str(ctx.get_parameter_source(n)).endswith("COMMANDLINE")}
-            parts = {
-                part: {n: _value(typed[n], hint) for n, hint in hints(kind).items() if n in typed}
-                for part, kind in groups.items()
+            typed = {name for name in values if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
+            given = {
+                group: {n: _value(values[n], hint) for n, hint in hints(kind).items() if n in typed}
+                for group, kind in groups.items()
             }
-            made = {part: kind(**parts[part]) for part, kind in more.items()}
-            return command(given=parts["given"], **made, **arguments)
+            made: dict[str, Any] = {group: kind(**given[group]) for group, kind in more.items()}
+            if found := arguments.get("recorded"):
+                made["settings"] = _made_again(ctx, settings, found, given["settings"], arguments)
+            else:
+                made["settings"] = settings(**given["settings"])
+            return command(**made, **arguments)
 
         own = inspect.signature(command, eval_str=True).parameters.values()
         context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
@@ -112,6 +150,29 @@ def with_settings(
         return run
 
     return decorate
+
+
+def _made_again(
+    ctx: typer.Context, kind: type[Settings], found: Recipe, given: dict[str, Any], arguments: dict[str, Any]
+) -> Settings:
+    """The recipe's settings with those changed that were typed; puts into ``arguments`` what it has of those."""
+    from dataclasses import replace
+
+    from vggapps.image._recipe import damaged, settings_from, with_files
+
+    recorded = {name: value for name, value in found.settings.items() if name not in arguments}
+    made = settings_from(kind, replace(found, settings=recorded), given)
+    for name in found.settings.keys() & arguments.keys():
+        if str(ctx.get_parameter_source(name)).endswith(".DEFAULT"):
+            if arguments[name] is not None and type(arguments[name]) is not type(found.settings[name]):
+                raise damaged(found.picture, TypeError(f"its {name} is {found.settings[name]!r}"))
+            arguments[name] = found.settings[name]
+    names: list[str] = []
+    for one in _arguments(ctx):
+        names.append(str(one.metavar).strip(".").replace("|", " or "))
+        if str(ctx.get_parameter_source(str(one.name))).endswith("DEFAULT_MAP"):
+            arguments[str(one.name)] = _words_of(found, one, f"give {' and '.join(names)} on the command line")
+    return with_files(made, found, given)
 
 
 def _in_order(settings: type[Settings]) -> list[Any]:
@@ -131,6 +192,10 @@ def _is_number_or_word(hint: Any) -> bool:
     return {int, str} <= set(get_args(hint))
 
 
+def _choices(hint: Any) -> tuple[str, ...]:
+    return next((get_args(kind) for kind in (hint, *get_args(hint)) if get_origin(kind) is Literal), ())
+
+
 def _value(value: Any, hint: Any) -> Any:
     if _is_number_or_word(hint) and re.fullmatch(r"[+-]?\d+", value or "", re.ASCII):
         return int(value)
@@ -138,15 +203,23 @@ def _value(value: Any, hint: Any) -> Any:
 
 
 def _option(field: Any, hint: Any) -> inspect.Parameter:
-    """One field as a Typer option; comma lists are typed as one word, and so is what is a number or a word."""
+    """One field as a Typer option; comma lists are typed as one word, and so is what is a number or a word.
+
+    A wrong word for a choice is left to the settings, which say what is near.
+    """
+    completed = list(_choices(hint))
     meta, default = dict(field.metadata), None if field.default is MISSING else field.default
     if _is_list(hint):
         hint, default = str, ",".join(default or ())
     elif _is_number_or_word(hint):
         hint, default = str, str(default)
         meta |= {"minimum": None, "maximum": None}  # for the settings to check: Typer compares numbers only
+    elif choices := _choices(hint):
+        hint = str | None if default is None else str
+        meta["metavar"] = meta["metavar"] or "|".join(choices)
     info = typer.Option(
         option_name(field.name),
+        autocompletion=(lambda: completed) if completed else None,
         help=meta["help"],
         metavar=meta["metavar"],
         min=meta["minimum"],

@@ -1,9 +1,14 @@
-"""What went wrong though the work was done: said at once, and told by the exit code at the end.
+"""How a command ends: what failed is reported at once, counted, and decides the exit code.
 
-A result that had to be kept under another name is no reason to stop, and no success either.
+One input that fails does not keep the others from being worked on. A result that had to be kept under another name is
+no reason to stop, and no success either.
 """
 
 from __future__ import annotations
+
+import json
+import sys
+from typing import Any
 
 import typer
 
@@ -21,8 +26,24 @@ def tell(error: VggappsError) -> None:
 
 
 def tell_in_passing(error: VggappsError | str) -> None:
-    """Say in one line what stopped one of several pictures."""
+    """Say in one line what stopped one of several inputs."""
     typer.secho(f"error: {in_a_line(str(error))}", fg="red", err=True)
+
+
+def note(text: str, *, quiet: bool) -> None:
+    """Say something on stderr that is neither a result nor an error."""
+    if not quiet:
+        typer.echo(in_a_line(text), err=True)
+
+
+def print_json(**facts: Any) -> None:
+    """A result, as an object in a line on stdout."""
+    typer.echo(json.dumps({"schema": 1, **facts}, allow_nan=False))
+
+
+def print_totals(**totals: Any) -> None:
+    """The last line of results that list rows: what they come to."""
+    print_json(total=totals)
 
 
 def trouble(error: VggappsError) -> None:
@@ -32,15 +53,46 @@ def trouble(error: VggappsError) -> None:
 
 
 def failure(error: Exception, about: str) -> VggappsError:
-    """What stopped one of several pictures, told to people; a defect, which would stop the others too, is raised.
+    """What stopped one of several inputs, told to people; a defect, which would stop the others too, is raised.
 
     Args:
         error: ours, or somebody else's.
-        about: the picture.
+        about: the input.
     """
     if (told := known(error, about)) is None:
         raise error
     return told
+
+
+class Failures:
+    """Which of several inputs failed.
+
+    Args:
+        of: how many inputs there are. What stops a single one is raised.
+        what: they are.
+    """
+
+    def __init__(self, of: int, what: str = "pictures") -> None:
+        self.of, self.what, self.count = of, what, 0
+
+    def add(self, error: Exception, about: str) -> None:
+        """Report an input that failed.
+
+        Raises:
+            Exception: what broke the only one, and defects.
+        """
+        problem = failure(error, about)
+        if self.of == 1:
+            raise error
+        self.count += 1
+        tell_in_passing(problem)
+
+    def end(self, code: int = 0) -> None:
+        """Say how many failed, and end the program with the code, or with 1 where some did; go on where all is well."""
+        if self.count:
+            typer.echo(f"{self.count} of {self.of} {self.what} failed", err=True)
+        if code or self.count:
+            sys.exit(code or 1)
 
 
 def exit_code() -> int:

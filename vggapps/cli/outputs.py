@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from vggapps._files import check_writable
-from vggapps.cli.inputs import STREAM, Input
-from vggapps.cli.saving import DEFAULT, Saving, Target, numbered
+from vggapps.cli.inputs import Input
+from vggapps.cli.options import STREAM
+from vggapps.cli.saving import DEFAULT, Saving, Target, deliver, numbered
 from vggapps.errors import PictureError, SettingsError
 
 _LONGEST_NAME = 255  # bytes, on every common file system
@@ -89,6 +93,31 @@ def plan_outputs(
     return plans
 
 
+def plan_wanted(
+    inputs: Sequence[Input],
+    suffix: str,
+    output: str | None,
+    *,
+    force: bool,
+    protected: Iterable[str] = (),
+    quiet: bool = False,
+) -> tuple[list[Input], Sequence[Target | None]]:
+    """The inputs to work on and their outputs, of a command that writes files only where they are named.
+
+    Raises:
+        As :func:`plan_outputs`.
+    """
+    if output is None:
+        return list(inputs), [None] * len(inputs)
+    return wanted(inputs, plan_outputs(inputs, suffix, output, force=force, protected=protected, quiet=quiet))
+
+
+def wanted(inputs: Sequence[Input], targets: Sequence[Target | None]) -> tuple[list[Input], list[Target]]:
+    """The inputs of which something is made, and their outputs."""
+    pairs = [(one, target) for one, target in zip(inputs, targets, strict=True) if target is not None]
+    return [one for one, _ in pairs], [target for _, target in pairs]
+
+
 def plan_picture(wanted: str, count: int, reads: Iterable[str], *, force: bool, saving: Saving = DEFAULT) -> Target:
     """The plan for a picture file that the user named, or for stdout.
 
@@ -133,14 +162,49 @@ def plan_file(wanted: str, reads: Iterable[str] = (), *, force: bool, suffixes: 
     return Target(wanted, force=force)
 
 
-def check_stdout(output: str | None, *, as_json: bool) -> None:
-    """Refuse a picture and JSON on one stdout.
+def file_name(words: Sequence[str]) -> str:
+    """Words as a file's name on every system, without a suffix: ``conv4_3_12``."""
+    return re.sub(r"[^\w.-]+", "_", "_and_".join(words)).strip("_.")[:100] or "visualization"
+
+
+def plan_list(sheet: Target) -> None:
+    """Refuse a list of what is on a sheet, a JSON file beside it, that can't be written.
+
+    Raises:
+        As :func:`~vggapps.cli.outputs.plan_file`.
+    """
+    plan_file(_beside(sheet.path), force=sheet.force and _is_list(_beside(sheet.path)))
+
+
+def deliver_list(sheet: str, facts: Mapping[str, Any], target: Target) -> None:
+    """Write the list beside the sheet that was written for the target."""
+    beside = _beside(sheet)
+    listed = json.dumps(facts, indent=1) + "\n"
+    deliver(Target(beside, target.named, target.force and _is_list(beside)), listed.encode())
+
+
+def _beside(sheet: str) -> str:
+    return str(Path(sheet).with_suffix(".json"))
+
+
+def _is_list(path: str) -> bool:
+    """Whether a file is such a list: --force offers the sheet, and no other file of the user's."""
+    try:
+        held = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(held, dict) and str(held.get("made_by", "")).startswith("vggapps")
+
+
+def check_stdout(output: str | None, *, as_json: bool = False, printing: bool = False) -> None:
+    """Refuse a picture and text on one stdout.
 
     Raises:
         SettingsError: both are asked for.
     """
-    if output == STREAM and as_json:
-        raise SettingsError("the picture and the JSON both want stdout", "give -o a file")
+    if output == STREAM and (as_json or printing):
+        what = "JSON" if as_json else "results"
+        raise SettingsError(f"the picture and the {what} both want stdout", "give -o a file")
 
 
 def plan_distinct(*targets: Target | None) -> None:

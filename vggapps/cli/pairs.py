@@ -9,16 +9,20 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from vggapps.cli.inputs import Input, expand
+from vggapps.cli.outputs import plan_outputs
+from vggapps.cli.saving import Target
 from vggapps.errors import PictureError, SettingsError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+PatternA = Annotated[str, typer.Option(metavar="NAME", help="Names in folder A; {} is what partners have in common.")]
+PatternB = Annotated[str, typer.Option(metavar="NAME", help="Names in folder B.")]
 ANY = "{}"  # in a pattern, what the names of two partners have in common
 
 
@@ -162,6 +166,22 @@ class Opened(NamedTuple):
     x: Tensor
     y: Tensor
     scaled_from: tuple[int, int] | None
+
+
+def plan_maps(
+    pairs: Sequence[Pair], map_to: str | None, reads: Sequence[str], *, force: bool
+) -> Sequence[Target | None]:
+    """A file for each pair's map, or None where none is wanted.
+
+    Raises:
+        As :func:`~vggapps.cli.outputs.plan_outputs`.
+    """
+    if map_to is None:
+        return [None] * len(pairs)
+    inputs = [Input(pair.name, str(Path(pair.name).parent)) for pair in pairs]
+    if len(pairs) > 1 and not (map_to.endswith(("/", "\\")) or Path(map_to).is_dir()):
+        raise SettingsError(f"--map {map_to} is one file for {len(pairs)} pairs", f"use --map {Path(map_to).stem}/")
+    return plan_outputs(inputs, "_map", map_to, force=force, protected=reads)
 
 
 def opened(pair: Pair, size: int | None, note: Callable[[str], None], *, scale_to_a: bool = False) -> Opened:

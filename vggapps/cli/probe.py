@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.options import Force, Json, Output, Quiet, Verbose, with_settings
+from vggapps.cli.outcome import note, print_json
 from vggapps.cli.outputs import plan_file
 from vggapps.cli.probe_report import notes_on, print_report
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver
 from vggapps.errors import SettingsError, in_a_line
+from vggapps.features._settings import ProbeSettings
 
 HELP = """
 Learn classes from features, and measure how well that goes.
@@ -49,31 +50,12 @@ row a picture): linear is ridge regression then, and accuracy is agreement.
 """
 
 Features = Annotated[str, typer.Argument(metavar="FEATURES", help="A table of features.", show_default=False)]
-Labels = Annotated[str | None, typer.Option(metavar="FILE", help="CSV of file,class; by default folders' names.")]
-Kind = Annotated[str, typer.Option(metavar="linear|mlp|radial|knn", help="What learns.")]
-Teacher = Annotated[str | None, typer.Option(metavar="FILE", help="Logits to learn, .npy or .npz.")]
-Hidden = Annotated[int, typer.Option(metavar="N", min=1, help="Hidden units of mlp, centres of radial.")]
-Epochs = Annotated[
-    int | None,
-    typer.Option(metavar="N", min=0, help="Of mlp (50); of linear with a teacher, after ridge regression (0)."),
-]
-Root = Annotated[bool, typer.Option("--root", help="Learn from the features' signed square roots.")]
-Seed = Annotated[int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Of the split and of what is random.")]
-Test = Annotated[float, typer.Option(metavar="FRACTION", help="Share of the pictures that is held out.")]
-Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Write the head: .safetensors.")]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the head.")]
 
 
+@with_settings(ProbeSettings)
 def probe(  # noqa: D103 - people see HELP
+    settings: ProbeSettings,
     features: Features,
-    labels: Labels = None,
-    kind: Kind = "linear",
-    teacher: Teacher = None,
-    hidden: Hidden = 1024,
-    epochs: Epochs = None,
-    root: Root = False,
-    seed: Seed = 0,
-    test: Test = 0.2,
     output: Output = None,
     force: Force = False,
     as_json: Json = False,
@@ -81,6 +63,7 @@ def probe(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
+    labels, teacher, kind = settings.labels, settings.teacher, settings.kind
     if labels and teacher:
         raise SettingsError("--labels and --teacher are two things to learn", "name one")
     if output and kind == "knn":
@@ -101,21 +84,17 @@ def probe(  # noqa: D103 - people see HELP
         found = classes_of(table.paths, labels)
         table, targets = table.take(found.rows), found.targets
         names, source, notes = found.names, found.source, found.notes
-    report, head = learn(table, targets, names, kind, test=test, hidden=hidden, epochs=epochs, root=root, seed=seed)
-    for note in () if quiet else (*notes, *notes_on(report)):
-        typer.echo(in_a_line(note), err=True)
+    report, head = learn(
+        table, targets, names, kind,
+        test=settings.test, hidden=settings.hidden, epochs=settings.epochs, root=settings.root, seed=settings.seed,
+    )  # fmt: skip
+    for line in (*notes, *notes_on(report)):
+        note(line, quiet=quiet)
     place = deliver(target, lambda path: save_head(path, head)) if target and head else None
     if as_json:
-        facts = {
-            "schema": 1,
-            "features": features,
-            "kind": kind,
-            "classes": len(names),
-            "names": names,
-            "output": place,
-        }
-        typer.echo(json.dumps({**facts, **asdict(table.settings), **asdict(report)}))
+        about = {"features": features, "kind": kind, "classes": len(names), "names": names, "output": place}
+        print_json(**about, **asdict(table.settings), **asdict(report))
         return
     print_report(report, names, in_a_line(source), kind, is_taught=teacher is not None)
-    if place and not quiet:
-        typer.echo(f"{place}: {len(names)} classes on {table.settings.layer} of {table.settings.network}", err=True)
+    if place:
+        note(f"{place}: {len(names)} classes on {table.settings.layer} of {table.settings.network}", quiet=quiet)

@@ -1,18 +1,16 @@
-"""Steps on their way to a file: a bar for people, lines for logs, and a first Ctrl-C that loses nothing."""
+"""Progress on stderr, a bar on a terminal and lines in logs, and a first Ctrl-C that loses nothing."""
 
 from __future__ import annotations
 
 import logging
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import Progress
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -50,17 +48,6 @@ def stoppable(note: str = "stopping after this step and keeping the picture") ->
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def tracked(items: Iterable[T], total: int, title: str, *, shown: bool) -> Iterator[T]:
-    """A bar on stderr, unless results go to the terminal, which show themselves how far it is."""
-    console = Console(stderr=True)
-    if not shown or sys.stdout.isatty() or not console.is_terminal:
-        yield from items
-        return
-    # Left to itself the bar would take what is printed to stdout, and show it on stderr.
-    with Progress(console=console, transient=True, redirect_stdout=False) as bar:
-        yield from bar.track(items, total, description=title)
 
 
 def silence(quiet: bool) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from vggapps.losses._comparison import Loss, Metric
+    from vggapps.losses._settings import CompareSettings
 
 Values = Mapping[str, float | None]  # by metric; None where there is no number
 
@@ -59,8 +60,7 @@ class Comparer:
         needed: names of metrics without which a row is not complete.
         drawn: the metric that is mapped.
         where: the device.
-        size: scale both down first, to this longer side.
-        scale_to_a: bring B to A's size.
+        settings: sizes and what else they are compared by.
         note: takes what a user should know.
     """
 
@@ -68,8 +68,7 @@ class Comparer:
     needed: Collection[str]
     drawn: Metric | None
     where: torch.device
-    size: int | None
-    scale_to_a: bool
+    settings: CompareSettings
     note: Callable[[str], None]
 
     def row(self, pair: Pair, target: Target | None) -> Row:
@@ -83,22 +82,24 @@ class Comparer:
         facts: dict[str, Any] = {"values": {metric.name: None for metric in self.losses}}
         errors: list[Exception] = []
         try:
-            seen = opened(pair, self.size, self.note, scale_to_a=self.scale_to_a)
+            seen = opened(pair, self.settings.size, self.note, scale_to_a=self.settings.scale_to_a)
             x, y = seen.x.to(self.where), seen.y.to(self.where)
             facts |= {"size": (x.shape[3], x.shape[2]), "scaled_from": seen.scaled_from}
             found = measure(self.losses, x, y, needed=self.needed)
             facts["values"] = found.values
             errors += found.errors.values()
             if target and self.drawn and found.values[self.drawn.name] is not None:
-                facts["map"] = self._map(self.drawn, x, y, target)
+                facts["map"] = self._map(self.drawn, x, y, pair, target)
         except Exception as error:
             errors.append(error)
         return Row(pair, **facts, errors=tuple(failure(error, "") for error in errors))
 
-    def _map(self, drawn: Metric, x: torch.Tensor, y: torch.Tensor, target: Target) -> str:
+    def _map(self, drawn: Metric, x: torch.Tensor, y: torch.Tensor, pair: Pair, target: Target) -> str:
         from vggapps.figures._overlay import difference_map
+        from vggapps.image._recipe import identify, recipe
 
         picture, peak = difference_map(x, self.losses[drawn](x, y, map=True))
-        place = deliver_picture(target, picture)
+        inputs = {"a": [identify(pair.a)], "b": [identify(pair.b)]}
+        place = deliver_picture(target, picture, recipe("compare", self.settings, inputs, drawn=drawn.name, peak=peak))
         self.note(f"{place}: yellow is the most, {peak:.3g} by {drawn.title}")
         return place

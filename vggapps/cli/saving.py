@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from vggapps._files import created, unwritable, write_file
-from vggapps.cli.inputs import STREAM
+from vggapps.cli.options import STREAM
 from vggapps.cli.outcome import trouble
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 from vggapps.settings import check, setting

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vggapps.cli.inputs import paths_of, read
-from vggapps.cli.options import Device, Json, Quiet, Verbose
-from vggapps.cli.outcome import tell_in_passing
-from vggapps.cli.outputs import plan_picture
+from vggapps.cli.inputs import identified, opened, paths_of
+from vggapps.cli.options import STREAM, Force, Json, Output, Quiet, Recorded, Verbose, with_settings
+from vggapps.cli.outcome import Failures, note, print_json, print_totals, tell_in_passing
+from vggapps.cli.outputs import check_stdout, plan_picture
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver_picture
-from vggapps.errors import in_a_line
+from vggapps.features._settings import SimilarSettings
 
 if TYPE_CHECKING:
     pass
@@ -40,45 +38,50 @@ left out if it is there; a copy of it is a result.
 
 Query = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.", show_default=False)]
 Where = Annotated[str, typer.Argument(metavar="DIR|FEATURES", help="Where to look.", show_default=False)]
-Top = Annotated[int, typer.Option(metavar="N", min=1, help="How many.")]
-Layer = Annotated[str | None, typer.Option(metavar="NAME", help="Whose output; by default pool5, or the table's.")]
-Pool = Annotated[str | None, typer.Option(metavar="NAME", help="How maps become rows; by default avg, or the table's.")]
-Output = Annotated[str | None, typer.Option("-o", "--output", metavar="FILE", help="Draw them on a sheet.")]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the sheet.")]
 
 
+@with_settings(SimilarSettings)
 def similar(  # noqa: D103 - people see HELP
+    settings: SimilarSettings,
     image: Query,
     where: Where,
-    top: Top = 12,
-    layer: Layer = None,
-    pool: Pool = None,
     output: Output = None,
-    device: Device = "auto",
+    recorded: Recorded = None,
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
+    check_stdout(output, printing=True)
     paths = paths_of([where], quiet=quiet) if Path(where).is_dir() else []
     target = plan_picture(output, 1, [image, *(paths or [where])], force=force) if output else None
-    source = read(image)
+    data, identity = opened(image)
 
     from vggapps.features._verbs import similar
+    from vggapps.image._recipe import recipe
 
-    found = similar(source, where, top, layer=layer, pool=pool, device=device, progress=not quiet)
+    source = data if image == STREAM else image
+    found = similar(
+        source, where, settings.top,
+        layer=settings.layer, pool=settings.pool, device=settings.device, progress=not quiet,
+    )  # fmt: skip
     for error in found.errors:
         tell_in_passing(error)
-    if found.left_out and not quiet:
-        typer.echo(in_a_line(f"{found.left_out} is the picture itself and left out"), err=True)
+    if found.left_out:
+        note(f"{found.left_out} is the picture itself and left out", quiet=quiet)
     for match in found:
-        facts = {"schema": 1, "path": match.path, "similarity": match.similarity}
-        typer.echo(json.dumps(facts) if as_json else match)
+        if as_json:
+            print_json(path=match.path, similarity=match.similarity)
+        else:
+            typer.echo(match)
+    place = None
     if target:
-        place = deliver_picture(target, found.sheet())
-        if not quiet:
-            typer.echo(f"{place}: {len(found)} pictures", err=True)
-    if found.errors:
-        typer.echo(f"{len(found.errors)} pictures can't be read", err=True)
-        sys.exit(1)
+        told = recipe("similar", settings, {"image": [identity], "where": identified([where])})
+        place = deliver_picture(target, found.sheet(), told)
+        note(f"{place}: {len(found)} pictures", quiet=quiet)
+    failures = Failures(len(paths))
+    failures.count = len(found.errors)
+    if as_json:
+        print_totals(rows=len(found), output=place, failed=failures.count)
+    failures.end()

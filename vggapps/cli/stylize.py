@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vggapps.cli.drain import Watching, drain
-from vggapps.cli.each import each
-from vggapps.cli.inputs import STREAM, Input, expand, read
-from vggapps.cli.mixtures import Mixture, mixtures_of, weighted_style
+from vggapps.cli.drain import Watching, drain, each
+from vggapps.cli.inputs import Input, Mixture, expand, mixtures_of, opened, weighted_style
 from vggapps.cli.options import (
     Force,
     FramesEvery,
@@ -20,15 +18,19 @@ from vggapps.cli.options import (
     Output,
     PreviewEvery,
     Quiet,
+    Recorded,
     SkipExisting,
     Verbose,
     with_settings,
-)
+)  # fmt: skip
 from vggapps.cli.outputs import check_stdout, plan_outputs
 from vggapps.cli.progress import Stop, silence
 from vggapps.cli.saving import Saving, Target, check_room
 from vggapps.errors import SettingsError
 from vggapps.style._settings import StylizeSettings
+
+if TYPE_CHECKING:
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -60,17 +62,11 @@ Styles = Annotated[
     typer.Argument(metavar="STYLE...", help="Paintings, each with :weight if you like; or folders of them."),
 ]
 EachStyle = Annotated[bool, typer.Option("--each-style", help="Don't mix several styles: make a picture of each.")]
-Recorded = Annotated[
-    str | None,
-    typer.Option(
-        "--settings", metavar="PICTURE", help="Take the settings of a picture made earlier; alone: make it again."
-    ),
-]
 
 
 @with_settings(StylizeSettings, saving=Saving)
 def stylize(  # noqa: D103 - people see HELP
-    given: dict[str, Any],
+    settings: StylizeSettings,
     saving: Saving,
     content: Content = "",
     styles: Styles = None,
@@ -86,26 +82,13 @@ def stylize(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     from vggapps.style import _recipe as recipes
-    from vggapps.style._machine import differences
 
     silence(quiet)
     check_stdout(output, as_json=as_json)
-    weighted = [weighted_style(style) for style in styles or ()]
-    if recorded == STREAM:
-        raise SettingsError("--settings takes a file, not stdin", "save the picture, and name it")
-    if recorded is not None:
-        found = recipes.read_recipe(recorded)
-        files = recipes.files_from(found, recorded, given)
-        settings = recipes.settings_from(found, recorded, files | given)
-        for line in differences(found.machine, settings):
-            log.warning("%s: %s", recorded, line)
-        content = content or recipes.content_from(found, recorded)
-        weighted = weighted or recipes.styles_from(found, recorded)
-    else:
-        settings = StylizeSettings(**given)
-    if not content or not weighted:
+    made_on = recipes.machine_of(recorded) if recorded else {}
+    if not content or not styles:
         raise SettingsError("a photo and at least one style are needed", "vggapps stylize photo.jpg painting.jpg")
-    mixtures = mixtures_of(weighted, each_style=each_style, quiet=quiet)
+    mixtures = mixtures_of([weighted_style(style) for style in styles], each_style=each_style, quiet=quiet)
     jobs = [(photo, mixture) for photo in expand([content], quiet=quiet) for mixture in mixtures]
     paths = list(dict.fromkeys(path for mixture in mixtures for path, _ in mixture))
     targets = plan_outputs(
@@ -113,19 +96,23 @@ def stylize(  # noqa: D103 - people see HELP
         ["_by_" + "_".join(Path(path).stem for path, _ in mixture) for _, mixture in jobs],
         output,
         force=force,
-        protected=[*paths, settings.init, *([recorded] if recorded else [])],
+        protected=[*paths, settings.init, *([recorded.picture] if recorded else [])],
         saving=saving,
         skip_existing=skip_existing,
         quiet=quiet,
     )
 
     from vggapps.image import Picture, scaled
+    from vggapps.image._recipe import identify_files
+    from vggapps.style._machine import differences
     from vggapps.style._styles import open_photo, open_style
     from vggapps.style._transfer import load_backbone, stylize_steps
 
+    for line in differences(made_on, settings):
+        log.warning("%s: %s", recorded and recorded.picture, line)
     # Which files these are is noted as they are read: in a long run they may be replaced, or go.
-    used = recipes.identify_files(settings)
-    read_styles = {path: recipes.opened(read(path)) for path in paths}
+    used = identify_files(settings)
+    read_styles = {path: opened(path) for path in paths}
     vgg = load_backbone(settings)
 
     @cache
@@ -134,7 +121,7 @@ def stylize(  # noqa: D103 - people see HELP
 
     def make(job: tuple[Input, Mixture], target: Target, stop: Stop) -> dict[str, Any]:
         photo, mixture = job
-        data, identity = recipes.opened(read(photo.path))
+        data, identity = opened(photo.path)
         picture, size = open_photo(data, settings, Path(photo.path).name)
         recipe = recipes.recipe(settings, identity, [(read_styles[path][1], weight) for path, weight in mixture], used)
         check_room(target, recipe, scaled(*picture.size, size), picture.metadata)

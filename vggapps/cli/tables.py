@@ -8,7 +8,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,6 +19,7 @@ from vggapps.errors import in_a_line
 
 if TYPE_CHECKING:
     from vggapps.losses._comparison import Metric
+    from vggapps.losses._settings import CompareSettings
     from vggapps.losses._summary import Summary
 
 
@@ -91,6 +92,56 @@ def print_json_summary(
     }
     numbers = {name: {**_plain(asdict(s)), "at": rows[s.at].pair[1:]} for name, s in summary.items()}
     typer.echo(json.dumps({**about, **counts, "metrics": numbers}, allow_nan=False))
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is printed of a comparison: a list for one pair, a table for many, or JSON.
+
+    Attributes:
+        metrics: what is measured.
+        pairs: all that are compared.
+        settings: of the comparison.
+        many: whether a table is printed, and its summary.
+        as_json: print JSON instead.
+    """
+
+    metrics: Sequence[Metric]
+    pairs: Sequence[Pair]
+    settings: CompareSettings
+    many: bool
+    as_json: bool
+
+    def __post_init__(self) -> None:
+        if self.many and not self.as_json:
+            print_head(self.widths, self.metrics)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What holds for all pairs."""
+        return {"schema": 1, "y_channel": self.settings.y_channel, "crop_border": self.settings.crop_border}
+
+    @property
+    def widths(self) -> list[int]:
+        """Of the columns; negative widths are left-justified."""
+        names = -max(6, *(len(in_a_line(pair.name)) for pair in self.pairs))
+        return [names, *(max(8, len(metric.name)) for metric in self.metrics)]
+
+    def row(self, row: Row) -> None:
+        """Print one pair."""
+        if self.as_json:
+            print_json(row, self.about)
+        elif self.many and row.is_measured:
+            print_row(self.widths, [row.pair.name, *(m.text(row.values[m.name]) for m in self.metrics)])
+        elif row.is_measured:
+            print_list(self.metrics, row)
+
+    def summary(self, found: Mapping[str, Summary], rows: Sequence[Row], alone: Sequence[Pair], beyond: int) -> None:
+        """Print what all pairs come to."""
+        if self.many and self.as_json:
+            print_json_summary(found, rows, alone, beyond, self.about)
+        elif self.many and found:
+            print_summary(self.widths, found, rows, self.metrics)
 
 
 def as_csv(names: Sequence[str], rows: Sequence[Row], alone: Sequence[Pair]) -> bytes:

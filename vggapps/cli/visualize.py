@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import re
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vggapps.cli.drain import Watching, drain
+from vggapps.cli.drain import Watching, drain, each
 from vggapps.cli.inputs import Input
-from vggapps.cli.options import Force, FramesEvery, Json, Output, PreviewEvery, Quiet, Verbose, with_settings
-from vggapps.cli.outputs import check_stdout, plan_file, plan_outputs
-from vggapps.cli.progress import silence, stoppable
-from vggapps.cli.saving import Target, deliver
+from vggapps.cli.options import (
+    Force,
+    FramesEvery,
+    Json,
+    Output,
+    PreviewEvery,
+    Quiet,
+    Recorded,
+    Verbose,
+    with_settings,
+)  # fmt: skip
+from vggapps.cli.outcome import note
+from vggapps.cli.outputs import check_stdout, deliver_list, file_name, plan_list, plan_outputs
+from vggapps.cli.progress import Stop, silence
+from vggapps.cli.saving import Target
 from vggapps.visualization._settings import VisualizeSettings
 
 if TYPE_CHECKING:
@@ -57,10 +63,11 @@ Grid = Annotated[bool, typer.Option("--grid", help="Every channel of the layers 
 
 @with_settings(VisualizeSettings)
 def visualize(  # noqa: D103 - people see HELP
-    given: dict[str, Any],
+    settings: VisualizeSettings,
     objectives: Objectives,
     grid: Grid = False,
     output: Output = None,
+    recorded: Recorded = None,
     preview_every: PreviewEvery = 0,
     frames_every: FramesEvery = 0,
     force: Force = False,
@@ -69,23 +76,24 @@ def visualize(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
-    settings = VisualizeSettings(**given)
     check_stdout(output, as_json=as_json)
     reads = [settings.start] if settings.start else []
-    (target,) = plan_outputs([Input(f"{_file_name(objectives)}.png")], "", output, force=force, protected=reads)
+    (target,) = plan_outputs([Input(f"{file_name(objectives)}.png")], "", output, force=force, protected=reads)
     assert target is not None
 
+    from vggapps.image._recipe import identify_files
     from vggapps.objectives._networks import load_networks
     from vggapps.objectives._text import expand, parse
     from vggapps.visualization._made import score_pictures
     from vggapps.visualization._render import visualize_steps
 
+    used = identify_files(settings)
     networks = load_networks(objectives, settings)
     parsed = [parse(text, networks) for word in objectives for text in expand(word, networks, grid)]
     result: Visualized | None = None
     several = max(len(parsed), settings.pictures) > 1
     if several and target.named and not target.is_stream:
-        plan_file(_list_beside(target.path), force=_is_list(_list_beside(target.path)) and force)
+        plan_list(target)
 
     def picture_of(step: Step) -> Picture:
         nonlocal result
@@ -94,9 +102,9 @@ def visualize(  # noqa: D103 - people see HELP
 
     def recipe(_: Step) -> dict[str, Any]:
         assert result is not None, "the picture comes first"
-        return result.recipe(settings)
+        return result.recipe(settings, used, {"objectives": objectives, "grid": grid})
 
-    with stoppable() as stop:
+    def make(_: str, target: Target, stop: Stop) -> dict[str, Any]:
         made = drain(
             visualize_steps(parsed, settings, network=networks),
             target,
@@ -107,32 +115,10 @@ def visualize(  # noqa: D103 - people see HELP
             watching=Watching(preview_every, frames_every, quiet),
         )
         assert result is not None
-        if (few := result.unfinished()) and not quiet:
-            typer.echo(f"{few} of {len(result.pictures)} unfinished: more --steps take them further", err=True)
-        if not target.is_stream:
-            if several:
-                beside = _list_beside(made["output"])
-                listed = json.dumps(result.manifest() | made, indent=1) + "\n"
-                deliver(Target(beside, target.named, force and _is_list(beside)), listed.encode())
-            typer.echo(json.dumps(made) if as_json else made["output"])
-        if stop.code:
-            sys.exit(stop.code)
+        if few := result.unfinished():
+            note(f"{few} of {len(result.pictures)} unfinished: more --steps take them further", quiet=quiet)
+        if several and not target.is_stream:
+            deliver_list(made["output"], result.manifest() | made, target)
+        return made
 
-
-def _list_beside(sheet: str) -> str:
-    """The list of what is on a sheet stands beside it."""
-    return str(Path(sheet).with_suffix(".json"))
-
-
-def _is_list(path: str) -> bool:
-    """Whether a file is such a list: --force offers the sheet, and no other file of the user's."""
-    try:
-        held = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(held, dict) and str(held.get("made_by", "")).startswith("vggapps")
-
-
-def _file_name(objectives: Sequence[str]) -> str:
-    """What can be in a file's name on every system: ``conv4_3_12``."""
-    return re.sub(r"[^\w.-]+", "_", "_and_".join(objectives)).strip("_.")[:100] or "visualization"
+    each([", ".join(objectives)], [target], make, as_json=as_json, named=str)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -46,7 +46,7 @@ Mcp = Annotated[bool, typer.Option("--mcp", help="Be an MCP server, too: tools f
 
 @with_settings(Limits)
 def web(  # noqa: D103 - people see HELP
-    given: dict[str, Any],
+    settings: Limits,
     host: Host = "127.0.0.1",
     port: Port = 7860,
     share: Share = False,
@@ -56,7 +56,6 @@ def web(  # noqa: D103 - people see HELP
     verbose: Verbose = 0,
 ) -> None:
     silence(quiet)
-    limits = Limits(**given)
     if find_spec("gradio") is None:
         raise SettingsError("the page needs a package more", "pip install 'vggapps[web]'")
 
@@ -65,7 +64,7 @@ def web(  # noqa: D103 - people see HELP
     people = read_passwords(auth) if auth else []
     with (
         stoppable("ending what runs, and deleting what visitors left") as stop,
-        served(limits, host=host, port=port, share=share, auth=people, mcp=mcp) as page,
+        served(settings, host=host, port=port, share=share, auth=people, mcp=mcp) as page,
     ):
         typer.echo(page.share or page.url)
         if not people and not quiet and (share or host not in LOCAL):

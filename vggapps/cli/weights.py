@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vggapps._progress import downloading
 from vggapps.cli.options import Json, Quiet, Verbose
+from vggapps.cli.outcome import print_json, print_totals
 
 if TYPE_CHECKING:
-    from vggapps.weights._download import Progress
     from vggapps.weights._records import WeightsRecord
 
 app = typer.Typer(help="List, download and check weights.", no_args_is_help=True, rich_markup_mode="rich")
@@ -25,7 +23,7 @@ def _examples(*lines: str) -> str:
     return "\n\n".join(["[bold]Examples[/bold]", *lines])
 
 
-@app.command("list", epilog=_examples("vggapps weights list", "vggapps weights list --json | jq .name"))
+@app.command("list", epilog=_examples("vggapps weights list", "vggapps weights list --json | jq '.name // empty'"))
 def list_(as_json: Json = False, verbose: Verbose = 0) -> None:
     """Show all weights: size, licence, published accuracy in percent, and whether they are on this machine."""
     from rich.console import Console
@@ -36,7 +34,8 @@ def list_(as_json: Json = False, verbose: Verbose = 0) -> None:
 
     if as_json:
         for record in RECORDS.values():
-            typer.echo(json.dumps(_facts(record)))
+            print_json(**_facts(record))
+        print_totals(rows=len(RECORDS), here=sum(_where(record) != "not here" for record in RECORDS.values()))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")  # fits 80 columns
     for title in ("name", "layers", "size", "where", "licence", "top-1", "top-5"):
@@ -60,7 +59,7 @@ def download(names: Names, quiet: Quiet = False, verbose: Verbose = 0) -> None:
     from vggapps.weights._records import get_record
 
     for record in [get_record(name) for name in names]:  # a wrong name is told before the first byte
-        with _bar(record.name, quiet) as progress:
+        with downloading(record.name, quiet=quiet) as progress:
             path = store.get(record, progress)
         typer.echo(path)
 
@@ -90,8 +89,12 @@ def verify(
     for record, path in found:
         state = "not here" if path is None else "ok" if store.is_sound(path, record) else "damaged"
         bad += [record.name] * (state != "ok")
-        fact = {"name": record.name, "state": state, "path": str(path) if path else None}
-        typer.echo(json.dumps(fact) if as_json else f"{state:<8}  {record.name:<{width}}  {path or ''}".rstrip())
+        if as_json:
+            print_json(name=record.name, state=state, path=str(path) if path else None)
+        else:
+            typer.echo(f"{state:<8}  {record.name:<{width}}  {path or ''}".rstrip())
+    if as_json:
+        print_totals(rows=len(found), bad=len(bad))
     if bad:
         raise WeightsError(f"damaged or not here: {', '.join(bad)}", f"run: vggapps weights download {' '.join(bad)}")
 
@@ -127,27 +130,3 @@ def _facts(record: WeightsRecord) -> dict[str, Any]:
 
     found = store.find(record)
     return {**asdict(record), "where": _where(record), "path": str(found) if found else None}
-
-
-@contextmanager
-def _bar(name: str, quiet: bool) -> Iterator[Progress]:
-    """A bar on stderr, from the first byte on."""
-    from rich import progress as rich_progress
-    from rich.console import Console
-
-    columns = (
-        rich_progress.TextColumn("{task.description}"),
-        rich_progress.BarColumn(),
-        rich_progress.DownloadColumn(binary_units=True),
-        rich_progress.TransferSpeedColumn(),
-        rich_progress.TimeRemainingColumn(),
-    )
-    with rich_progress.Progress(*columns, console=Console(stderr=True), disable=quiet) as bar:
-        tasks: list[rich_progress.TaskID] = []
-
-        def show(done: int, total: int | None) -> None:
-            if not tasks:  # what was there before must not count for the speed
-                tasks.append(bar.add_task(name, completed=done, total=total))
-            bar.update(tasks[0], completed=done, total=total)
-
-        yield show

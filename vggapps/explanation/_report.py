@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,6 @@ from jaxtyping import Float
 from kornia.color import rgb_to_grayscale
 from torch import Tensor, nn
 
-from vggapps import __version__
 from vggapps.errors import SettingsError
 from vggapps.explanation import _faithfulness as faithfulness
 from vggapps.explanation._methods import METHODS, Explanation, explain_batch, seen_at
@@ -26,7 +25,8 @@ from vggapps.figures._overlay import overlay
 from vggapps.figures._sheet import contact_sheet
 from vggapps.image import Picture, Source, open_picture, resize, scaled
 from vggapps.image._lettering import one_line
-from vggapps.settings import nameless, to_dict, writable
+from vggapps.image._recipe import Identity, recipe
+from vggapps.settings import to_dict, writable
 
 log = logging.getLogger(__name__)
 _LARGE, _SMALL = 800, 320  # longer side in pixels of a picture beside one map, and among many
@@ -55,6 +55,11 @@ def open_explained(source: Source, settings: ExplainSettings, name: str | None =
         PictureError: it can't be read.
     """
     return open_picture(source, at_least=2 * max(settings.size, _LARGE), name=name)
+
+
+def shown(picture: Picture, maps: int) -> Picture:
+    """A picture as :func:`figure` shows it beside so many maps: small enough to be kept for many pictures."""
+    return replace(picture, rgb=resize(picture.rgb, scaled(*picture.size, _LARGE if maps == 1 else _SMALL)), alpha=None)
 
 
 def explanations(
@@ -111,16 +116,16 @@ def figure(
         captioned: whether one explanation has a strip below it that says what it is, by which method, and what the
             colours mean. Sheets always have their labels.
     """
-    size = scaled(*picture.size, _LARGE if len(found) == 1 else _SMALL)
-    shown = resize(picture.rgb, size)
-    laid = [_laid(shown, one, (scales or {}).get(one.method.name)) for one in found]
+    seen = shown(picture, len(found)).rgb
+    size = seen.shape[2], seen.shape[3]
+    laid = [_laid(seen, one, (scales or {}).get(one.method.name)) for one in found]
     title = _said(found[0].target, float(found[0].confidence[0]))
     labels = [f"{one.method.name}, {one.layer}" if one.layer else one.method.name for one in found]
     if len(found) > 1:
-        return contact_sheet([shown, *laid], [one_line(picture.name), *labels], columns=4, title=title).rgb
+        return contact_sheet([seen, *laid], [one_line(picture.name), *labels], columns=4, title=title).rgb
     wide = size[1] > _WIDE * size[0]
     gap = torch.ones(1, 3, *((_GAP, size[1]) if wide else (size[0], _GAP)))
-    drawn = torch.cat([shown, gap, *laid], 2 if wide else 3)
+    drawn = torch.cat([seen, gap, *laid], 2 if wide else 3)
     if not captioned:
         return drawn
     (one,), most = found, (scales or {}).get(found[0].method.name, float(found[0].scale[0]))
@@ -138,19 +143,21 @@ def common_scales(many: Iterable[Sequence[Explanation]]) -> dict[str, float]:
 
 
 def explanation_record(
-    name: str,
+    inputs: Mapping[str, Sequence[Identity]],
     settings: ExplainSettings,
     found: Sequence[Explanation],
     *,
-    evaluate: bool,
+    arguments: Mapping[str, Any] | None = None,
+    evaluate: bool = False,
     classified: Classified | None = None,
 ) -> dict[str, Any]:
     """What there is to say of a picture's explanations, for JSON and for the picture that shows them.
 
     Args:
-        name: of the picture, without its folder.
+        inputs: the picture, as ``images``, and the settings' files.
         settings: with which they were made.
         found: one explanation or more.
+        arguments: of the command, see :func:`vggapps.image._recipe.recipe`.
         evaluate: whether to measure how faithful they are, which takes longer than most of them.
         classified: what :func:`explanations` was given.
     """
@@ -169,16 +176,9 @@ def explanation_record(
                 gap = faithfulness.completeness(one.question, one.image, one.map)
                 about["faithfulness"]["completeness"] = float(gap)
         maps.append(about)
-    return {
-        "made_by": f"vggapps {__version__} explain",
-        "picture": writable(name),
-        "target": first.target,
-        "score": float(first.score[0]),
-        kind: float(first.confidence[0]),
-        **({} if settings.target is not None or classified is None else _views(first, classified)),
-        "maps": maps,
-        "settings": to_dict(nameless(settings, "backbone", "classes")),
-    }
+    views = {} if settings.target is not None or classified is None else _views(first, classified)
+    told = {"target": first.target, "score": float(first.score[0]), kind: float(first.confidence[0]), **views}
+    return recipe("explain", settings, inputs, arguments, **told, maps=maps)
 
 
 def headline(about: Mapping[str, Any]) -> str:

@@ -95,7 +95,7 @@ def similar_sheet(query: Source, matches: Sequence[Match], columns: int = 5) -> 
     Raises:
         PictureError: the query can't be read. A match that can't is an empty place.
     """
-    name = one_line(Path(query).name) if isinstance(query, str | Path) else "query"
+    name = one_line(Path(query).name) if isinstance(query, str | Path) else getattr(query, "name", "query")
     tiles = [_thumbnail(query), *(_thumbnail(match.path, missing=True) for match in matches)]
     labels = [f"{name}\nwhat was asked for", *(f"{one_line(Path(m.path).name)}\n{m.similarity:.3f}" for m in matches)]
     return contact_sheet(tiles, labels, min(columns, len(tiles)), largest=_CELL)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vggapps._progress import advanced
+from vggapps._progress import tracked
 from vggapps._tables import html_table
 from vggapps.errors import PictureError, SettingsError, VggappsError
 from vggapps.features._describe import Chunk, describe, extract_chunks, load_network
@@ -203,4 +203,4 @@ def _files(pictures: PathLike | Sequence[PathLike]) -> list[str]:
 
 
 def _shown(chunks: Iterator[Chunk], total: int, *, progress: bool) -> Iterator[Chunk]:
-    return advanced(chunks, lambda chunk: chunk.stop, total, "extracting", quiet=not progress)
+    return tracked(chunks, "extracting", total, quiet=not progress, done=lambda chunk: chunk.stop)

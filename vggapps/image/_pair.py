@@ -35,11 +35,10 @@ def open_pair(
     Raises:
         PictureError: one can't be read.
     """
-    first, second = (
-        open_picture(one, longer_side=longer_side, name=name) for one, name in zip((a, b), names, strict=True)
-    )
-    if scale_to_a and longer_side and first.size != second.size:
-        second = open_picture(b, name=names[1])
+    first = open_picture(a, longer_side=longer_side, name=names[0])
+    second = open_picture(b, longer_side=None if scale_to_a else longer_side, name=names[1])
+    if scale_to_a and longer_side and (smaller := open_picture(second, longer_side=longer_side)).size == first.size:
+        second = smaller  # else it is resampled once, from all of its pixels
     return first, second
 
 

@@ -34,6 +34,7 @@ class Picture:
             of the result. None leaves it out.
         settings: what made the picture, for :func:`read_settings`: :meth:`save` writes them into the file. None for a
             picture that was read.
+        full: (height, width) of the file, upright, where the picture was read smaller or larger; else None.
     """
 
     rgb: Float[Tensor, "1 3 h w"]
@@ -42,6 +43,7 @@ class Picture:
     notes: tuple[str, ...] = ()
     metadata: Metadata | None = None
     settings: Mapping[str, object] | None = None
+    full: tuple[int, int] | None = None
 
     @property
     def size(self) -> tuple[int, int]:

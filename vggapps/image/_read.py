@@ -175,10 +175,11 @@ def _picture(found: _Found, wanted: Wanted, name: str, notes: list[str]) -> Pict
     rgb, alpha = _split(gathered(found.rows, image.height, image.width, found.divisor))
     picture = Picture(rgb, alpha, name, tuple(note for note in notes if note), metadata_of(image))
     picture = _scaled(picture, wanted, found.size, found.total)  # while its partial row and column are the last ones
-    if (turn := _TURNS.get(orientation(image))) is None:
-        return picture
-    alpha = None if picture.alpha is None else turn(picture.alpha).contiguous()
-    return replace(picture, rgb=turn(picture.rgb).contiguous(), alpha=alpha)
+    if (turn := _TURNS.get(orientation(image))) is not None:
+        alpha = None if picture.alpha is None else turn(picture.alpha).contiguous()
+        picture = replace(picture, rgb=turn(picture.rgb).contiguous(), alpha=alpha)
+    full = found.size if orientation(image) >= 5 else found.size[::-1]  # these four exchange the sides
+    return picture if picture.size == full else replace(picture, full=full)
 
 
 def _split(samples: Float[Tensor, "1 c h w"]) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 1 h w"] | None]:

@@ -19,7 +19,7 @@ from vggapps.image._opening import File, opened, stream_of
 from vggapps.image._png import SETTINGS
 
 KEY = SETTINGS
-_HINT = "the picture was changed by another program; use one as vggapps wrote it"
+DAMAGED = "the picture was changed by another program; use one as vggapps wrote it"
 
 
 def to_json(settings: Mapping[str, object], *, ascii_only: bool = False) -> str:
@@ -80,9 +80,9 @@ def read_settings(source: File) -> dict[str, object] | None:
     try:
         settings = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise PictureError(f"{name}: the settings in it are damaged: {error}", _HINT) from None
+        raise PictureError(f"{name}: the settings in it are damaged: {error}", DAMAGED) from None
     if not isinstance(settings, dict):
-        raise PictureError(f"{name}: the settings in it are damaged: not names and values", _HINT)
+        raise PictureError(f"{name}: the settings in it are damaged: not names and values", DAMAGED)
     return settings
 
 

@@ -62,7 +62,7 @@ class StylizeSettings(NetworkSettings):
         help="Size of the style picture relative to the result: 2 gives larger strokes.",
     )
     colors: Literal["style", "content"] = setting("style", help="Whose colours the result has.")
-    init: str = setting("content", metavar="content|noise|FILE", help="What to start from.")
+    init: str = setting("content", metavar="content|noise|FILE", files=True, help="What to start from.")
     optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", help="L-BFGS is better and quicker here.")
     seed: int = setting(0, minimum=0, help="For --init noise.")
 

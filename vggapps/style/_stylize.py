@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from vggapps._progress import watched
-from vggapps.image import Picture, open_picture
+from vggapps.image import Picture
+from vggapps.image._recipe import identified, identify_files
 from vggapps.optimize._step import last
-from vggapps.settings import writable
-from vggapps.style._recipe import Identity, identify_files, opened, recipe
+from vggapps.style._recipe import recipe
 from vggapps.style._settings import StylizeSettings
-from vggapps.style._styles import File, Source, Styles, open_photo, open_style, pairs_of
+from vggapps.style._styles import Source, Styles, open_photo, open_style, pairs_of
 from vggapps.style._transfer import stylize_steps
 from vggapps.vgg._network import VGG
 
@@ -49,22 +47,14 @@ def stylize(
     """
     settings = replace(settings or StylizeSettings(), **overrides)
     files = identify_files(settings)
-    source, photo_identity = _identified(content)
+    source, photo_identity = identified(content)
     photo, size = open_photo(source, settings, photo_identity.name)
     paintings, identities = [], []
     for style, weight in pairs_of(styles):
-        source, identity = _identified(style)
+        source, identity = identified(style)
         paintings.append((open_style(source, size, settings.style_size, identity.name), weight))
         identities.append((identity, weight))
     steps = stylize_steps(photo, paintings, settings, vgg=vgg, size=size)
     step = last(watched(steps, photo.name, quiet=not progress))
     made = recipe(settings, photo_identity, identities, files)
     return replace(photo.with_rgb(step.full_image()), settings=made)
-
-
-def _identified(source: Source) -> tuple[File | Picture, Identity]:
-    """What is read of a source, once, and which file that is; a picture in memory has no digest."""
-    if isinstance(source, str | os.PathLike):
-        return opened(source)
-    picture = open_picture(source)
-    return picture, Identity(writable(Path(picture.name).name) or "picture", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vggapps.settings import check, setting
-from vggapps.vgg._plan import Dtype, Pooling
+from vggapps.vgg._plan import Dtype, Head, Pooling
 
 PANEL = "The network"
 
@@ -36,6 +36,7 @@ class ClassSettings(FileSettings):
         help="Names of the network's outputs: a file, a name a line or JSON; a folder of class folders, in "
         "ImageFolder's order; or numbers.",
         panel=PANEL,
+        files=True,
     )
 
 
@@ -47,7 +48,11 @@ class NetworkSettings(FileSettings):
         "vgg19", metavar="NAME", help="The network: vgg11, vgg13, vgg16, vgg19, with _bn too.", panel=PANEL
     )
     weights: str = setting(
-        "auto", metavar="NAME|PATH", help="Its weights: a name of `vggapps weights list`, or a file.", panel=PANEL
+        "auto",
+        metavar="NAME|PATH",
+        help="Its weights: a name of `vggapps weights list`, or a file.",
+        panel=PANEL,
+        files=True,
     )
     pooling: Pooling = setting("max", help="Average and L2 pooling give smoother pictures.", panel=PANEL)
     device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.", panel=PANEL)
@@ -56,3 +61,16 @@ class NetworkSettings(FileSettings):
         help="Of the convolutions; auto is bfloat16 where the machine has instructions for it.",
         panel=PANEL,
     )
+
+
+@dataclass(frozen=True)
+class LayersSettings:
+    """Of which picture and head layers are listed."""
+
+    size: str = setting(
+        "224", metavar="SIDE|WIDTHxHEIGHT", help="The picture, in pixels: 224, or 640x480.", panel="Options"
+    )
+    head: Head = setting("fc", help="What follows pool5.", panel="Options")
+
+    def __post_init__(self) -> None:
+        check(self)

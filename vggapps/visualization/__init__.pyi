@@ -9,12 +9,10 @@ from ._atlas import sample as sample
 from ._deepdream import dream as dream
 from ._deepdream import dream_steps as dream_steps
 from ._deepdream import guided as guided
-from ._dream_settings import DreamSettings as DreamSettings
 from ._filters import filter_sheet as filter_sheet
 from ._filters import first_filters as first_filters
 from ._inversion import invert as invert
 from ._inversion import invert_steps as invert_steps
-from ._invert_settings import InvertSettings as InvertSettings
 from ._made import Visualized as Visualized
 from ._made import score_pictures as score_pictures
 from ._made import visualize as visualize
@@ -27,6 +25,8 @@ from ._retrieval import Exemplar as Exemplar
 from ._retrieval import Exemplars as Exemplars
 from ._retrieval import exemplars as exemplars
 from ._retrieval import patches_of as patches_of
+from ._settings import DreamSettings as DreamSettings
+from ._settings import InvertSettings as InvertSettings
 from ._settings import VisualizeSettings as VisualizeSettings
 from ._spectrum import SIDE as SIDE
 from ._spectrum import load_spectrum as load_spectrum

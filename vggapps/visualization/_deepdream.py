@@ -23,10 +23,10 @@ from jaxtyping import Float
 from kornia.filters import gaussian_blur2d
 from torch import Tensor, nn
 
-from vggapps import __version__
 from vggapps._progress import watched
 from vggapps.errors import SettingsError
 from vggapps.image import Picture, open_picture, resize
+from vggapps.image._recipe import identified, identify_files, recipe
 from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, load_networks, see
 from vggapps.objectives._objective import Objective, Seen
@@ -34,10 +34,9 @@ from vggapps.objectives._text import parse
 from vggapps.optimize._engine import Score
 from vggapps.optimize._pyramid import Scale, pyramid
 from vggapps.optimize._step import Step, last
-from vggapps.settings import nameless, to_dict, writable
-from vggapps.visualization._dream_settings import DreamSettings
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._photo import Source, check_width, photo
+from vggapps.visualization._settings import DreamSettings
 from vggapps.visualization._tiles import tiled
 
 STEP = 1.5 / 255  # the mean change of a number by one step of strength 1, as in the notebook
@@ -106,21 +105,14 @@ def dream(
         VggappsError: anything wrong with the arguments, before the first step is taken.
     """
     settings = replace(settings or DreamSettings(), **overrides)
-    picture = open_picture(image, at_least=2 * settings.size)
+    source, identity = identified(image)
+    used = identify_files(settings)
+    picture = open_picture(source, at_least=2 * settings.size, name=identity.name)
     steps = dream_steps(picture, objective, settings, network=network)
     step = last(watched(steps, picture.name, quiet=not progress))
     text = objective if isinstance(objective, str) else objective.text
-    return replace(picture.with_rgb(step.full_image()), settings=dream_recipe(picture, text, settings))
-
-
-def dream_recipe(picture: Picture, objective: str, settings: DreamSettings) -> dict[str, Any]:
-    """What is written into the dream of a picture: how it was made."""
-    return {
-        "made_by": f"vggapps {__version__} dream",
-        "image": writable(picture.name),
-        "objective": objective,
-        "settings": to_dict(nameless(settings, "guide", "weights", "classes")),
-    }
+    made = recipe("dream", settings, {"images": [identity], **used}, {"objective": text, "zoom": None})
+    return replace(picture.with_rgb(step.full_image()), settings=made)
 
 
 def dream_networks(objective: str | Objective, settings: DreamSettings) -> Networks:

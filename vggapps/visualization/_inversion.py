@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps import __version__
 from vggapps._progress import watched
 from vggapps.errors import SettingsError
 from vggapps.figures._sheet import contact_sheet
 from vggapps.image import Picture, open_picture
+from vggapps.image._recipe import identified, identify_files, recipe
 from vggapps.objectives._looking import device_of, in_grey
 from vggapps.objectives._networks import Networks, load_networks, only_grey, see
 from vggapps.objectives._text import check_layer
@@ -28,9 +28,7 @@ from vggapps.optimize._engine import Render, Score, optimize
 from vggapps.optimize._optimizers import LBFGS, Optimizer
 from vggapps.optimize._parameterize import fourier
 from vggapps.optimize._step import Step, last
-from vggapps.settings import nameless, to_dict, writable
 from vggapps.visualization._fields import field_of
-from vggapps.visualization._invert_settings import STEPS, InvertSettings
 from vggapps.visualization._photo import Source, check_width, photo
 from vggapps.visualization._priors import (
     descent_2014,
@@ -40,6 +38,7 @@ from vggapps.visualization._priors import (
     terms_2014,
     terms_2016,
 )
+from vggapps.visualization._settings import STEPS, InvertSettings
 
 NOISE = 0.01  # of the start, grey, for fourier
 WEAKER = 0.1  # the priors of mv2016, for fourier, which is one itself
@@ -111,24 +110,17 @@ def invert(
     """
     settings = replace(settings or InvertSettings(), **overrides)
     layers = [layer] if isinstance(layer, str) else list(layer)
-    picture = open_picture(image, at_least=2 * settings.size)
+    source, identity = identified(image)
+    used = identify_files(settings)
+    picture = open_picture(source, at_least=2 * settings.size, name=identity.name)
     if network is None:
         network = invert_networks(layers, settings)
     networks = {"": network} if isinstance(network, nn.Module) else network
     steps = invert_steps(picture, layers, settings, network=networks)
     made = last(watched(steps, picture.name, quiet=not progress)).image()
     found = errors(picture, made, layers, networks)
-    return replace(inversion_sheet(picture, made, found), settings=invert_recipe(picture, found, settings))
-
-
-def invert_recipe(picture: Picture, found: Mapping[str, float], settings: InvertSettings) -> dict[str, Any]:
-    """What is written into the inversion of a picture: how it was made, and the :func:`errors` found."""
-    return {
-        "made_by": f"vggapps {__version__} invert",
-        "image": writable(picture.name),
-        "errors": dict(found),
-        "settings": to_dict(nameless(settings, "weights")),
-    }
+    told = recipe("invert", settings, {"images": [identity], **used}, {"layer": ",".join(layers)}, errors=found)
+    return replace(inversion_sheet(picture, made, found), settings=told)
 
 
 def invert_networks(layers: Sequence[str], settings: InvertSettings) -> Networks:

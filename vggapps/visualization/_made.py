@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,16 +11,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps import __version__
 from vggapps._progress import watched
 from vggapps.figures._sheet import contact_sheet, manifest
 from vggapps.image import Picture, resize, square
+from vggapps.image._recipe import Identity, identify_files, recipe
 from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, load_networks, see
 from vggapps.objectives._objective import Objective, Seen, each
 from vggapps.objectives._text import expand, parse
 from vggapps.optimize._step import last
-from vggapps.settings import nameless, to_dict
 from vggapps.vgg._network import VGG
 from vggapps.visualization._natural import natural_maximum
 from vggapps.visualization._render import parameterization_of, visualize_steps
@@ -62,12 +61,23 @@ class Visualized:
             for text, score, far in zip(self._texts(), self.scores, self.natural, strict=True)
         ]
 
-    def recipe(self, settings: VisualizeSettings) -> dict[str, Any]:
-        """What is written into the picture; of each picture also the parameterization that ``auto`` meant."""
+    def recipe(
+        self,
+        settings: VisualizeSettings,
+        inputs: Mapping[str, Sequence[Identity]] | None = None,
+        arguments: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """What is written into the picture; of each picture also the parameterization that ``auto`` meant.
+
+        Args:
+            settings: with which they were made.
+            inputs: what :func:`vggapps.image._recipe.identify_files` told of the settings' files.
+            arguments: how the objectives were given; by default a list of them.
+        """
         kinds = [parameterization_of(settings, objective) for objective in self.objectives]
         pictures = [fact | {"parameterization": kind} for fact, kind in zip(self.facts(), kinds, strict=True)]
-        kept = to_dict(nameless(settings, "weights", "start", "spectrum", "classes"))
-        return {"made_by": f"vggapps {__version__} visualize", "pictures": pictures, "settings": kept}
+        given = arguments or {"objectives": list(dict.fromkeys(self._texts()))}
+        return recipe("visualize", settings, inputs or {}, given, pictures=pictures)
 
     def manifest(self) -> dict[str, Any]:
         """What lies where on the sheet."""
@@ -165,6 +175,7 @@ def visualize(
     if network is None:
         network = load_networks([text for text in wanted if isinstance(text, str)], settings)
     networks = {"": network} if isinstance(network, nn.Module) else network
+    used = identify_files(settings)
     objectives = [
         parse(text, networks) if isinstance(text, str) else text
         for one in wanted
@@ -173,7 +184,7 @@ def visualize(
     steps = visualize_steps(objectives, settings, network=networks)
     title = objectives[0].text if len(objectives) == 1 else f"{len(objectives)} pictures"
     made = score_pictures(last(watched(steps, title, quiet=not progress)).image(), objectives, networks)
-    return replace(made.picture(), settings=made.recipe(settings))
+    return replace(made.picture(), settings=made.recipe(settings, used))
 
 
 def _is_unfinished(far: float | None) -> bool:

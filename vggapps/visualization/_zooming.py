@@ -17,8 +17,8 @@ from vggapps.objectives._objective import Objective
 from vggapps.optimize._chain import chained
 from vggapps.optimize._step import Step, last
 from vggapps.visualization._deepdream import ascend, dream_networks, objective_of
-from vggapps.visualization._dream_settings import DreamSettings
 from vggapps.visualization._photo import Source, photo
+from vggapps.visualization._settings import DreamSettings
 
 NEARER = 0.05  # of each side is lost from frame to frame, as in the notebook
 FEWER = 5  # the later frames have this part of a dream's steps: they begin with one that has been dreamt

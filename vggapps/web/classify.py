@@ -56,7 +56,7 @@ def classify_tab(page: Page) -> None:
         settings = controls.read(given)
         yield {line: "10 % · looking"}
         picture = open_picture(image)
-        classifier = loaded(Classifier.of, ClassifySettings((backbone,), settings.views))
+        classifier = loaded(Classifier.of, ClassifySettings((backbone,), views=settings.views))
         best = job.whole(lambda: classifier(picture, settings.top))
         yield {bars: {one.label: one.probability for one in best}, line: "60 % · looking where"}
         shown = job.whole(lambda: class_heat(classifier, image, best[0].index))

@@ -63,6 +63,7 @@ def explain_tab(page: Page) -> None:
         """Show where in a picture the evidence lies for what a network sees there."""
         from vggapps.classification._explained import classified, load_explained
         from vggapps.explanation._report import explanation_record, explanations, figure, headline, open_explained
+        from vggapps.image._recipe import identify
 
         if image is None:
             raise SettingsError("there is no picture", "drop one, or take an example")
@@ -74,7 +75,7 @@ def explain_tab(page: Page) -> None:
         watch = partial(counted, job, line)
         named = None if settings.target else job.whole(lambda: classified([network], picture))
         found = job.whole(lambda: explanations(network, picture, settings, lambda _: watch, named))
-        about = explanation_record(Path(image).name, settings, found, evaluate=False, classified=named)
+        about = explanation_record({"images": [identify(image)]}, settings, found, classified=named)
         path = shelf.keep(figure(picture, found), f"{Path(image).stem}_why", about)
         yield {why: path, answer: headline(about), download: path, line: f"100 % · done in {found[0].seconds:.1f} s"}
 

@@ -84,7 +84,8 @@ def stylize_tab(page: Page) -> None:
     def stylize(job: Job, shelf: Shelf, **given: Any) -> Iterator[News]:
         """Paint a photo in the style of one painting or several: pictures on the way, then the result."""
         from vggapps.image import fit, resize
-        from vggapps.style._recipe import identify, recipe
+        from vggapps.image._recipe import identify
+        from vggapps.style._recipe import recipe
         from vggapps.style._styles import open_photo, open_style
         from vggapps.style._transfer import stylize_steps
 
@@ -185,8 +186,8 @@ def _restore(controls: Controls[StylizeSettings]) -> Callable[[str | None], list
             return [gr.skip()] * len(controls.by_name)
         try:
             name = Path(picture).name
-            found = read_recipe(picture)
-            shown, unfit = controls.show(settings_from(found, name, {}))
+            found = replace(read_recipe(picture), picture=name)
+            shown, unfit = controls.show(settings_from(found, {}))
         except VggappsError as error:
             raise told(error) from None
         if unfit:

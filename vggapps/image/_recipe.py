@@ -1,0 +1,312 @@
+"""The recipe inside a picture: the command, its settings and its inputs, so that the picture can be made again.
+
+::
+
+    {"made_by": "vggapps 0.1.0 stylize",
+     "inputs": {"content": [{"name": "town.jpg", "sha256": "..."}], "styles": [{..., "weight": 0.7}]},
+     "settings": {"size": 512, ...},
+     ...}
+
+Inputs stand under the argument or the setting that named them. Whatever else a room has to say of a result follows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vggapps import __version__
+from vggapps.errors import PictureError, SettingsError
+from vggapps.image._folders import look_into
+from vggapps.image._opening import Source, stream_of
+from vggapps.image._picture import Picture
+from vggapps.image._read import open_picture
+from vggapps.image._settings import DAMAGED, read_settings
+from vggapps.settings import Settings, from_dict, option_name, to_dict, writable
+
+log = logging.getLogger(__name__)
+S = TypeVar("S", bound=Settings)
+
+STDIN = "stdin"  # the name of what came through a pipe
+_MADE_BY = re.compile(r"vggapps \S+ (\w+)")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which file or folder an input was.
+
+    Attributes:
+        name: without the folder it is in, as text that can be written; of a folder with a slash at its end.
+        sha256: digest of the bytes that were read, of a folder of its pictures' names and sizes; None if unknown.
+        weight: its share in a mixture of several; None where nothing is mixed.
+    """
+
+    name: str
+    sha256: str | None
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe that was read from a picture: its form is checked, its settings are not yet.
+
+    ``inputs`` are listed by the argument or the setting that named them; ``found`` is whatever else the recipe says.
+    """
+
+    picture: str
+    settings: dict[str, Any]
+    inputs: dict[str, tuple[Identity, ...]]
+    found: dict[str, Any]
+
+
+def opened(source: str | os.PathLike[str] | bytes) -> tuple[bytes, Identity]:
+    """A file's bytes and their identity, which holds whatever becomes of the file later.
+
+    Args:
+        source: its path, or the bytes that came through stdin.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    with stream_of(source) as (stream, _):
+        data = stream.read()
+    name = STDIN if isinstance(source, bytes) else writable(Path(source).name)
+    return data, Identity(name, hashlib.sha256(data).hexdigest())
+
+
+def identified(source: Source | Picture) -> tuple[bytes | Picture, Identity]:
+    """What is read of a source, once, and which file that is; a picture in memory has no digest.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    if isinstance(source, str | os.PathLike):
+        return opened(source)
+    picture = source if isinstance(source, Picture) else open_picture(source)
+    return picture, Identity(writable(Path(picture.name).name) or "picture", None)
+
+
+def identify(path: str | os.PathLike[str]) -> Identity:
+    """Which file or folder that is. Of a folder only names and sizes are looked at.
+
+    Raises:
+        PictureError: it can't be read.
+    """
+    if os.path.isdir(path):  # noqa: PTH112 - pathlib's may raise
+        root = Path(path)
+        listed = [
+            f"{writable(one.relative_to(root).as_posix())} {one.stat().st_size}" for one in look_into(path).pictures
+        ]
+        digest = hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()
+        return Identity(writable(Path(os.path.realpath(path)).name) + "/", digest)
+    with stream_of(path) as (stream, _):
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    return Identity(writable(Path(path).name), digest)
+
+
+def identify_files(settings: Settings) -> dict[str, tuple[Identity, ...]]:
+    """The files that settings name, by setting. Call it before the work, in which they may be replaced.
+
+    Raises:
+        PictureError: one can't be read.
+    """
+    named = {name: [os.path.expanduser(_file(word)) for word in words] for name, words in _words(settings)}  # noqa: PTH111
+    found = {name: tuple(identify(path) for path in paths if os.path.exists(path)) for name, paths in named.items()}  # noqa: PTH110
+    return {name: files for name, files in found.items() if files}  # opening the others tells what is wrong
+
+
+def recipe(
+    command: str,
+    settings: Settings,
+    inputs: Mapping[str, Sequence[Identity]],
+    arguments: Mapping[str, Any] | None = None,
+    **found: Any,
+) -> dict[str, Any]:
+    """What is written into a picture. It names no folders: a picture that is passed on does not tell where its maker
+    lives.
+
+    Args:
+        command: that made it.
+        settings: of the room.
+        inputs: see :func:`opened`, :func:`identify` and :func:`identify_files`.
+        arguments: further options of the command that decide the result.
+        found: what there is to say of the result.
+    """
+    files = {name: tuple(map(_nameless, words)) for name, words in _words(settings)}
+    named = {name: words if isinstance(getattr(settings, name), tuple) else words[0] for name, words in files.items()}
+    return {
+        "made_by": f"vggapps {__version__} {command}",
+        "inputs": {name: [_entry(one) for one in many] for name, many in inputs.items()},
+        "settings": {**(arguments or {}), **to_dict(settings), **named},
+        **found,
+    }
+
+
+def read_recipe(picture: str | os.PathLike[str], command: str) -> Recipe:
+    """The recipe inside a picture that the command has made.
+
+    Raises:
+        PictureError: the picture carries none, another command's, or one that was damaged.
+    """
+    found, hint = read_settings(picture), f"give a picture that vggapps {command} has made"
+    if not found or not isinstance(found.get("settings"), dict):
+        raise PictureError(f"{picture}: it carries no vggapps settings", hint)
+    maker = _MADE_BY.fullmatch(str(found.get("made_by")))
+    if maker and maker[1] != command:
+        raise PictureError(f"{picture}: it was made by {maker[0]}", hint)
+    try:
+        inputs = {name: tuple(_identity(entry, name) for entry in _list(many, name)) for name, many in _inputs(found)}
+    except (TypeError, ValueError, KeyError) as error:
+        raise damaged(picture, error) from None
+    rest = {name: value for name, value in found.items() if name not in ("made_by", "inputs", "settings")}
+    return Recipe(os.fspath(picture), dict(found["settings"]), inputs, rest)  # type: ignore[call-overload]
+
+
+def damaged(picture: str | os.PathLike[str], error: Exception) -> PictureError:
+    """The error for a recipe that does not have the form of one."""
+    why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+    return PictureError(f"{picture}: its recipe is damaged: {why}", DAMAGED)
+
+
+def unfit(picture: str, error: SettingsError) -> PictureError:
+    """The error for a recipe whose settings this version does not have."""
+    return PictureError(f"{picture}: its settings don't fit this version: {error}", "give the options by hand")
+
+
+def with_files(settings: S, found: Recipe, given: Iterable[str] = ()) -> S:
+    """A recipe's settings with paths for the names of files, but for settings that are given anew; see :func:`find`."""
+    for name, words in _words(settings):
+        if name not in given and name in found.inputs:
+            hint = f"give {option_name(name)} on the command line"
+            known = {one.name.removesuffix("/"): find(one, found.picture, hint) for one in found.inputs[name]}
+            paths = tuple(_prefix(word) + known.get(_file(word), _file(word)) for word in words)
+            settings = replace(settings, **{name: paths[0] if isinstance(getattr(settings, name), str) else paths})
+    return settings
+
+
+def settings_from(kind: type[S], found: Recipe, given: Mapping[str, Any]) -> S:
+    """A recipe's settings, with those changed that are given anew.
+
+    Raises:
+        PictureError: its settings are not this version's, or name files by paths.
+        SettingsError: what is given makes no sense.
+    """
+    kind(**given)  # what was typed is not the picture's fault
+    try:
+        recorded = from_dict(kind, found.settings)
+    except SettingsError as error:
+        raise unfit(found.picture, error) from error
+    for name, words in _words(recorded):
+        try:
+            for word in words:
+                _check_name(_file(word), name)
+            if wrong := {one.name.removesuffix("/") for one in found.inputs.get(name, ())} - set(map(_file, words)):
+                raise ValueError(f"its {name} has two names: {wrong.pop()}")
+        except ValueError as error:
+            raise damaged(found.picture, error) from None
+    return replace(recorded, **given)
+
+
+def find(wanted: Identity, picture: str, hint: str) -> str:
+    """The path of an input, looked for in the current folder and beside the picture.
+
+    Raises:
+        PictureError: it is there in neither, or has changed; its hint is ``hint``.
+    """
+    if wanted.name == STDIN:
+        raise PictureError(f"{picture} was made from a picture that came through a pipe", hint)
+    changed = None
+    for folder in dict.fromkeys((Path(), Path(picture).parent)):
+        for path in _named(wanted.name, folder):
+            if wanted.sha256 is None:
+                log.warning("%s does not say which %s it was made from: taking %s", picture, wanted.name, path)
+                return str(path)
+            if identify(path).sha256 == wanted.sha256:
+                return str(path)
+            changed = path
+    if changed:
+        raise PictureError(f"{changed} has changed since {picture} was made from it", hint)
+    raise PictureError(f"{picture} was made from {wanted.name}, which is neither here nor beside it", hint)
+
+
+def _words(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
+    """The settings that name files, with the names; words that stand for no file, such as ``noise``, are left out."""
+    found = []
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.metadata.get("files") and value is not None:
+            words = str(field.metadata["metavar"]).split("|")
+            named = (value,) if isinstance(value, str) else value
+            if not all(word in words for word in named):
+                found.append((field.name, tuple(named)))
+    return found
+
+
+def _prefix(word: str) -> str:
+    """``vgg16=`` of ``vgg16=my.pth``."""
+    name, equals, _ = word.partition("=")
+    return name + equals if equals and name.isidentifier() else ""
+
+
+def _file(word: str) -> str:
+    """``my.pth`` of ``vgg16=my.pth``, or all of it."""
+    return word.removeprefix(_prefix(word))
+
+
+def _nameless(word: str) -> str:
+    return _prefix(word) + writable(Path(_file(word)).name)
+
+
+def _entry(one: Identity) -> dict[str, Any]:
+    return {name: value for name, value in asdict(one).items() if name != "weight" or value is not None}
+
+
+def _inputs(found: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+    if not isinstance(inputs := found["inputs"], dict):
+        raise TypeError("its inputs are not names and values")
+    return inputs.items()
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise TypeError(f"its {name} is not a list of files")
+    return value
+
+
+def _identity(entry: Any, what: str) -> Identity:
+    if not isinstance(entry, dict) or not isinstance(name := entry.get("name"), str):
+        raise TypeError(f"its {what} has no name")
+    _check_name(name.removesuffix("/"), what)
+    digest: Any = entry.get("sha256")
+    weight: Any = entry.get("weight")
+    if digest is not None and not (isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest)):
+        raise ValueError(f"the digest of its {what} is not one of SHA-256")
+    is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if "weight" in entry and not (is_number and 0 <= weight < math.inf):
+        raise ValueError(f"the weight of its {what} is {weight!r}")
+    return Identity(name, digest, weight)
+
+
+def _check_name(name: str, what: str) -> None:
+    """From a stranger's picture no path is followed: ours never carry one."""
+    if name in ("", ".", "..") or "\0" in name or Path(name).name != name:
+        raise ValueError(f"its {what} is {name!r}, and a name without folders was expected")
+
+
+def _named(name: str, folder: Path) -> list[Path]:
+    """Files of that name, which may have been made writable; or folders."""
+    is_there = os.path.isdir if name.endswith("/") else os.path.isfile  # pathlib's raise for a name that is too long
+    name = name.removesuffix("/")
+    if "\\" not in name:
+        return [folder / name] if is_there(folder / name) else []
+    try:
+        return [path for path in folder.iterdir() if writable(path.name) == name and is_there(path)]
+    except OSError:
+        return []
