@@ -1,6 +1,6 @@
 """Remake every picture that README and docs show, from the sample pictures in ``assets``: ``make gallery``.
 
-Each result carries its settings, so ``vggapps stylize --settings assets/gallery/NAME.jpg`` makes it again too.
+Each result carries its settings, so ``vggapps stylize --settings docs/images/NAME.jpg`` makes it again too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vggapps import last, open_picture, save_picture
 from vggapps.style import StylizeSettings, identify, load_backbone, painted, recipe, stylize
 
 ASSETS = Path(__file__).parents[1] / "assets"
-GALLERY = ASSETS / "gallery"
+GALLERY = Path(__file__).parents[1] / "docs" / "images"
 DEFAULT = StylizeSettings()
 
 # name: content, styles with weights, settings
@@ -104,7 +104,6 @@ def run(name: str) -> None:
 
 def main(names: list[str]) -> None:
     """Make the named pictures, or all, and all sheets."""
-    GALLERY.mkdir(exist_ok=True)
     for name in names or [*PICTURES, *COMMANDS]:
         run(name) if name in COMMANDS else make(name)
     for name in SHEETS:
