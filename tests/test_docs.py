@@ -108,3 +108,11 @@ def test_the_site_loads_nothing_from_other_hosts(site: Path) -> None:
 def test_the_changelog_knows_this_version() -> None:
     assert re.search(rf"^## {re.escape(__version__)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_contributing_draws_the_architecture() -> None:
+    """Every package of the import rules is in the diagram, once, and imports nothing that is drawn above it."""
+    (diagram,) = blocks(ROOT / "CONTRIBUTING.md", "text")
+    drawn = re.findall(r"^.{11}(\w+)  ", diagram, re.MULTILINE)
+    assert sorted(drawn) == sorted(ROOMS)
+    assert all(not ROOMS[package] & set(drawn[:place]) for place, package in enumerate(drawn))

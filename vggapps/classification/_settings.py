@@ -1,4 +1,4 @@
-"""What one can say about a classification."""
+"""Settings of a classification."""
 
 from __future__ import annotations
 
