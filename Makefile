@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-.PHONY: demo test check lint types bench gallery screenshots clean
+.PHONY: demo test check lint types docs bench gallery screenshots clean
 
 demo: .venv/ready
 	@echo "== painting assets/content/village.jpg like assets/style/starry-hills.jpg"
@@ -12,7 +12,7 @@ test: .venv/ready
 	@echo "== running the tests"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile  # a process a core, with one thread each
 
-check: lint types test
+check: lint types docs test
 
 lint: .venv/ready
 	@echo "== lint"
@@ -22,6 +22,10 @@ lint: .venv/ready
 types: .venv/ready
 	@echo "== types"
 	$(BIN)/mypy
+
+docs: .venv/ready
+	@echo "== building the documentation into site/"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/ready
 	@echo "== benchmarks (minutes; best on an idle machine)"
@@ -50,4 +54,4 @@ screenshots: .venv/ready
 	$(BIN)/python apps/screenshots.py
 
 clean:
-	rm -rf .venv dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv dist site .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,6 +1,6 @@
 """Remake every picture that README and docs show, from the sample pictures in ``assets``: ``make gallery``.
 
-Each result carries its settings, so ``vggapps stylize --settings assets/gallery/NAME.jpg`` makes it again too.
+Each result carries its settings, so ``vggapps stylize --settings docs/images/NAME.jpg`` makes it again too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vggapps import stylize
 from vggapps.style import StylizeSettings
 
 ASSETS = Path(__file__).parents[1] / "assets"
-GALLERY = ASSETS / "gallery"
+GALLERY = Path(__file__).parents[1] / "docs" / "images"
 DEFAULT = StylizeSettings()
 
 # name: content, styles with weights, settings
@@ -103,7 +103,6 @@ def run(name: str) -> None:
 
 def main(names: list[str]) -> None:
     """Make the named pictures, or all, and all sheets."""
-    GALLERY.mkdir(exist_ok=True)
     for name in names or [*PICTURES, *COMMANDS]:
         run(name) if name in COMMANDS else make(name)
     for name in SHEETS:

@@ -1,9 +1,14 @@
-"""What README and docs say is true: their Python runs, their commands parse, their links lead somewhere."""
+"""README and docs are true: their Python runs, their commands parse, their links exist; and the site builds of them."""
 
 from __future__ import annotations
 
+import importlib
+import os
 import re
 import shlex
+import subprocess
+import sys
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +17,13 @@ import safetensors.torch
 
 from tests.conftest import Ran
 from tests.reference.published import seeded
+from tests.test_architecture import ROOMS
 from vggapps import __version__
 from vggapps.weights._records import get_record
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MODULES = ["vggapps", *(f"vggapps.{room}" for room in ROOMS)]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -24,7 +31,14 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    lines = [line for page in PAGES for block in blocks(page, "sh") for line in block.splitlines()]
+    """``vggapps ...`` in shell blocks, and ``$ vggapps ...`` in sessions."""
+    lines = [
+        line.removeprefix("$ ")
+        for page in PAGES
+        for language in ("sh", "console")
+        for block in blocks(page, language)
+        for line in block.splitlines()
+    ]
     return sorted({line.split("  #")[0].strip() for line in lines if line.startswith("vggapps ")})
 
 
@@ -41,12 +55,10 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("VGGAPPS_CACHE", str(tmp_path))
     state = {f"features.{key}": t.float() for key, t in seeded("vgg16").state_dict().items()}
     safetensors.torch.save_file(state, tmp_path / get_record("vgg16-convolutions").stored)
-    for name, source in {
-        "town.jpg": "content/village.jpg",
-        "starry-night.jpg": "style/starry-hills.jpg",
-        "waves.jpg": "style/woodcut-waves.jpg",
-    }.items():
-        save_picture(open_picture(ROOT / "assets" / source, longer_side=64), name)
+    samples = {file.stem: file for folder in ("content", "style") for file in (ROOT / "assets" / folder).glob("*.jpg")}
+    others = {"town": "village", "starry-night": "starry-hills", "waves": "woodcut-waves"}
+    for name in (*samples, *others):
+        save_picture(open_picture(samples[others.get(name, name)], longer_side=64), f"{name}.jpg")
     names: dict[str, object] = {}
     for block in blocks(page, "python"):
         quick = re.sub(r"size=\d+", "size=64, steps=2", block)
@@ -66,6 +78,41 @@ def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built strictly: a link, an anchor or a cross-reference that leads nowhere fails."""
+    pytest.importorskip("mkdocs")
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return folder
+
+
+@pytest.mark.timeout(300)
+def test_the_api_reference_has_every_public_name(site: Path) -> None:
+    """By the inventory that other projects' references link with: four lines, then compressed lines, a name each."""
+    lines = zlib.decompress((site / "objects.inv").read_bytes().split(b"\n", 4)[4]).decode().splitlines()
+    described = {line.split()[0] for line in lines}
+    exported = {module: getattr(importlib.import_module(module), "__all__", ()) for module in MODULES}
+    public = {f"{module}.{name}" for module, names in exported.items() for name in names}
+    assert public - described == set()
+
+
+def test_the_site_loads_nothing_from_other_hosts(site: Path) -> None:
+    elsewhere = re.compile(r"""<(?:script|img|iframe|link)\b[^>]* (?:src|href)=["']?(?:https?:)?//[^>]*""")
+    assert [found for page in site.rglob("*.html") for found in elsewhere.findall(page.read_text("utf-8"))] == []
+
+
 def test_the_changelog_knows_this_version() -> None:
     assert re.search(rf"^## {re.escape(__version__)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert f"version: {__version__}" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_contributing_draws_the_architecture() -> None:
+    """Every package of the import rules is in the diagram, once, and imports nothing that is drawn above it."""
+    (diagram,) = blocks(ROOT / "CONTRIBUTING.md", "text")
+    drawn = re.findall(r"^.{11}(\w+)  ", diagram, re.MULTILINE)
+    assert sorted(drawn) == sorted(ROOMS)
+    assert all(not ROOMS[package] & set(drawn[:place]) for place, package in enumerate(drawn))

@@ -1,4 +1,4 @@
-"""What one can say about classifications, evaluations and localizations."""
+"""Settings of classifications, evaluations and localizations."""
 
 from __future__ import annotations
 

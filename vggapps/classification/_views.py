@@ -23,6 +23,7 @@ from vggapps.errors import unknown
 from vggapps.image import middle
 
 VIEWS: tuple[Views, ...] = get_args(Views)
+"""The ways of looking at a picture that ``Classifier(views=...)`` takes."""
 CROP = 224
 GRID = 5  # crops a side of multi-crop's regular grid
 

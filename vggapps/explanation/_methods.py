@@ -81,6 +81,7 @@ METHODS: dict[str, Method] = {
         Method("lrp", lrp, True, True, "The score handed back from layer to layer."),
     )
 }
+"""The methods that ``explain(method=...)`` takes, by name."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""What one can say about an explanation."""
+"""Settings of an explanation."""
 
 from __future__ import annotations
 

@@ -141,6 +141,7 @@ _TABLE = {
 DISTANCES: dict[str, Distance] = {
     name: replace(d, name=name, one_size=d.one_size or d.of == "positions") for name, d in _TABLE.items()
 }
+"""The criteria of losses, by name."""
 
 
 # What others call them.

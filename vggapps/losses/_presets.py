@@ -154,6 +154,7 @@ _ALL = (
     ),
 )
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
+"""The published losses that ``PerceptualLoss.preset`` makes, by name."""
 
 
 def get_preset(name: str) -> Preset:

@@ -25,7 +25,8 @@ from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import layers
 from vggapps.weights._labels import find_label, labels_for
 
-Networks = Mapping[str, nn.Module]  # by name; the first one's is empty
+Networks = Mapping[str, nn.Module]
+"""Networks by name; the name of the first is empty."""
 _CALL = re.compile(r"(\w+)\s*\((.*)\)\s*", re.S)
 _NETWORK = re.compile(r"(?:(\w+)/)?(.*)", re.S)
 _RANGE = re.compile(r"((?:\w+/)?[\w.]+):(\d+)-(\d+)")

@@ -1,4 +1,4 @@
-"""What one can say about a stylized picture."""
+"""Settings of a stylized picture."""
 
 from __future__ import annotations
 

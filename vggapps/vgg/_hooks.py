@@ -15,7 +15,8 @@ from vggapps.vgg._moving import check_differentiable
 from vggapps.vgg._network import VGG
 
 M = TypeVar("M", bound=nn.Module)
-OUTPUT = ""  # the name of what a network gives in the end; named_modules() calls the network itself so, too
+OUTPUT = ""
+"""The layer name of a network's output; ``named_modules()`` gives the network itself the same name."""
 
 
 def features(network: nn.Module, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Tensor]:

@@ -49,6 +49,7 @@ IMAGENET = Convention("imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 OXFORD = Convention("oxford", (123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3)
 
 PLAIN = Convention("plain", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+"""Networks trained on RGB in [0, 1], without normalization."""
 
 # Pictures in [-1, 1] and no statistics: what pix2pixHD gives torchvision's network, and LPIPS 0.0 its own.
 SIGNED = Convention("signed", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -57,6 +57,7 @@ _PLAIN = (
     Plan("vgg19", "E", _E),
 )
 PLANS: dict[str, Plan] = {p.name: p for p in _PLAIN}
+"""The configurations of the paper, by name."""
 PLANS |= {f"{p.name}_bn": replace(p, name=f"{p.name}_bn", batch_norm=True) for p in _PLAIN}
 
 

@@ -14,7 +14,8 @@ from vggapps.errors import PictureError
 from vggapps.image import center, look_into, open_picture, with_shorter_side
 from vggapps.optimize._parameterize import spectrum_of
 
-SIDE = 128  # pixels of a picture's middle square; its shorter side is scaled to twice that
+SIDE = 128
+"""Side of the centre crop, in pixels; the picture's shorter side is scaled to twice that first."""
 
 
 def load_spectrum(folder: str | Path | None = None) -> Float[Tensor, "3 h w"]:

@@ -205,6 +205,7 @@ _ALL = (
     _convolutions("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth", 2_889_984, _SQUEEZENET),
 )
 RECORDS: dict[str, WeightsRecord] = {record.name: record for record in _ALL}
+"""All published weights, by name."""
 
 
 def get_record(name: str) -> WeightsRecord:
