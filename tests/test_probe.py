@@ -89,15 +89,34 @@ def test_ridge_is_least_squares_with_a_row_for_each_weight(strength: float, smal
     np.testing.assert_allclose(bias, solved[6], rtol=1e-4, atol=1e-5)
 
 
-def test_logistic_regression_is_where_the_gradient_of_its_loss_is_zero(small_blocks: None) -> None:
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("in_memory", [0, 1 << 30])
+def test_logistic_regression_is_where_the_gradient_of_its_loss_is_zero(
+    classes: int, in_memory: int, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """For the weights: mean (p - onehot) xᵀ + s W = 0; for the biases: mean (p - onehot) = 0."""
-    found, targets = clouds(60, apart=1)
+    monkeypatch.setattr(fitting, "_IN_MEMORY", in_memory)  # rows in an array, or in a temporary file
+    found, targets = clouds(60, classes, apart=1)
     rows = found.features
-    ((weight, bias),) = logistic(plain(rows, targets), np.arange(60), 3, 0.1)
+    ((weight, bias),) = logistic(plain(rows, targets), np.arange(60), classes)(0.1)
     scores = rows @ weight.numpy().T + bias.numpy()
-    error = np.exp(scores) / np.exp(scores).sum(1, keepdims=True) - np.eye(3)[targets]
+    error = np.exp(scores) / np.exp(scores).sum(1, keepdims=True) - np.eye(classes)[targets]
     np.testing.assert_allclose(error.T @ rows / 60 + 0.1 * weight.numpy(), 0, atol=1e-4)
     np.testing.assert_allclose(error.mean(0), 0, atol=1e-4)
+
+
+def test_a_class_without_examples_is_never_first() -> None:
+    found, targets = clouds(60, 3)
+    ((weight, bias),) = logistic(plain(found.features, 2 * targets), np.arange(60), 6)(1e-3)
+    scores = torch.from_numpy(found.features) @ weight.T + bias
+    assert scores.argmax(1).tolist() == (2 * targets).tolist()
+    assert (scores[:, 1::2].amax(1) < scores.amax(1) - 5).all()
+
+
+def test_without_scikit_learn_nothing_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"scikit-learn.*vggapps\[probe\]"):
+        probe(*clouds(), "abc")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -213,14 +232,15 @@ def test_radial_basis_functions_with_a_centre_for_each_row_are_kernel_ridge_regr
     rows = found.features
     index = np.arange(len(rows))
     data = Data(rows, targets, False, *moments(rows, index))
-    layer = radial.layer_of(torch.cat([block for block, _ in data.blocks(index)]))
-    weight, bias = radial.ridge(data, index, layer, 3)(1e-2)
+    data = radial.with_basis(data, torch.cat([block for block, _ in data.blocks(index)]))
+    ((weight, bias),) = radial.ridge(data, index, 3)(1e-2)
+    assert data.basis
     x = (rows - rows.mean(0)) / rows.std(0)
     kernel = np.exp(-((x[:, None] - x[None]) ** 2).sum(2) / (4 * x.shape[1]))
     y = 10 * np.eye(3)[targets]
     mean = y.mean(0)
     wanted = kernel @ np.linalg.solve(kernel + len(x) * 1e-2 * np.eye(len(x)), y - mean) + mean
-    np.testing.assert_allclose(layer(torch.from_numpy(x).float()) @ weight.T + bias, wanted, atol=1e-2)
+    np.testing.assert_allclose(data.basis(torch.from_numpy(x).float()) @ weight.T + bias, wanted, atol=1e-2)
 
 
 def test_centres_are_where_the_clouds_are() -> None:

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from tests.test_probe import KINDS, clouds, table
 from vggapps.features._calibration import LEAST, calibrate
 from vggapps.features._fitting import Data, moments
-from vggapps.features._learning import Recipe, learnt
+from vggapps.features._learning import Recipe, learnt, prepared
 from vggapps.features._probe import probe
 from vggapps.features._splits import copies, folds, split
 
@@ -97,8 +97,9 @@ def test_with_few_held_out_pictures_the_temperature_is_that_of_all_by_cross_vali
     for part in folds(targets, 5):
         rest = np.setdiff1d(np.arange(120), part)
         mean, deviation = moments(found.features, rest)
-        basis, layers = learnt(how, Data(found.features, targets, False, mean, deviation), rest, report.chosen)
-        fitted = replace(head, mean=mean, deviation=deviation, layers=layers, radial=basis)
+        data = prepared(how, Data(found.features, targets, False, mean, deviation), rest)
+        layers = learnt(how, data, rest, report.chosen)
+        fitted = replace(head, mean=mean, deviation=deviation, layers=layers, radial=data.basis)
         logits[part] = fitted(torch.from_numpy(found.features[part]))
     assert head.temperature == pytest.approx(calibrate(logits, targets), rel=1e-4)
     # and no other number explains the unseen pictures' classes better
