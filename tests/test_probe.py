@@ -105,14 +105,6 @@ def test_logistic_regression_is_where_the_gradient_of_its_loss_is_zero(
     np.testing.assert_allclose(error.mean(0), 0, atol=1e-4)
 
 
-def test_a_class_without_examples_is_never_first() -> None:
-    found, targets = clouds(60, 3)
-    ((weight, bias),) = logistic(plain(found.features, 2 * targets), np.arange(60), 6)(1e-3)
-    scores = torch.from_numpy(found.features) @ weight.T + bias
-    assert scores.argmax(1).tolist() == (2 * targets).tolist()
-    assert (scores[:, 1::2].amax(1) < scores.amax(1) - 5).all()
-
-
 def test_without_scikit_learn_nothing_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fitting, "find_spec", lambda name: None)
     with pytest.raises(SettingsError, match=r"scikit-learn.*vggapps\[probe\]"):
@@ -255,19 +247,21 @@ def test_centres_are_where_the_clouds_are() -> None:
 
 def test_a_teachers_rows_are_found_by_path_where_it_has_paths(tmp_path: Path) -> None:
     logits = np.arange(6, dtype=np.float32).reshape(3, 2)
-    np.savez(tmp_path / "t.npz", logits=logits, paths=["c", "a", "b"], labels=["left", "right"])
-    found, names = teacher_of(["a", "c"], tmp_path / "t.npz")
-    assert (found.tolist(), names) == ([[2, 3], [0, 1]], ("left", "right"))
+    beside = tmp_path / "t.json"
     np.save(tmp_path / "t.npy", logits)
+    beside.write_text(json.dumps({"paths": ["c", "a", "b"], "labels": ["left", "right"]}))
+    found, names = teacher_of(["a", "c"], tmp_path / "t.npy")
+    assert (found.tolist(), names) == ([[2, 3], [0, 1]], ("left", "right"))
+    with pytest.raises(SettingsError, match="no row for d"):
+        teacher_of(["a", "d"], tmp_path / "t.npy")
+    beside.write_text(json.dumps({"paths": ["a", "a", "b"]}))
+    with pytest.raises(SettingsError, match="several rows of one picture"):
+        teacher_of(["a", "b"], tmp_path / "t.npy")
+    beside.unlink()
     found, names = teacher_of(["a", "b", "c"], tmp_path / "t.npy")
     assert (found.tolist(), names) == (logits.tolist(), ("0", "1"))
     with pytest.raises(SettingsError, match="3 rows for 2 pictures"):
         teacher_of(["a", "b"], tmp_path / "t.npy")
-    with pytest.raises(SettingsError, match="no row for d"):
-        teacher_of(["a", "d"], tmp_path / "t.npz")
-    np.savez(tmp_path / "t.npz", logits=logits, paths=["a", "a", "b"])
-    with pytest.raises(SettingsError, match="several rows of one picture"):
-        teacher_of(["a", "b"], tmp_path / "t.npz")
     np.save(tmp_path / "t.npy", logits[:, :1])
     with pytest.raises(SettingsError, match="one class"):
         teacher_of(["a", "b", "c"], tmp_path / "t.npy")
@@ -285,7 +279,7 @@ def test_the_command_learns_measures_and_writes(
     monkeypatch.setattr("vggapps.features._files.load_features", lambda _: found)
     with Path("labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([path, "abc"[target]] for path, target in zip(found.paths, targets, strict=True))
-    ran = cli("probe", "f.npz", "--labels", "labels.csv", "-o", "head.safetensors")
+    ran = cli("probe", "f.npy", "--labels", "labels.csv", "-o", "head.safetensors")
     assert ran.code == 0
     lines = ran.out.splitlines()
     assert lines[0] == "classes             3  labels.csv: a, b, c"
@@ -294,10 +288,10 @@ def test_the_command_learns_measures_and_writes(
     assert lines[2].startswith("L2 strength")
     assert lines[3].startswith("temperature     1.000  not fitted: there are too few mistakes on 240 pictures")
     assert ran.err == "head.safetensors: 3 classes on pool5 of vgg19\n"
-    again = cli("probe", "f.npz", "--labels", "labels.csv", "-o", "head.safetensors")
+    again = cli("probe", "f.npy", "--labels", "labels.csv", "-o", "head.safetensors")
     assert (again.code, again.err.splitlines()[0]) == (4, "error: head.safetensors exists")
-    facts = json.loads(cli("probe", "f.npz", "--labels", "labels.csv", "--kind", "knn", "--json").out)
+    facts = json.loads(cli("probe", "f.npy", "--labels", "labels.csv", "--kind", "knn", "--json").out)
     assert (facts["schema"], facts["top1"], facts["temperature"], facts["layer"]) == (1, 1.0, None, "pool5")
     assert (facts["classes"], facts["names"]) == (3, ["a", "b", "c"])
-    assert cli("probe", "f.npz", "--kind", "knn", "-o", "h.safetensors").code == 2
-    assert cli("probe", "f.npz", "--labels", "labels.csv", "--kind", "liner").err.startswith("error: there is no kind")
+    assert cli("probe", "f.npy", "--kind", "knn", "-o", "h.safetensors").code == 2
+    assert cli("probe", "f.npy", "--labels", "labels.csv", "--kind", "liner").err.startswith("error: there is no kind")

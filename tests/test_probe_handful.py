@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import binomtest
 
-from tests.test_probe import KINDS, clouds, table
+from tests.test_probe import KINDS, clouds, plain, table
 from vggapps.features._calibration import LEAST, calibrate
-from vggapps.features._fitting import Data, moments
+from vggapps.features._fitting import Data, logistic, moments
 from vggapps.features._learning import Recipe, learnt, prepared
 from vggapps.features._probe import probe
 from vggapps.features._splits import copies, folds, split
@@ -72,6 +72,14 @@ def test_the_intervals_are_wilsons(apart: float) -> None:
 
 
 # How sure a head may be
+
+
+def test_a_class_without_examples_is_never_first() -> None:
+    found, targets = clouds(60, 3)
+    ((weight, bias),) = logistic(plain(found.features, 2 * targets), np.arange(60), 6)(1e-3)
+    scores = torch.from_numpy(found.features) @ weight.T + bias
+    assert scores.argmax(1).tolist() == (2 * targets).tolist()
+    assert (scores[:, 1::2].amax(1) < scores.amax(1) - 5).all()
 
 
 @pytest.mark.parametrize("kind", ["linear", "mlp", "radial"])

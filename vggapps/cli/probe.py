@@ -40,18 +40,18 @@ row a picture): linear is ridge regression then, and accuracy is agreement.
 
 [bold]Examples[/bold]
 
-  vggapps extract photos/ -o features.npz
-  vggapps probe features.npz
+  vggapps extract photos/ -o features.npy
+  vggapps probe features.npy
 
-  vggapps probe features.npz --labels labels.csv --kind mlp -o head.safetensors
+  vggapps probe features.npy --labels labels.csv --kind mlp -o head.safetensors
 
-  vggapps probe features.npz --teacher logits.npy --root -o head.safetensors
+  vggapps probe features.npy --teacher logits.npy --root -o head.safetensors
 """
 
 Features = Annotated[str, typer.Argument(metavar="FEATURES", help="A table of features.", show_default=False)]
 Labels = Annotated[str | None, typer.Option(metavar="FILE", help="CSV of file,class; by default folders' names.")]
 Kind = Annotated[str, typer.Option(metavar="linear|mlp|radial|knn", help="What learns.")]
-Teacher = Annotated[str | None, typer.Option(metavar="FILE", help="Logits to learn, .npy or .npz.")]
+Teacher = Annotated[str | None, typer.Option(metavar="FILE", help="Logits to learn, .npy.")]
 Hidden = Annotated[int, typer.Option(metavar="N", min=1, help="Hidden units of mlp, centres of radial.")]
 Epochs = Annotated[
     int | None,
