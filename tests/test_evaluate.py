@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,14 @@ import torch
 from PIL import Image
 from scipy.stats import binomtest
 
+from tests.conftest import Ran
 from vggapps._rates import calibration_error, rate
 from vggapps.classification._classifier import Result
 from vggapps.classification._evaluation import BINS, Evaluation, evaluate
 from vggapps.datasets._dataset import Example
 from vggapps.errors import DivergedError, PictureError, SettingsError
 from vggapps.figures import _plots as plots
-from vggapps.figures._plots import RIGHT, confusion_picture, reliability_plot
+from vggapps.figures._plots import confusion_picture, reliability_plot
 from vggapps.weights._labels import Label, labels_of
 
 ANIMALS = labels_of(["cat", "dog", "great white shark"])
@@ -175,6 +176,8 @@ def test_probabilities_that_are_no_numbers_are_not_taken_for_a_right_guess() -> 
 
 # Drawings
 
+RIGHT = (0, 114, 178)  # the blue of M. Okabe and K. Ito
+
 
 def pixels(image: Image.Image, color: tuple[int, int, int]) -> int:
     return int((np.asarray(image) == color).all(-1).sum())
@@ -199,6 +202,18 @@ def test_bars_are_as_high_as_the_accuracy() -> None:
     assert pixels(full, RIGHT) - pixels(none, RIGHT) == pytest.approx(750 / 15 * 620 * 0.9, rel=0.1)
 
 
+def test_without_matplotlib_plots_are_refused_before_the_work(
+    cli: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "cat").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "cat" / "1.png")
+    monkeypatch.setattr(plots, "find_spec", lambda name: None)
+    for option in ("--reliability", "--confusion"):
+        ran = cli("evaluate", tmp_path, option, tmp_path / "plot.png")
+        assert (ran.code, ran.err.splitlines()[0]) == (2, "error: plots need Matplotlib")
+        assert "vggapps[plots]" in ran.err
+
+
 def test_one_output_is_no_guess_between_classes() -> None:
     with pytest.raises(SettingsError, match="one output"):
         measured([[0.7]], [0], labels_of(["cat"]))
@@ -206,21 +221,21 @@ def test_one_output_is_no_guess_between_classes() -> None:
 
 @pytest.mark.parametrize("classes", [10, 75, 230])
 def test_columns_have_the_rows_names(classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: dict[bool, list[tuple[str, float]]] = {True: [], False: []}
-    draw = plots.draw_text
+    from matplotlib.figure import Figure
 
-    def seen(image: Image.Image, at: tuple[float, float], text: str, *rest: object, upwards: bool = False) -> None:
-        drawn[upwards].append((text, at[0 if upwards else 1]))
-        draw(image, at, text, *rest, upwards=upwards)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(plots, "draw_text", seen)
+    figures: list[Figure] = []
+    draw = plots._drawn
+    monkeypatch.setattr(plots, "_drawn", lambda figure: figures.append(figure) or draw(figure))
     names = [f"class {c}" for c in range(classes)]
     confusion_picture({(c, c): 3 for c in range(classes)}, names)
-    rows, columns = ([one for one in drawn[upwards] if one[0] in names] for upwards in (False, True))
-    assert [name for name, _ in columns] == [name for name, _ in rows]
+    (axes,) = figures[0].axes
+    rows, columns = ([label.get_text() for label in a.get_ticklabels()] for a in (axes.yaxis, axes.xaxis))
+    assert columns == rows
     assert len(columns) >= min(classes, 25)
+    assert set(columns) <= set(names)
     # each as far from the first column as its row is from the first row
-    assert [x - columns[0][1] for _, x in columns] == [y - rows[0][1] for _, y in rows]
+    assert axes.get_xticks().tolist() == axes.get_yticks().tolist()
+    assert axes.bbox.width == pytest.approx(axes.bbox.height)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, 40, 41, 75, 230])

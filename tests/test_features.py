@@ -124,7 +124,7 @@ def test_the_rows_of_all_shards_are_the_rows_of_one_run(pictures: list[str], net
         np.testing.assert_allclose(of_all(take(pictures, (share, 3)), network), whole[share - 1 :: 3], rtol=1e-5)
 
 
-@pytest.mark.parametrize("suffix", ["npz", "safetensors", "parquet"])
+@pytest.mark.parametrize("suffix", ["npy", "safetensors", "parquet"])
 def test_tables_hold_the_rows_their_paths_and_what_they_are_features_of(
     suffix: str, pictures: list[str], network: VGG
 ) -> None:
@@ -139,19 +139,38 @@ def test_tables_hold_the_rows_their_paths_and_what_they_are_features_of(
     np.testing.assert_allclose(table.features, of_all(kept, network), rtol=1e-5)
 
 
-def test_npz_and_safetensors_are_read_by_what_everybody_has(pictures: list[str], network: VGG) -> None:
-    for target in ("f.npz", "f.safetensors"):
+def test_npy_and_safetensors_are_read_by_what_everybody_has(pictures: list[str], network: VGG) -> None:
+    for target in ("f.npy", "f.safetensors"):
         list(write(target, pictures, network))
     rows = of_all(pictures, network)
-    with np.load("f.npz", allow_pickle=False) as held:
-        assert held["features"].dtype == np.float32
-        np.testing.assert_array_equal(held["features"], rows)
-        assert held["paths"].tolist() == pictures
-        np.savez_compressed("again.npz", **held)
+    held = np.load("f.npy", allow_pickle=False)
+    assert held.dtype == np.float32
+    np.testing.assert_array_equal(held, rows)
+    assert json.loads(Path("f.json").read_text())["paths"] == pictures
     np.testing.assert_array_equal(safetensors.numpy.load_file("f.safetensors")["features"], rows)
     with safetensors.safe_open("f.safetensors", framework="np") as file:
         assert json.loads(file.metadata()["paths"]) == pictures
-    np.testing.assert_array_equal(load_features("again.npz").features, rows)
+    for name in ("f.npy", "f.safetensors"):
+        assert isinstance(load_features(name).features, np.memmap)
+
+
+def test_an_array_needs_the_file_that_names_its_pictures(pictures: list[str], network: VGG) -> None:
+    list(write("f.npy", pictures, network))
+    np.save("g.npy", np.load("f.npy"))
+    with pytest.raises(SettingsError, match=r"there is no g\.json"):
+        load_features("g.npy")
+    np.save("f.npy", np.load("f.npy")[1:])
+    with pytest.raises(SettingsError, match="of another table"):
+        load_features("f.npy")
+
+
+def test_a_file_of_the_notes_name_is_not_replaced(pictures: list[str], network: VGG) -> None:
+    Path("f.json").write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"f\.json exists"):
+        next(write("f.npy", pictures, network))
+    assert Path("f.json").read_text() == "mine"
+    list(write("f.npy", pictures, network, force=True))
+    assert load_features("f.npy").paths == tuple(pictures)
 
 
 def test_parquet_is_read_by_pyarrow(pictures: list[str], network: VGG) -> None:
@@ -167,13 +186,13 @@ def test_a_run_that_stopped_goes_on_to_the_same_file_and_repeats_nothing(
     stop_after: int, pictures: list[str], network: VGG, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("photos/03.png").write_text("no picture")
-    list(write("whole.npz", pictures, network))
-    stopped = write("f.npz", pictures, network)
+    list(write("whole.npy", pictures, network))
+    stopped = write("f.npy", pictures, network)
     for _ in range(stop_after):
         told = next(stopped)
     assert (told.stop, told.resumed) == (min(8 * stop_after, 20), False)
     stopped.close()
-    assert not Path("f.npz").exists()
+    assert not Path("f.npy").exists()
 
     read: list[str] = []
 
@@ -183,12 +202,13 @@ def test_a_run_that_stopped_goes_on_to_the_same_file_and_repeats_nothing(
 
     before = features.read_pictures
     monkeypatch.setattr(features, "read_pictures", reading)
-    parts = list(write("f.npz", pictures, network))
+    parts = list(write("f.npy", pictures, network))
     assert read == pictures[told.stop :]
     assert [part.resumed for part in parts] == [True] * stop_after + [False] * (3 - stop_after)
     assert [path for part in parts for path, _ in part.errors] == ["photos/03.png"]
-    assert Path("f.npz").read_bytes() == Path("whole.npz").read_bytes()
-    assert not Path("f.npz.part").exists()
+    for suffix in (".npy", ".json"):
+        assert Path("f").with_suffix(suffix).read_bytes() == Path("whole").with_suffix(suffix).read_bytes()
+    assert not Path("f.npy.part").exists()
 
 
 def test_a_chunk_that_was_half_written_is_done_again(
@@ -204,22 +224,22 @@ def test_a_chunk_that_was_half_written_is_done_again(
 
     monkeypatch.setattr(extraction, "_put", full)
     with pytest.raises(PictureError, match="No space left"):
-        list(write("f.npz", pictures, network))
-    parts = list(write("f.npz", pictures, network))
+        list(write("f.npy", pictures, network))
+    parts = list(write("f.npy", pictures, network))
     assert [part.resumed for part in parts] == [True, False, False]
-    np.testing.assert_array_equal(load_features("f.npz").features, of_all(pictures, network))
+    np.testing.assert_array_equal(load_features("f.npy").features, of_all(pictures, network))
 
 
 def test_what_another_run_has_begun_is_not_mixed_in(pictures: list[str], network: VGG) -> None:
-    next(write("f.npz", pictures, network))
+    next(write("f.npy", pictures, network))
     with pytest.raises(SettingsError, match=r"layer pool4, not pool3.*--force"):
-        list(write("f.npz", pictures, network, "pool3"))
+        list(write("f.npy", pictures, network, "pool3"))
     with pytest.raises(SettingsError, match="other pictures"):
-        list(write("f.npz", pictures[::-1], network))
-    assert not any(part.resumed for part in write("f.npz", pictures, network, "pool3", force=True))
-    assert load_features("f.npz").settings.layer == "pool3"
+        list(write("f.npy", pictures[::-1], network))
+    assert not any(part.resumed for part in write("f.npy", pictures, network, "pool3", force=True))
+    assert load_features("f.npy").settings.layer == "pool3"
     with pytest.raises(OutputExistsError, match="exists"):
-        list(write("f.npz", pictures, network))
+        list(write("f.npy", pictures, network))
 
 
 def test_wrong_words_are_told_before_anything_is_read(pictures: list[str], network: VGG) -> None:
@@ -229,11 +249,11 @@ def test_wrong_words_are_told_before_anything_is_read(pictures: list[str], netwo
         extract_chunks(pictures, network, "pool4", "average")
     with pytest.raises(SettingsError, match="did you mean 'fc7'"):
         load_network("vgg16", "fc77")
-    with pytest.raises(SettingsError, match=r"ends in \.npz, \.safetensors, \.parquet"):
+    with pytest.raises(SettingsError, match=r"ends in \.npy, \.safetensors, \.parquet"):
         next(write("f.csv", pictures, network))
     with pytest.raises(SettingsError, match="there is no file"):
-        load_features("none.npz")
-    for name in ("f.npz", "f.safetensors"):
+        load_features("none.npy")
+    for name in ("f.npy", "f.safetensors"):
         Path(name).write_bytes(b"PK\3\4 nothing")
         with pytest.raises(SettingsError, match="holds no features"):
             load_features(name)
@@ -242,23 +262,23 @@ def test_wrong_words_are_told_before_anything_is_read(pictures: list[str], netwo
 def test_where_no_picture_can_be_read_there_is_no_table(pictures: list[str], network: VGG) -> None:
     Path("a.png").write_text("no picture")
     with pytest.raises(PictureError, match="none of these"):
-        list(write("f.npz", ["a.png"], network))
-    assert not Path("f.npz.part").exists()
+        list(write("f.npy", ["a.png"], network))
+    assert not Path("f.npy.part").exists()
 
 
 def test_the_command_tells_what_it_wrote_and_what_it_could_not_read(pictures: list[str], command: Cli) -> None:
     Path("photos/below").mkdir()
     Path("photos/07.png").rename("photos/below/07.png")
     Path("photos/10.png").write_text("no picture")
-    ran = command("extract", "photos", "-o", "f.npz", "--size", "32", "--shard", "2/2")
+    ran = command("extract", "photos", "-o", "f.npy", "--size", "32", "--shard", "2/2")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.splitlines() == [
         "error: photos/10.png: it is text, not a picture",
-        "f.npz: 9 rows of 8 numbers",
+        "f.npy: 9 rows of 8 numbers",
         "1 of 10 pictures failed",
     ]
     # of the folder and what is below it, every second picture
     order = sorted(str(path) for path in Path("photos").rglob("*.png"))
-    assert load_features("f.npz").paths == tuple(path for path in order[1::2] if path != "photos/10.png")
-    again = command("extract", "photos", "-o", "f.npz")
-    assert (again.code, again.err.splitlines()[0]) == (4, "error: f.npz exists")
+    assert load_features("f.npy").paths == tuple(path for path in order[1::2] if path != "photos/10.png")
+    again = command("extract", "photos", "-o", "f.npy")
+    assert (again.code, again.err.splitlines()[0]) == (4, "error: f.npy exists")

@@ -111,10 +111,23 @@ def test_tiff_of_16_bits_is_read_in_full(byteorder, compression, tile):
     options = {"byteorder": byteorder, "compression": compression, "tile": tile}
     tifffile.imwrite(file, pixels, photometric="rgb", **options)
     assert np.array_equal(levels(open_picture(file.getvalue()), 65535), pixels)
-    planes = io.BytesIO()
-    tifffile.imwrite(planes, pixels.transpose(2, 0, 1), photometric="rgb", planarconfig="separate", **options)
-    with pytest.raises(PictureError, match="separate planes"):  # which Pillow would jumble
-        open_picture(planes.getvalue())
+    planes = io.BytesIO()  # which Pillow would mix up
+    turned = [(ExifTags.Base.Orientation, "H", 1, 6, True)]
+    options |= {"photometric": "rgb", "planarconfig": "separate", "extratags": turned}
+    tifffile.imwrite(planes, pixels.transpose(2, 0, 1), **options)
+    assert np.array_equal(levels(open_picture(planes.getvalue()), 65535), np.rot90(pixels, -1))
+
+
+def test_planes_whose_compression_is_unknown_are_refused(monkeypatch):
+    file = io.BytesIO()
+    tifffile.imwrite(file, noise(3, 5, 7, dtype=np.uint16), photometric="rgb", planarconfig="separate")
+
+    def unknown(*_, **__):
+        raise KeyError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
+
+    monkeypatch.setattr(tifffile, "imread", unknown)
+    with pytest.raises(PictureError, match="needs imagecodecs"):
+        open_picture(file.getvalue())
 
 
 def test_tiff_of_grey_where_0_is_white_is_not_a_negative():

@@ -143,7 +143,7 @@ def test_a_data_set_and_a_table_see_the_same_pictures(here: Path, cli: Cli) -> N
         ("data/2023/june/b.png", "2023"),
     ]
     assert listing.notes == ("1 pictures beside the class folders are left out: they belong to no class",)
-    assert "3 rows" in cli("extract", "data", "--layer", "relu1_1", "-o", "f.npz").err
+    assert "3 rows" in cli("extract", "data", "--layer", "relu1_1", "-o", "f.npy").err
 
 
 def test_compare_pairs_what_stands_at_the_same_place(here: Path, cli: Cli) -> None:

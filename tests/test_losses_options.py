@@ -177,7 +177,7 @@ def test_one_index_alone_pairs_and_weights_by_index_are_told_too() -> None:
     ],
 )
 def test_commands_name_the_layer_of_an_index(command: str, town: Any, cli: Callable[..., Any]) -> None:
-    ran = cli(*command.replace("a.png", "town.png").split(), "-o", "o.npz" if "extract" in command else "o.png")
+    ran = cli(*command.replace("a.png", "town.png").split(), "-o", "o.npy" if "extract" in command else "o.png")
     assert ran.code == 2
     assert "features.35 is relu5_4" in " ".join(ran.err.split())
 

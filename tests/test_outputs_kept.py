@@ -43,7 +43,7 @@ COMMANDS = {
         "out.png",
     ),
     "similar": ("similar town.png photos/ --layer relu1_1 --top 1 -o out.png", "out.png"),
-    "extract": ("extract photos/ --layer relu1_1 -o out.npz", "out.npz"),
+    "extract": ("extract photos/ --layer relu1_1 -o out.npy", "out.npy"),
     "evaluate, table": ("evaluate data/ --backbone vgg19-gap --report out.csv", "out.csv"),
     "evaluate, plot": ("evaluate data/ --backbone vgg19-gap --confusion out.png", "out.png"),
 }
@@ -121,7 +121,7 @@ def test_a_table_of_features_is_not_written_over_a_file_that_appears(
     monkeypatch.undo()
     monkeypatch.chdir(here)
     Path(file).unlink()
-    assert "4 pictures of them by an earlier run" in cli(*words.split()).err  # the work is kept in out.npz.part
+    assert "4 pictures of them by an earlier run" in cli(*words.split()).err  # the work is kept in out.npy.part
 
 
 def test_default_names_take_the_next_number_at_the_last_moment(

@@ -89,15 +89,26 @@ def test_ridge_is_least_squares_with_a_row_for_each_weight(strength: float, smal
     np.testing.assert_allclose(bias, solved[6], rtol=1e-4, atol=1e-5)
 
 
-def test_logistic_regression_is_where_the_gradient_of_its_loss_is_zero(small_blocks: None) -> None:
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("in_memory", [0, 1 << 30])
+def test_logistic_regression_is_where_the_gradient_of_its_loss_is_zero(
+    classes: int, in_memory: int, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """For the weights: mean (p - onehot) xᵀ + s W = 0; for the biases: mean (p - onehot) = 0."""
-    found, targets = clouds(60, apart=1)
+    monkeypatch.setattr(fitting, "_IN_MEMORY", in_memory)  # rows in an array, or in a temporary file
+    found, targets = clouds(60, classes, apart=1)
     rows = found.features
-    ((weight, bias),) = logistic(plain(rows, targets), np.arange(60), 3, 0.1)
+    ((weight, bias),) = logistic(plain(rows, targets), np.arange(60), classes)(0.1)
     scores = rows @ weight.numpy().T + bias.numpy()
-    error = np.exp(scores) / np.exp(scores).sum(1, keepdims=True) - np.eye(3)[targets]
+    error = np.exp(scores) / np.exp(scores).sum(1, keepdims=True) - np.eye(classes)[targets]
     np.testing.assert_allclose(error.T @ rows / 60 + 0.1 * weight.numpy(), 0, atol=1e-4)
     np.testing.assert_allclose(error.mean(0), 0, atol=1e-4)
+
+
+def test_without_scikit_learn_nothing_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fitting, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"scikit-learn.*vggapps\[probe\]"):
+        probe(*clouds(), "abc")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -213,14 +224,15 @@ def test_radial_basis_functions_with_a_centre_for_each_row_are_kernel_ridge_regr
     rows = found.features
     index = np.arange(len(rows))
     data = Data(rows, targets, False, *moments(rows, index))
-    layer = radial.layer_of(torch.cat([block for block, _ in data.blocks(index)]))
-    weight, bias = radial.ridge(data, index, layer, 3)(1e-2)
+    data = radial.with_basis(data, torch.cat([block for block, _ in data.blocks(index)]))
+    ((weight, bias),) = radial.ridge(data, index, 3)(1e-2)
+    assert data.basis
     x = (rows - rows.mean(0)) / rows.std(0)
     kernel = np.exp(-((x[:, None] - x[None]) ** 2).sum(2) / (4 * x.shape[1]))
     y = 10 * np.eye(3)[targets]
     mean = y.mean(0)
     wanted = kernel @ np.linalg.solve(kernel + len(x) * 1e-2 * np.eye(len(x)), y - mean) + mean
-    np.testing.assert_allclose(layer(torch.from_numpy(x).float()) @ weight.T + bias, wanted, atol=1e-2)
+    np.testing.assert_allclose(data.basis(torch.from_numpy(x).float()) @ weight.T + bias, wanted, atol=1e-2)
 
 
 def test_centres_are_where_the_clouds_are() -> None:
@@ -235,19 +247,21 @@ def test_centres_are_where_the_clouds_are() -> None:
 
 def test_a_teachers_rows_are_found_by_path_where_it_has_paths(tmp_path: Path) -> None:
     logits = np.arange(6, dtype=np.float32).reshape(3, 2)
-    np.savez(tmp_path / "t.npz", logits=logits, paths=["c", "a", "b"], labels=["left", "right"])
-    found, names = teacher_of(["a", "c"], tmp_path / "t.npz")
-    assert (found.tolist(), names) == ([[2, 3], [0, 1]], ("left", "right"))
+    beside = tmp_path / "t.json"
     np.save(tmp_path / "t.npy", logits)
+    beside.write_text(json.dumps({"paths": ["c", "a", "b"], "labels": ["left", "right"]}))
+    found, names = teacher_of(["a", "c"], tmp_path / "t.npy")
+    assert (found.tolist(), names) == ([[2, 3], [0, 1]], ("left", "right"))
+    with pytest.raises(SettingsError, match="no row for d"):
+        teacher_of(["a", "d"], tmp_path / "t.npy")
+    beside.write_text(json.dumps({"paths": ["a", "a", "b"]}))
+    with pytest.raises(SettingsError, match="several rows of one picture"):
+        teacher_of(["a", "b"], tmp_path / "t.npy")
+    beside.unlink()
     found, names = teacher_of(["a", "b", "c"], tmp_path / "t.npy")
     assert (found.tolist(), names) == (logits.tolist(), ("0", "1"))
     with pytest.raises(SettingsError, match="3 rows for 2 pictures"):
         teacher_of(["a", "b"], tmp_path / "t.npy")
-    with pytest.raises(SettingsError, match="no row for d"):
-        teacher_of(["a", "d"], tmp_path / "t.npz")
-    np.savez(tmp_path / "t.npz", logits=logits, paths=["a", "a", "b"])
-    with pytest.raises(SettingsError, match="several rows of one picture"):
-        teacher_of(["a", "b"], tmp_path / "t.npz")
     np.save(tmp_path / "t.npy", logits[:, :1])
     with pytest.raises(SettingsError, match="one class"):
         teacher_of(["a", "b", "c"], tmp_path / "t.npy")
@@ -265,7 +279,7 @@ def test_the_command_learns_measures_and_writes(
     monkeypatch.setattr("vggapps.features._files.load_features", lambda _: found)
     with Path("labels.csv").open("w", newline="") as file:
         csv.writer(file).writerows([path, "abc"[target]] for path, target in zip(found.paths, targets, strict=True))
-    ran = cli("probe", "f.npz", "--labels", "labels.csv", "-o", "head.safetensors")
+    ran = cli("probe", "f.npy", "--labels", "labels.csv", "-o", "head.safetensors")
     assert ran.code == 0
     lines = ran.out.splitlines()
     assert lines[0] == "classes             3  labels.csv: a, b, c"
@@ -274,12 +288,12 @@ def test_the_command_learns_measures_and_writes(
     assert lines[2].startswith("L2 strength")
     assert lines[3].startswith("temperature     1.000  not fitted: there are too few mistakes on 240 pictures")
     assert ran.err == "head.safetensors: 3 classes on pool5 of vgg19\n"
-    again = cli("probe", "f.npz", "--labels", "labels.csv", "-o", "head.safetensors")
+    again = cli("probe", "f.npy", "--labels", "labels.csv", "-o", "head.safetensors")
     assert (again.code, again.err.splitlines()[0]) == (4, "error: head.safetensors exists")
-    facts = json.loads(cli("probe", "f.npz", "--labels", "labels.csv", "--kind", "knn", "--json").out)
+    facts = json.loads(cli("probe", "f.npy", "--labels", "labels.csv", "--kind", "knn", "--json").out)
     assert (facts["schema"], facts["top1"], facts["temperature"], facts["layer"]) == (1, 1.0, None, "pool5")
     assert (facts["classes"], facts["names"]) == (3, ["a", "b", "c"])
-    assert cli("probe", "f.npz", "--kind", "knn", "-o", "h.safetensors").code == 2
-    assert cli("probe", "f.npz", "--labels", "labels.csv", "--kind", "liner").err.startswith(
+    assert cli("probe", "f.npy", "--kind", "knn", "-o", "h.safetensors").code == 2
+    assert cli("probe", "f.npy", "--labels", "labels.csv", "--kind", "liner").err.startswith(
         "error: there is no --kind"
     )

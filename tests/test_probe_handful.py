@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import binomtest
 
-from tests.test_probe import KINDS, clouds, table
+from tests.test_probe import KINDS, clouds, plain, table
 from vggapps.features._calibration import LEAST, calibrate
-from vggapps.features._fitting import Data, moments
-from vggapps.features._learning import Recipe, learnt
+from vggapps.features._fitting import Data, logistic, moments
+from vggapps.features._learning import Recipe, learnt, prepared
 from vggapps.features._probe import probe
 from vggapps.features._splits import copies, folds, split
 
@@ -74,6 +74,14 @@ def test_the_intervals_are_wilsons(apart: float) -> None:
 # How sure a head may be
 
 
+def test_a_class_without_examples_is_never_first() -> None:
+    found, targets = clouds(60, 3)
+    ((weight, bias),) = logistic(plain(found.features, 2 * targets), np.arange(60), 6)(1e-3)
+    scores = torch.from_numpy(found.features) @ weight.T + bias
+    assert scores.argmax(1).tolist() == (2 * targets).tolist()
+    assert (scores[:, 1::2].amax(1) < scores.amax(1) - 5).all()
+
+
 @pytest.mark.parametrize("kind", ["linear", "mlp", "radial"])
 @pytest.mark.parametrize(("count", "classes", "apart"), [(10, 2, 8), (12, 3, 0)])
 def test_a_handful_of_pictures_gives_no_temperature(kind: str, count: int, classes: int, apart: float) -> None:
@@ -97,8 +105,9 @@ def test_with_few_held_out_pictures_the_temperature_is_that_of_all_by_cross_vali
     for part in folds(targets, 5):
         rest = np.setdiff1d(np.arange(120), part)
         mean, deviation = moments(found.features, rest)
-        basis, layers = learnt(how, Data(found.features, targets, False, mean, deviation), rest, report.chosen)
-        fitted = replace(head, mean=mean, deviation=deviation, layers=layers, radial=basis)
+        data = prepared(how, Data(found.features, targets, False, mean, deviation), rest)
+        layers = learnt(how, data, rest, report.chosen)
+        fitted = replace(head, mean=mean, deviation=deviation, layers=layers, radial=data.basis)
         logits[part] = fitted(torch.from_numpy(found.features[part]))
     assert head.temperature == pytest.approx(calibrate(logits, targets), rel=1e-4)
     # and no other number explains the unseen pictures' classes better

@@ -52,8 +52,8 @@ def command(cli: Cli, network: VGG, monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 
 def test_similar_finds_the_nearest_others(pictures: list[str], command: Cli, network: VGG) -> None:
-    list(write("f.npz", pictures, network))
-    for where in ("photos", "f.npz"):
+    list(write("f.npy", pictures, network))
+    for where in ("photos", "f.npy"):
         ran = command(
             "similar", "photos/05.png", where, "--layer", "pool4", "--top", 3, "--json", "-o", "sheet.png", "-f"
         )
@@ -66,8 +66,8 @@ def test_similar_finds_the_nearest_others(pictures: list[str], command: Cli, net
     cosines = rows @ rows[5] / np.linalg.norm(rows, axis=1) / np.linalg.norm(rows[5])
     assert [match["path"] for match in found] == [pictures[i] for i in np.argsort(-cosines)[1:4]]
     assert [match["similarity"] for match in found] == pytest.approx(np.sort(cosines)[::-1][1:4])
-    refused = command("similar", "photos/05.png", "f.npz", "--layer", "pool3")
-    assert (refused.code, refused.err.splitlines()[0]) == (2, "error: --layer pool3, and f.npz has pool4")
+    refused = command("similar", "photos/05.png", "f.npy", "--layer", "pool3")
+    assert (refused.code, refused.err.splitlines()[0]) == (2, "error: --layer pool3, and f.npy has pool4")
 
 
 @pytest.mark.parametrize("query", ["photos/05.png", "./photos/../photos/05.png", "link.png", "absolute"])
@@ -77,8 +77,8 @@ def test_only_the_picture_itself_is_left_out_and_not_its_copies(
     Path("link.png").symlink_to(Path("photos/05.png").resolve())
     shutil.copy("photos/05.png", "photos/copy.png")
     query = str(Path("photos/05.png").resolve()) if query == "absolute" else query
-    list(write("f.npz", [*pictures, "photos/copy.png"], network))
-    for where in ("photos", "f.npz"):
+    list(write("f.npy", [*pictures, "photos/copy.png"], network))
+    for where in ("photos", "f.npy"):
         *found, _ = [
             json.loads(line) for line in command("similar", query, where, "--layer", "pool4", "--json").out.splitlines()
         ]
@@ -89,7 +89,7 @@ def test_only_the_picture_itself_is_left_out_and_not_its_copies(
     # the table's paths lead nowhere from another folder
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
-    ran = command("similar", "../photos/05.png", "../f.npz", "--top", 20)
+    ran = command("similar", "../photos/05.png", "../f.npy", "--top", 20)
     assert "photos/copy.png" in ran.out.splitlines()[0]
     assert "photos/05.png" not in ran.out
     assert len(ran.out.splitlines()) == 20

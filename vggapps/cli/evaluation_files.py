@@ -67,8 +67,13 @@ def plan(wanted: Wanted, *, read: Iterable[str], force: bool) -> Files:
         force: replace files.
 
     Raises:
-        As :func:`~vggapps.cli.outputs.plan_file` and :func:`~vggapps.cli.outputs.plan_distinct`.
+        SettingsError: a plot is wanted, and Matplotlib is not installed.
+        Also as :func:`~vggapps.cli.outputs.plan_file` and :func:`~vggapps.cli.outputs.plan_distinct`.
     """
+    from vggapps.figures._plots import check_matplotlib
+
+    if reliability or confusion:
+        check_matplotlib()
     read = list(read)
     tables = [
         plan_file(path, read, force=force, suffixes=suffixes) if path else None

@@ -22,20 +22,20 @@ shorter side is scaled to 256 and the square of 224 in the middle is taken
 positions: [bold]avg[/bold], [bold]max[/bold], both ([bold]avg+max[/bold]), averages of 1, 4 and 16
 cells ([bold]pyramid[/bold]), or not ([bold]none[/bold]). Layers such as [bold]fc7[/bold] are rows already.
 
--o names a .npz file (numpy.load: features, paths, failed), a .safetensors
-or a .parquet file. What is done is kept in a folder beside it until all is:
-the same command goes on after whatever stopped it. Any number of pictures
-fits: they pass through memory a few at a time.
+-o names a .npy file, beside which a .json file names the pictures, or a
+.safetensors or .parquet file, which holds both. Unfinished work is kept in a
+folder beside it: the same command continues after whatever stopped it. Any
+number of pictures fits: they pass through memory a few at a time.
 
 Pictures that can't be read have no row; the exit code is 1 then.
 
 [bold]Examples[/bold]
 
-  vggapps extract photos/ -o features.npz
+  vggapps extract photos/ -o features.npy
 
   vggapps extract photos/ --layer relu5_3 --pool avg+max --backbone vgg16 -o features.safetensors
 
-  vggapps extract photos/ --shard 1/4 -o features-1.npz
+  vggapps extract photos/ --shard 1/4 -o features-1.npy
 """
 
 

@@ -41,12 +41,12 @@ row a picture): linear is ridge regression then, and accuracy is agreement.
 
 [bold]Examples[/bold]
 
-  vggapps extract photos/ -o features.npz
-  vggapps probe features.npz
+  vggapps extract photos/ -o features.npy
+  vggapps probe features.npy
 
-  vggapps probe features.npz --labels labels.csv --kind mlp -o head.safetensors
+  vggapps probe features.npy --labels labels.csv --kind mlp -o head.safetensors
 
-  vggapps probe features.npz --teacher logits.npy --root -o head.safetensors
+  vggapps probe features.npy --teacher logits.npy --root -o head.safetensors
 """
 
 Features = Annotated[str, typer.Argument(metavar="FEATURES", help="A table of features.", show_default=False)]

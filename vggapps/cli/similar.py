@@ -32,8 +32,8 @@ left out if it is there; a copy of it is a result.
 
   vggapps similar cat.jpg photos/ --top 20 -o sheet.png
 
-  vggapps extract photos/ -o features.npz
-  vggapps similar cat.jpg features.npz
+  vggapps extract photos/ -o features.npy
+  vggapps similar cat.jpg features.npy
 """
 
 Query = Annotated[str, typer.Argument(metavar="IMAGE", help="A picture.", show_default=False)]

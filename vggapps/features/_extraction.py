@@ -16,7 +16,7 @@ import numpy as np
 from vggapps._files import check_writable, created
 from vggapps.errors import PictureError, SettingsError, VggappsError
 from vggapps.features._describe import Descriptor, chunk_size, describe, extract_chunks, width
-from vggapps.features._files import Table, writer_of
+from vggapps.features._files import Table, notes_file, writer_of
 from vggapps.vgg._network import VGG
 
 
@@ -52,7 +52,7 @@ def extract_to(
     goes on after the last whole chunk, and the file becomes the same.
 
     Args:
-        target: a name that ends in .npz, .safetensors or .parquet.
+        target: a name that ends in .npy, .safetensors or .parquet. A .npy file has a .json file beside it.
         paths: of the pictures.
         network, layer, pool, size, workers: see :func:`~vggapps.features._describe.extract_chunks`.
         force: start anew, and replace an existing file.
@@ -65,7 +65,8 @@ def extract_to(
     target = Path(target)
     write = writer_of(target)
     settings = describe(network, layer, pool, size)
-    check_writable(target, overwrite=force)
+    for file in filter(None, (target, notes_file(target))):
+        check_writable(file, overwrite=force)
     work = target.with_name(f"{target.name}.part")
     step = chunk_size(width(network, layer, pool, size))
     try:
@@ -93,9 +94,9 @@ def extract_to(
             raise PictureError("none of these pictures can be read", "give JPEG, PNG, WebP or TIFF files")
         gone = set(range(len(paths))) - set(kept)
         table = Table([paths[i] for i in kept], files, settings, [paths[i] for i in sorted(gone)])
-        write(work / "whole", table)
-        with created(target, overwrite=force) as beside:
-            (work / "whole").replace(beside)
+        whole = work / f"whole{target.suffix}"
+        write(whole, table)
+        _publish(whole, target, force=force)
         shutil.rmtree(work)
     except OSError as error:
         if isinstance(error, VggappsError):
@@ -104,6 +105,21 @@ def extract_to(
             f"{target}: it can't be written: {error.strerror or error}",
             "make room or choose another folder; the same command then goes on",
         ) from None
+
+
+def _publish(whole: Path, target: Path, *, force: bool) -> None:
+    """Give the file its name, and before it the one with its notes: where the table is, they are."""
+    notes = notes_file(target)
+    if notes:
+        with created(notes, overwrite=force) as beside:
+            whole.with_suffix(".json").replace(beside)
+    try:
+        with created(target, overwrite=force) as beside:
+            whole.replace(beside)
+    except VggappsError:
+        if notes:
+            notes.unlink(missing_ok=True)
+        raise
 
 
 def _open_work(work: Path, settings: Descriptor, paths: Sequence[str], step: int, *, force: bool) -> None:

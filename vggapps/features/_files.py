@@ -1,13 +1,12 @@
-"""Files of features: .npz, .safetensors and .parquet, written from chunks and read without loading them."""
+"""Files of features, written from chunks and memory-mapped: .npy with a .json beside it, .safetensors, .parquet."""
 
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from vggapps.errors import SettingsError
 from vggapps.features._describe import Descriptor
 
 _MOST_HEADER = 100_000_000  # bytes that safetensors reads; its src/tensor.rs, MAX_HEADER_SIZE
-_AGAIN = "make it with: vggapps extract FOLDER -o features.npz"
+_AGAIN = "make it with: vggapps extract FOLDER -o features.npy"
 Rows = NDArray[np.float32]
 
 
@@ -26,7 +25,7 @@ class FeatureTable:
 
     Attributes:
         paths: of the pictures, as they were given.
-        features: float32, (n, d). Of .npz and .safetensors they stay in the file until they are looked at.
+        features: float32, (n, d). Of .npy and .safetensors they stay in the file until they are looked at.
         settings: what they are features of.
         failed: pictures that could not be read, and have no row.
     """
@@ -60,7 +59,7 @@ def load_features(path: str | Path) -> FeatureTable:
     writer_of(path)
     if not path.is_file():
         raise SettingsError(f"there is no file {path}", _AGAIN)
-    read = {".npz": _read_npz, ".safetensors": _read_safetensors, ".parquet": _read_parquet}[path.suffix]
+    read = {".npy": _read_npy, ".safetensors": _read_safetensors, ".parquet": _read_parquet}[path.suffix]
     try:
         paths, features, notes = read(path)
         settings = Descriptor(**notes["settings"])
@@ -101,47 +100,37 @@ def writer_of(path: Path) -> Callable[[Path, Table], None]:
     Raises:
         SettingsError: another suffix, or a package that it needs is missing.
     """
-    writers = {".npz": _write_npz, ".safetensors": _write_safetensors, ".parquet": _write_parquet}
+    writers = {".npy": _write_npy, ".safetensors": _write_safetensors, ".parquet": _write_parquet}
     if path.suffix not in writers:
-        raise SettingsError(f"{path.name} is no file of features", f"use a name that ends in {', '.join(writers)}")
+        raise SettingsError(f"{path.name} is not a file of features", f"use a name that ends in {', '.join(writers)}")
     if path.suffix == ".parquet":
         _pyarrow()
     return writers[path.suffix]
 
 
-def _write_npz(path: Path, table: Table) -> None:
-    with zipfile.ZipFile(path, "w") as archive:  # stored, not deflated: the rows can be looked at in the file
-        shape = (len(table.paths), table.numbers)
-        _member(archive, "features", "<f4", shape, table.chunks())
-        notes = {key: value for key, value in table.notes.items() if key != "failed"}
-        for name, words in {"paths": table.paths, "failed": table.failed, "notes": [json.dumps(notes)]}.items():
-            kind = f"<U{max([1, *map(len, words)])}"
-            blocks = (np.array(words[i : i + 4096], kind) for i in range(0, len(words), 4096))
-            _member(archive, name, kind, (len(words),), blocks)
+def notes_file(path: Path) -> Path | None:
+    """The file beside a .npy file that says which pictures its rows are of; None for other formats."""
+    return path.with_suffix(".json") if path.suffix == ".npy" else None
 
 
-def _member(archive: zipfile.ZipFile, name: str, kind: str, shape: tuple[int, ...], blocks: Iterable[Any]) -> None:
-    # A ZipInfo of its own has no date: the same features are the same file.
-    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as stream:
-        head = {"descr": kind, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(stream, head)  # type: ignore[no-untyped-call]
-        for block in blocks:
-            stream.write(block.tobytes())
+def _write_npy(path: Path, table: Table) -> None:
+    with path.open("wb") as file:
+        head = {"descr": "<f4", "fortran_order": False, "shape": (len(table.paths), table.numbers)}
+        np.lib.format.write_array_header_1_0(file, head)  # type: ignore[no-untyped-call]
+        for rows in table.chunks():
+            file.write(rows.tobytes())
+    notes = {**table.notes, "paths": list(table.paths)}
+    path.with_suffix(".json").write_text(json.dumps(notes, indent=1), encoding="utf-8")
 
 
-def _read_npz(path: Path) -> tuple[list[str], Rows, dict[str, Any]]:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
-        paths, failed = held["paths"].tolist(), held["failed"].tolist()
-        notes = json.loads(held["notes"][0]) | {"failed": failed}
-        place = held.zip.getinfo("features.npy")
-        if place.compress_type != zipfile.ZIP_STORED:  # somebody has saved it anew
-            return paths, held["features"], notes
-        file.seek(place.header_offset + 26)  # where a member's header says how long its name and extra are
-        lengths = np.frombuffer(file.read(4), "<u2")
-        file.seek(place.header_offset + 30 + int(lengths.sum()))
-        np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
-        shape, _, kind = np.lib.format.read_array_header_1_0(file)  # type: ignore[no-untyped-call]
-        return paths, _mapped(path, file, kind, shape), notes
+def _read_npy(path: Path) -> tuple[list[str], Rows, dict[str, Any]]:
+    features, beside = np.lib.format.open_memmap(path, mode="r"), path.with_suffix(".json")
+    if not beside.is_file():
+        raise SettingsError(f"there is no {beside}, which names the pictures of {path.name}", "keep both together")
+    notes = json.loads(beside.read_text(encoding="utf-8"))
+    if len(features) != len(notes["paths"]):
+        raise SettingsError(f"{beside.name} is of another table than {path.name}", _AGAIN)
+    return notes["paths"], features, notes
 
 
 def _write_safetensors(path: Path, table: Table) -> None:
@@ -152,7 +141,7 @@ def _write_safetensors(path: Path, table: Table) -> None:
     header = json.dumps({"__metadata__": notes, "features": tensor}).encode()
     header += b" " * (-len(header) % 8)
     if len(header) > _MOST_HEADER:
-        raise SettingsError(f"{len(table.paths)} paths are too many for .safetensors", "write .npz or .parquet")
+        raise SettingsError(f"{len(table.paths)} paths are too many for .safetensors", "write .npy or .parquet")
     with path.open("wb") as file:
         file.write(len(header).to_bytes(8, "little") + header)
         for rows in table.chunks():
@@ -163,12 +152,8 @@ def _read_safetensors(path: Path) -> tuple[list[str], Rows, dict[str, Any]]:
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         tensor, notes = header["features"], header["__metadata__"]
-        features = _mapped(path, file, np.dtype("<f4"), tuple(tensor["shape"]))
+        features = np.memmap(path, "<f4", "r", file.tell(), tuple(tensor["shape"]))
     return json.loads(notes["paths"]), features, json.loads(notes["vggapps"])
-
-
-def _mapped(path: Path, file: BinaryIO, kind: Any, shape: tuple[int, ...]) -> Rows:
-    return np.memmap(path, kind, "r", file.tell(), shape)
 
 
 def _write_parquet(path: Path, table: Table) -> None:
@@ -197,5 +182,5 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise SettingsError("Parquet needs a package more", "pip install 'vggapps[parquet]', or use .npz") from None
+        raise SettingsError("Parquet needs pyarrow", "pip install 'vggapps[parquet]', or use .npy") from None
     return pyarrow, pyarrow.parquet

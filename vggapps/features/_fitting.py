@@ -1,10 +1,17 @@
-"""Layers learnt from rows of features, some thousand at a time: ridge, logistic regression, small networks."""
+"""Layers learnt from rows of features: logistic regression, ridge regression, small networks.
+
+Rows are read from their file some thousand at a time. Only logistic regression and k-means take them all at once, in
+an array that is a temporary file where it would take much memory: scikit-learn reads it row by row, too.
+"""
 
 from __future__ import annotations
 
 import math
+import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -13,25 +20,40 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vggapps.errors import SettingsError
 from vggapps.vgg._pooling import signed_root
+from vggapps.vgg._radial import Radial
 
 Index = NDArray[np.int64]
 Targets = Tensor  # classes, int64 (n,), or a teacher's logits, float32 (n, classes)
 Layers = tuple[tuple[Tensor, Tensor], ...]  # weight and bias of linear layers, ReLUs between
 
 SOFT = 2.0  # the temperature of a teacher's targets in training; Hinton et al. 2015, section 3, tried 1 to 20
-_ROWS, _STEP = 4096, 64  # rows that are in memory at once, and of a step of Adam
+_ROWS, _STEP = 4096, 64  # rows that are read at once, and of a step of Adam
+_IN_MEMORY = 1 << 30  # bytes of rows beyond which they are put into a temporary file
+_UNSEEN = 10.0  # how far the bias of a class without examples is below all others
+
+
+def check_scikit_learn() -> None:
+    """Raise an error where nothing can be learnt.
+
+    Raises:
+        SettingsError: scikit-learn is not installed.
+    """
+    if not find_spec("sklearn"):
+        raise SettingsError("probes need scikit-learn", "pip install 'vggapps[probe]'")
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Standardised rows and what is to be found for them.
+    """Standardised rows and their targets.
 
     Attributes:
         features: (n, d), perhaps in a file.
         targets: see ``Targets``.
         root: whether the signed square root is taken first.
         mean, deviation: (d,), of the rows that are learnt from.
+        basis: radial basis functions of the standardised rows that take their place; None for the rows themselves.
     """
 
     features: NDArray[np.float32]
@@ -39,21 +61,38 @@ class Data:
     root: bool
     mean: Tensor
     deviation: Tensor
+    basis: Radial | None = None
 
     def blocks(self, index: Index, rows: int = _ROWS) -> Iterator[tuple[Float[Tensor, "b d"], Targets]]:
         """The rows of an index, in its order, with their targets."""
         for part, block in _read(self.features, index, self.root, rows):
-            yield (block - self.mean) / self.deviation, self.targets[part]
+            standardised = (block - self.mean) / self.deviation
+            yield standardised if self.basis is None else self.basis(standardised), self.targets[part]
+
+    def gathered(self, index: Index) -> NDArray[np.float32]:
+        """The rows of an index in one array; beyond 1 GiB it is a temporary file, mapped into memory."""
+        shape = len(index), self.features.shape[1]
+        whole: NDArray[np.float32]
+        if 4 * math.prod(shape) <= _IN_MEMORY:
+            whole = np.empty(shape, np.float32)
+        else:
+            with tempfile.TemporaryFile() as file:  # it lives as long as the map
+                whole = np.memmap(file, np.float32, "w+", shape=shape)
+        start = 0
+        for rows, _ in self.blocks(index):
+            whole[start : start + len(rows)] = rows
+            start += len(rows)
+        return whole
 
 
 def moments(features: NDArray[np.float32], index: Index, root: bool = False) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of rows, (d,) each, summed in float64; 1 where nothing varies."""
-    mean = square = torch.zeros(features.shape[1], dtype=torch.float64)
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler()
     for _, rows in _read(features, index, root):
-        mean = mean + rows.double().sum(0) / len(index)
-    for _, rows in _read(features, index, root):
-        square = square + (rows.double() - mean).square().sum(0) / len(index)
-    return mean.float(), torch.where(square > 0, square.sqrt(), 1).float()
+        scaler.partial_fit(rows.double().numpy())
+    return torch.from_numpy(scaler.mean_).float(), torch.from_numpy(scaler.scale_).float()
 
 
 def rooted(rows: Float[Tensor, "n d"], root: bool) -> Float[Tensor, "n d"]:
@@ -79,56 +118,67 @@ def centred(logits: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:
     return logits - logits.mean(1, keepdim=True)
 
 
+def normal_equations(
+    data: Data, index: Index, wanted: Callable[[Targets], Tensor]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The means of x xᵀ, x yᵀ, x and y over rows x and their targets y, summed in float64."""
+    gram = cross = torch.zeros((), dtype=torch.float64)
+    for rows, targets in data.blocks(index):
+        x = F.pad(rows.double(), (0, 1), value=1.0)
+        gram = gram + x.T @ x / len(index)
+        cross = cross + x.T @ wanted(targets) / len(index)
+    return gram[:-1, :-1], cross[:-1], gram[-1, :-1], cross[-1]
+
+
 def ridge(data: Data, index: Index) -> Callable[[float], Layers]:
-    """Ridge regression to a teacher's centred logits; the normal equations are summed once, in float64.
+    """Ridge regression to a teacher's centred logits.
 
     Returns:
         A function of the strength s: the layer that minimises ``mean((W x + b - y)²) + s |W|²``, the squares summed
         over classes (Hoerl & Kennard, Technometrics 1970, eq. 2.3; here over n rows).
     """
-    count, numbers, classes = len(index), data.features.shape[1], data.targets.shape[1]
-    gram = torch.zeros(numbers, numbers, dtype=torch.float64)
-    cross = torch.zeros(numbers, classes, dtype=torch.float64)
-    x = torch.zeros(numbers, dtype=torch.float64)
-    y = torch.zeros(classes, dtype=torch.float64)
-    for block, logits in data.blocks(index):
-        rows, wanted = block.double(), centred(logits)
-        gram.addmm_(rows.T, rows, alpha=1 / count)
-        cross.addmm_(rows.T, wanted, alpha=1 / count)
-        x += rows.sum(0) / count
-        y += wanted.sum(0) / count
-    gram -= x[:, None] * x
-    cross -= x[:, None] * y
+    gram, cross, x, y = normal_equations(data, index, centred)
+    gram, cross = gram - x[:, None] * x, cross - x[:, None] * y
 
     def solve(strength: float) -> Layers:
-        weight = torch.linalg.solve(gram + strength * torch.eye(numbers, dtype=torch.float64), cross).T
+        weight = torch.linalg.solve(gram + strength * torch.eye(len(gram), dtype=gram.dtype), cross).T
         return ((weight.float(), (y - weight @ x).float()),)
 
     return solve
 
 
-def logistic(data: Data, index: Index, classes: int, strength: float) -> Layers:
-    """Multinomial logistic regression: minimises ``mean(-log p(y | x)) + strength / 2 |W|²`` by L-BFGS."""
-    weight = torch.zeros(classes, data.features.shape[1], requires_grad=True)
-    bias = torch.zeros(classes, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=200, tolerance_change=1e-7, line_search_fn="strong_wolfe")
+def logistic(data: Data, index: Index, classes: int) -> Callable[[float], Layers]:
+    """Multinomial logistic regression by scikit-learn.
 
-    def closure() -> Tensor:
-        optimizer.zero_grad()
-        loss = strength / 2 * weight.square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]
-        for rows, wanted in data.blocks(index):
-            part = F.cross_entropy(F.linear(rows, weight, bias), wanted, reduction="sum") / len(index)
-            part.backward()  # type: ignore[no-untyped-call]
-            loss = loss.detach() + part.detach()
-        return loss
+    Returns:
+        A function of the strength s: the layer that minimises ``mean(-log p(y | x)) + s / 2 |W|²``. A class without
+        examples has weights of zero and a low bias.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
-    return ((weight.detach(), bias.detach()),)
+    rows, targets = data.gathered(index), data.targets[index].numpy()
+    is_binary = len(np.unique(targets)) == 2  # then scikit-learn learns w = w₁ - w₀ alone, and |W|² = |w|² / 2
+
+    def solve(strength: float) -> Layers:
+        model = LogisticRegression(C=(1 + is_binary) / (strength * len(index)), max_iter=200)
+        with warnings.catch_warnings():
+            # With weak regularisation the last digits take thousands of steps, and change no decision.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(rows, targets)
+        found = np.column_stack([model.coef_, model.intercept_])
+        if is_binary:
+            found = np.concatenate([-found, found]) / 2
+        whole = np.zeros((classes, found.shape[1]), np.float32)
+        whole[:, -1] = found[:, -1].min() - _UNSEEN
+        whole[model.classes_] = found
+        return ((torch.from_numpy(whole[:, :-1].copy()), torch.from_numpy(whole[:, -1].copy())),)
+
+    return solve
 
 
 def loss_of(layers: Layers, data: Data, index: Index) -> float:
-    """What the strength is chosen by: the mean of -log p(y | x), or of the squares that ridge minimises."""
+    """The loss that the strength is chosen by: the mean of -log p(y | x), or of the squares that ridge minimises."""
     total = 0.0
     for rows, wanted in data.blocks(index):
         logits = through(layers, rows)

@@ -45,10 +45,7 @@ class Head:
 
     def __call__(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
         """Logits, before the temperature."""
-        return self.scores((rooted(rows, self.root) - self.mean) / self.deviation)
-
-    def scores(self, standardised: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
-        """The same, of rows that are standardised already."""
+        standardised = (rooted(rows, self.root) - self.mean) / self.deviation
         return through(self.layers, standardised if self.radial is None else self.radial(standardised))
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, get_args
 
 from vggapps.features import _radial as radial
 from vggapps.features._fitting import Data, Index, Layers, beginning, logistic, loss_of, ridge, train
 from vggapps.features._splits import split
-from vggapps.vgg._radial import Radial
 
 Kind = Literal["linear", "mlp", "radial", "knn"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -27,52 +26,50 @@ class Recipe:
     seed: int
 
 
-def choose(how: Recipe, data: Data, rows: Index, groups: Index) -> tuple[float | None, Radial | None]:
-    """The strength that does best on a fifth of the rows, and the radial basis functions of all of them.
+def prepared(how: Recipe, data: Data, rows: Index) -> Data:
+    """What the kind of head learns from: standardised rows, or radial basis functions around centres of some."""
+    if how.kind != "radial":
+        return data
+    return radial.with_basis(data, radial.centres(data, rows, how.hidden, how.seed))
+
+
+def choose(how: Recipe, data: Data, rows: Index, groups: Index) -> float | None:
+    """The strength that does best on a fifth of the rows; None for a kind that has none.
 
     Args:
-        how: None is returned for a kind that has no strength, or no such functions.
-        data: standardised.
+        how: the kind of head.
+        data: prepared.
         rows: that may be learnt from.
         groups: of all rows: those of one number are on one side.
     """
     if how.kind == "mlp":
-        return None, None
+        return None
     fit, held = (rows[part] for part in split(data.targets[rows], 0.2, how.seed, groups[rows]))
-    if how.kind == "linear":
-        solve = ridge(data, fit) if data.targets.ndim == 2 else partial(logistic, data, fit, how.classes)
-        return min(STRENGTHS, key=lambda strength: loss_of(solve(strength), data, held)), None
-    basis = _basis(how, data, rows)
-    last = radial.ridge(data, fit, basis, how.classes)
-    best = max(reversed(radial.STRENGTHS), key=lambda strength: radial.right(basis, last(strength), data, held))
-    return best, basis
+    solve = _solver(how, data, fit)
+    if how.kind == "radial":
+        return max(reversed(radial.STRENGTHS), key=lambda strength: radial.accuracy(solve(strength), data, held))
+    return min(STRENGTHS, key=lambda strength: loss_of(solve(strength), data, held))
 
 
-def learnt(
-    how: Recipe, data: Data, rows: Index, strength: float | None, basis: Radial | None = None
-) -> tuple[Radial | None, Layers]:
-    """Layers learnt from rows, and the radial basis functions before them, if any.
+def learnt(how: Recipe, data: Data, rows: Index, strength: float | None) -> Layers:
+    """Layers learnt from rows.
 
     Args:
         how: the kind of head.
-        data: standardised.
+        data: prepared.
         rows: to learn from.
         strength: of regularisation, see :func:`choose`.
-        basis: radial basis functions, if they are known.
     """
-    is_taught = data.targets.ndim == 2
+    if how.kind == "mlp":
+        start = beginning(data.features.shape[1], how.hidden, how.classes, how.seed)
+        return train(start, data, rows, 50 if how.epochs is None else how.epochs, how.seed)
+    layers = _solver(how, data, rows)(strength or 0)
+    is_taught = how.kind == "linear" and data.targets.ndim == 2
+    return train(layers, data, rows, how.epochs, how.seed) if is_taught and how.epochs else layers
+
+
+def _solver(how: Recipe, data: Data, rows: Index) -> Callable[[float], Layers]:
+    """The layer for a strength."""
     if how.kind == "radial":
-        basis = basis or _basis(how, data, rows)
-        return basis, (radial.ridge(data, rows, basis, how.classes)(strength or 0),)
-    if how.kind == "linear":
-        strength = strength or 0
-        layers = ridge(data, rows)(strength) if is_taught else logistic(data, rows, how.classes, strength)
-        epochs = how.epochs if is_taught else 0
-    else:
-        layers = beginning(data.features.shape[1], how.hidden, how.classes, how.seed)
-        epochs = 50 if how.epochs is None else how.epochs
-    return None, train(layers, data, rows, epochs, how.seed) if epochs else layers
-
-
-def _basis(how: Recipe, data: Data, rows: Index) -> Radial:
-    return radial.layer_of(radial.centres(data, rows, how.hidden, how.seed))
+        return radial.ridge(data, rows, how.classes)
+    return ridge(data, rows) if data.targets.ndim == 2 else logistic(data, rows, how.classes)

@@ -8,7 +8,6 @@ from functools import partial
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -16,9 +15,9 @@ from vggapps._rates import rate
 from vggapps.errors import SettingsError, unknown
 from vggapps.features._calibration import LEAST, Calibration, calibration
 from vggapps.features._files import FeatureTable
-from vggapps.features._fitting import Data, Index, Targets, moments, probabilities, through
+from vggapps.features._fitting import Data, Index, Targets, check_scikit_learn, moments, probabilities, through
 from vggapps.features._heads import Head
-from vggapps.features._learning import KINDS, Recipe, choose, learnt
+from vggapps.features._learning import KINDS, Recipe, choose, learnt, prepared
 from vggapps.features._splits import copies, firsts, folds, split, untested
 
 FOLDS = 5  # of cross-validation
@@ -73,7 +72,8 @@ def probe(
     """Learn from a part of the rows to tell the targets, and measure on the others.
 
     Args:
-        table: features; read some thousand rows at a time; ``knn`` alone keeps them all.
+        table: features; read some thousand rows at a time. ``linear`` without a teacher and ``radial`` put what they
+            learn from into one array, in a temporary file where it takes more than 1 GiB; ``knn`` keeps all in memory.
         targets: a class for each row, or a teacher's logits, whose first class then counts as the right one.
         labels: names of the classes.
         kind: ``linear``: multinomial logistic regression; towards a teacher, ridge regression to its centred logits.
@@ -92,7 +92,7 @@ def probe(
         The report, and the head; None for ``knn``.
 
     Raises:
-        SettingsError: a wrong word, or targets that do not fit the rows.
+        SettingsError: a wrong word, targets that do not fit the rows, or scikit-learn is not installed.
     """
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
@@ -100,6 +100,7 @@ def probe(
         raise SettingsError(f"{len(targets)} targets for {len(table.features)} rows", "give one for each row")
     if not 0 < test < 1:
         raise SettingsError(f"--test is {test}", "it must be between 0 and 1")
+    check_scikit_learn()
     groups = copies(table.features)
     learn, held = split(targets, test, seed, groups)
     tested = firsts(held, groups)
@@ -107,10 +108,10 @@ def probe(
     if kind == "knn":
         best, votes = _vote(table, targets, len(labels), learn, tested, groups, seed)
         return report(votes, chosen=best), None
-    data = Data(table.features, targets, root, *moments(table.features, learn, root))
     how = Recipe(kind, len(labels), hidden, epochs, seed)
-    strength, basis = choose(how, data, learn, groups)
-    basis, layers = learnt(how, data, learn, strength, basis)
+    data = prepared(how, Data(table.features, targets, root, *moments(table.features, learn, root)), learn)
+    strength = choose(how, data, learn, groups)
+    layers = learnt(how, data, learn, strength)
     about = table.settings
     head = Head(
         network=about.network,
@@ -122,9 +123,9 @@ def probe(
         deviation=data.deviation,
         layers=layers,
         labels=tuple(labels),
-        radial=basis,
+        radial=data.basis,
     )
-    logits = torch.cat([head.scores(rows) for rows, _ in data.blocks(tested)])
+    logits = torch.cat([through(layers, rows) for rows, _ in data.blocks(tested)])
     heat = calibration(logits, targets[tested], lambda: _by_folds(how, table, targets, root, strength, groups))
     return report(logits, chosen=strength, heat=heat), replace(head, temperature=heat.temperature)
 
@@ -174,10 +175,10 @@ def _by_folds(
         parts = []
     for part in parts:
         rest = np.flatnonzero(~np.isin(groups, groups[part]))
-        data = Data(table.features, targets, root, *moments(table.features, rest, root))
-        basis, layers = learnt(how, data, rest, strength)
+        data = prepared(how, Data(table.features, targets, root, *moments(table.features, rest, root)), rest)
+        layers = learnt(how, data, rest, strength)
         for rows, found in data.blocks(part):
-            logits.append(through(layers, rows if basis is None else basis(rows)))
+            logits.append(through(layers, rows))
             wanted.append(found)
     return torch.cat(logits), torch.cat(wanted)
 
@@ -186,7 +187,7 @@ def _vote(
     table: FeatureTable, targets: Targets, classes: int, learn: Index, tested: Index, groups: Index, seed: int
 ) -> tuple[int, Float[Tensor, "n classes"]]:
     """The number of neighbours that does best on a fifth of the learnt rows, and the votes for the tested ones."""
-    rows = F.normalize(torch.from_numpy(np.array(table.features)))
+    rows = torch.from_numpy(np.array(table.features))
     fit, held = (learn[part] for part in split(targets[learn], 0.2, seed, groups[learn]))
     counts = [k for k in NEIGHBOURS if k <= len(fit)]
     votes = neighbours(rows[held], rows[fit], targets[fit], classes, counts)
@@ -207,15 +208,18 @@ def neighbours(
     """Votes of the k most similar rows, for each k: a vote a row (a teacher's: its probabilities), nearer ones first.
 
     Args:
-        queries, rows: of length 1, so that products are cosines.
+        queries, rows: compared by cosine.
         targets: of the rows.
         counts: the values of k.
     """
-    parts: dict[int, list[Tensor]] = {k: [] for k in counts}
-    for block in torch.split(queries, 256):
-        cosines, nearest = (block @ rows.T).topk(max(counts), 1)
-        votes = probabilities(targets[nearest.flatten()], classes).view(*nearest.shape, classes)
-        votes = votes * (1 + 1e-3 * cosines[..., None])  # of as many votes, those of the more similar win
+    from sklearn.neighbors import NearestNeighbors
+
+    known = NearestNeighbors(metric="cosine", algorithm="brute").fit(rows.numpy())
+    distances, nearest = map(torch.from_numpy, known.kneighbors(queries.numpy(), max(counts)))
+    found = {k: torch.empty(len(queries), classes) for k in counts}
+    for part in torch.split(torch.arange(len(queries)), 256):
+        votes = probabilities(targets[nearest[part].flatten()], classes).view(len(part), -1, classes)
+        votes = votes * (1 + 1e-3 * (1 - distances[part, :, None]))  # of as many votes, those of the more similar win
         for k in counts:
-            parts[k].append(votes[:, :k].sum(1))
-    return {k: torch.cat(found) for k, found in parts.items()}
+            found[k][part] = votes[:, :k].sum(1).float()
+    return found

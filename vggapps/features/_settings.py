@@ -50,7 +50,7 @@ class ProbeSettings:
 
     labels: str | None = _setting(None, metavar="FILE", help="CSV of file,class; by default folders' names.")
     kind: Literal["linear", "mlp", "radial", "knn"] = _setting("linear", help="What learns.")
-    teacher: str | None = _setting(None, metavar="FILE", help="Logits to learn, .npy or .npz.")
+    teacher: str | None = _setting(None, metavar="FILE", help="Logits to learn, .npy.")
     hidden: int = _setting(1024, minimum=1, metavar="N", help="Hidden units of mlp, centres of radial.")
     epochs: int | None = _setting(
         None, minimum=0, metavar="N", help="Of mlp (50); of linear with a teacher, after ridge regression (0)."

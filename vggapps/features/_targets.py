@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,25 +69,26 @@ def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n
 
     Args:
         paths: of the pictures.
-        file: .npy, a row a picture in the pictures' order; or .npz with one array of two dimensions and perhaps
-            ``paths``, by which rows are found, and ``labels``. Features of fc8 (``vggapps extract``) are such a file.
+        file: .npy, a row a picture in the pictures' order. A .json file beside it may hold ``paths``, by which rows
+            are found, and ``labels``: ``vggapps extract --layer fc8`` writes two such files.
 
     Raises:
         SettingsError: it can't be read, or does not fit the pictures.
     """
     file = Path(file)
+    beside = file.with_suffix(".json")
     try:
-        found = np.load(file, mmap_mode="r", allow_pickle=False)
-        arrays: dict[str, NDArray] = {"logits": found} if isinstance(found, np.ndarray) else dict(found)
+        logits: NDArray = np.lib.format.open_memmap(file, mode="r")
+        notes = json.loads(beside.read_text(encoding="utf-8")) if beside.exists() else {}
     except (OSError, ValueError, EOFError):
-        raise SettingsError(f"{file} can't be read as a teacher's outputs", "give a .npy or .npz file") from None
-    tables = [array for array in arrays.values() if array.ndim == 2 and array.dtype.kind == "f"]
-    if len(tables) != 1:
-        raise SettingsError(f"{file} has not one array of logits", "give one array of floats, (pictures, classes)")
-    logits = tables[0]
-    if "paths" in arrays:
-        row = {path: index for index, path in enumerate(arrays["paths"].tolist())}
-        if len(row) < len(arrays["paths"]):
+        raise SettingsError(f"{file} can't be read as a teacher's outputs", "give a .npy file") from None
+    if logits.ndim != 2 or logits.dtype.kind != "f":
+        raise SettingsError(
+            f"{file} is not an array of logits", "give one array of floats, (pictures, classes), as .npy"
+        )
+    if "paths" in notes:
+        row = {path: index for index, path in enumerate(notes["paths"])}
+        if len(row) < len(notes["paths"]):
             raise SettingsError(f"{file} has several rows of one picture", "give one row for each")
         if lacking := next((path for path in paths if path not in row), None):
             raise SettingsError(f"{file} has no row for {lacking}", "let the teacher see the same pictures")
@@ -96,7 +98,7 @@ def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n
     count = logits.shape[1]
     if count < 2:
         raise SettingsError(f"{file} has logits of one class", "a head is learnt for two classes or more")
-    labels = arrays["labels"].tolist() if "labels" in arrays else [label.name for label in labels_of((), count)]
+    labels = notes.get("labels") or [label.name for label in labels_of((), count)]
     return torch.from_numpy(np.array(logits, np.float32)), tuple(labels)
 
 

@@ -3,8 +3,10 @@
 Grey of 16 bits, 32 bits and floats are modes of Pillow's. Colour of 16 bits (and grey with alpha) is not: it
 keeps the high byte of each sample. Its unpackers for the two byte orders differ in nothing but which of a
 sample's two bytes they keep, so decoding once more in the wrong byte order yields the low bytes. That works
-for PNG and TIFF files, compressed or interlaced or tiled. CMYK and colour with premultiplied alpha of 16 bits
-are read at 8, with a note; TIFF with a plane a channel is refused.
+for PNG and TIFF files, compressed or interlaced or tiled. TIFF files that store each channel in a plane of its own
+are read by tifffile. CMYK and colour with premultiplied alpha of 16 bits are read at 8, with a note.
+
+All other TIFF files stay with Pillow: tifffile reads LZW, the usual compression, only with imagecodecs, of 30 MB.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from vggapps.errors import PictureError
 from vggapps.image._strips import Rows
@@ -65,10 +67,11 @@ def deep_rows(image: Image.Image, how: Stored, again: Callable[[], ImageFile.Ima
         again: opens the same file once more.
 
     Raises:
-        PictureError: it is a TIFF with a plane a channel. The rows raise it for values beyond the expected range.
+        PictureError: tifffile can't decompress its planes. The rows raise it for values beyond the expected range.
     """
-    if how.planes and how.bits > 8:  # Pillow mixes these up, without an error
-        raise PictureError("16 bits a channel in separate planes can't be read", "save it interleaved")
+    if how.planes and how.bits > 8 and again is not None:  # Pillow mixes these up, without an error
+        planes, white = _planes(again()), np.float32(2**how.bits - 1)
+        return lambda top, bottom: np.stack([_cut(plane, top, bottom) / white for plane in planes], -1)
     if image.mode.startswith("I;16"):
         return lambda top, bottom: _grey(_cut(image, top, bottom), how, image)
     if image.mode in ("I", "F"):
@@ -88,6 +91,25 @@ def deep_rows(image: Image.Image, how: Stored, again: Callable[[], ImageFile.Ima
 
 def _cut(image: Image.Image, top: int, bottom: int) -> NDArray[Any]:
     return np.asarray(image.crop((0, top, image.width, bottom)))
+
+
+def _planes(file: ImageFile.ImageFile) -> list[Image.Image]:
+    """Each channel of the first page, upright as Pillow turns it."""
+    import tifffile
+
+    orientation = file.getexif().get(ExifTags.Base.Orientation, 1)
+    file.fp.seek(0)  # type: ignore[union-attr]
+    try:
+        planes = [Image.fromarray(plane) for plane in tifffile.imread(file.fp, key=0)]
+    except KeyError:
+        raise PictureError(
+            "its 16-bit channels are compressed in separate planes, which needs imagecodecs",
+            "pip install imagecodecs, or save it interleaved",
+        ) from None
+    for plane in planes:
+        plane.getexif()[ExifTags.Base.Orientation] = orientation
+        ImageOps.exif_transpose(plane, in_place=True)
+    return planes
 
 
 def _reloaded(image: ImageFile.ImageFile, raw: str) -> Image.Image:

@@ -105,6 +105,11 @@ def shorten(text: str, size: int, width: float) -> str:
     return cut(max(0, too_many - 1))
 
 
+def faces_of(text: str) -> list[Face]:
+    """The fonts that a line of text is drawn with; letters that no font has are noted."""
+    return list(dict.fromkeys(face for face, _ in _runs(one_line(text))))
+
+
 def one_line(text: str) -> str:
     """The text as it is drawn: in Unicode's composed form (NFC), and on one line.
 

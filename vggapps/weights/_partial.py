@@ -1,8 +1,11 @@
 """Taking some tensors out of a ``.pth`` file on a server without transferring the rest.
 
 Nobody publishes the convolutions of torchvision's networks alone, and nine tenths of a file are fully connected
-layers. Both of torch's formats say near an end of the file which bytes are whose, so the rest need not be asked
-for: a zip file (``torch.save`` since 1.6) in its directory, an older one in the pickles that it begins with.
+layers. timm's safetensors files of VGG would be simpler to read in parts, but we know of no digest that their publisher
+states, and of no such files of AlexNet and SqueezeNet.
+
+Both of torch's formats say near an end of the file which bytes are whose, so the rest need not be asked for: a zip file
+(``torch.save`` since 1.6) in its directory, an older one in the pickles that it begins with.
 
 A publisher's digest is of the whole file, so a part cannot be held to it. What is checked: the server's certificate
 (by https), each tensor's CRC in a zip file, every length, and that all numbers are finite.
