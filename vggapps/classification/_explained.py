@@ -9,7 +9,7 @@ import torch
 from vggapps.classification._classifier import OFFLINE, Classifier
 from vggapps.classification._views import crops, scales_of, softened
 from vggapps.datasets._reading import check_strip, scaled_to, to_tensor
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.explanation._question import ask
 from vggapps.explanation._report import Classified
 from vggapps.explanation._settings import ExplainSettings
@@ -28,7 +28,9 @@ def load_explained(settings: ExplainSettings) -> VGG:
     """
     device, dtype = settings.device, settings.dtype
     if settings.classes and settings.target and "class:" not in settings.target:
-        raise SettingsError(f"--classes {settings.classes} names classes, and none is asked for", "leave it out")
+        raise SettingsError(
+            f"{argument('classes', settings.classes)} names classes, and none is asked for", "leave it out"
+        )
     network = Classifier(
         settings.backbone, views="dense", device=device, dtype=dtype,  # type: ignore[arg-type]
         classes=settings.classes, convention=settings.convention,  # type: ignore[arg-type]

@@ -12,7 +12,8 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
-from vggapps.settings import Settings, hints, option_name
+from vggapps.cli.foreign import option
+from vggapps.settings import Settings, hints
 from vggapps.vgg._settings import ClassSettings
 
 
@@ -27,7 +28,7 @@ def _verbosity(count: int) -> int:
 def _declared(settings: type[Settings], name: str) -> Any:
     """The option of a setting, for commands that list their options themselves."""
     (field,) = (field for field in fields(settings) if field.name == name)
-    return typer.Option(option_name(name), help=field.metadata["help"], metavar=field.metadata["metavar"])
+    return typer.Option(option(name), help=field.metadata["help"], metavar=field.metadata["metavar"])
 
 
 Verbose = Annotated[
@@ -146,7 +147,7 @@ def _option(field: Any, hint: Any) -> inspect.Parameter:
         hint, default = str, str(default)
         meta |= {"minimum": None, "maximum": None}  # for the settings to check: Typer compares numbers only
     info = typer.Option(
-        option_name(field.name),
+        option(field.name),
         help=meta["help"],
         metavar=meta["metavar"],
         min=meta["minimum"],

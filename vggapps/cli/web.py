@@ -58,7 +58,7 @@ def web(  # noqa: D103 - people see HELP
     silence(quiet)
     limits = Limits(**given)
     if find_spec("gradio") is None:
-        raise SettingsError("the page needs a package more", "pip install 'vggapps[web]'")
+        raise SettingsError("the page needs another package", run="pip install 'vggapps[web]'")
 
     from vggapps.web.serve import read_passwords, served
 

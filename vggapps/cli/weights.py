@@ -93,7 +93,7 @@ def verify(
         fact = {"name": record.name, "state": state, "path": str(path) if path else None}
         typer.echo(json.dumps(fact) if as_json else f"{state:<8}  {record.name:<{width}}  {path or ''}".rstrip())
     if bad:
-        raise WeightsError(f"damaged or not here: {', '.join(bad)}", f"run: vggapps weights download {' '.join(bad)}")
+        raise WeightsError(f"damaged or not here: {', '.join(bad)}", run=f"vggapps weights download {' '.join(bad)}")
 
 
 @app.command(
@@ -108,7 +108,7 @@ def path(name: Name, verbose: Verbose = 0) -> None:
 
     found = store.find(get_record(name))
     if found is None:
-        raise WeightsError(f"{name} is not on this machine", f"run: vggapps weights download {name}")
+        raise WeightsError(f"{name} is not on this machine", run=f"vggapps weights download {name}")
     typer.echo(found)
 
 

@@ -16,7 +16,7 @@ from vggapps.errors import SettingsError
 from vggapps.features._describe import Descriptor
 
 _MOST_HEADER = 100_000_000  # bytes that safetensors reads; its src/tensor.rs, MAX_HEADER_SIZE
-_AGAIN = "make it with: vggapps extract FOLDER -o features.npz"
+_AGAIN = "vggapps extract FOLDER -o features.npz"  # how such a file is made
 Rows = NDArray[np.float32]
 
 
@@ -52,7 +52,7 @@ def load_features(path: str | Path) -> FeatureTable:
     path = Path(path)
     writer_of(path)
     if not path.is_file():
-        raise SettingsError(f"there is no file {path}", _AGAIN)
+        raise SettingsError(f"there is no file {path}", run=_AGAIN)
     read = {".npz": _read_npz, ".safetensors": _read_safetensors, ".parquet": _read_parquet}[path.suffix]
     try:
         paths, features, notes = read(path)
@@ -60,7 +60,7 @@ def load_features(path: str | Path) -> FeatureTable:
     except SettingsError:
         raise
     except Exception:  # what is damaged may raise anything
-        raise SettingsError(f"{path} holds no features", _AGAIN) from None
+        raise SettingsError(f"{path} holds no features", run=_AGAIN) from None
     return FeatureTable(tuple(paths), features, settings, tuple(notes["failed"]))
 
 
@@ -190,5 +190,5 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise SettingsError("Parquet needs a package more", "pip install 'vggapps[parquet]', or use .npz") from None
+        raise SettingsError("Parquet needs another package", "use .npz", "pip install 'vggapps[parquet]'") from None
     return pyarrow, pyarrow.parquet

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.vgg._hooks import OUTPUT
 
 Scores = Float[Tensor, "n"]
@@ -132,7 +132,9 @@ def neuron(layer: str, index: int, row: int | None = None, column: int | None = 
         height, width = features.shape[2:]
         y, x = (height // 2, width // 2) if row is None or column is None else (row, column)
         if not (0 <= y < height and 0 <= x < width):
-            raise SettingsError(f"{layer} has {height} x {width} positions and no {y},{x}", "choose a larger --size")
+            raise SettingsError(
+                f"{layer} has {height} x {width} positions and no {y},{x}", f"choose a larger {argument('size')}"
+            )
         return _channel(features[:, :, y : y + 1, x : x + 1], layer, index)[:, 0]
 
     return Objective(frozenset({layer}), score, f"{layer}:{index}@{place}")

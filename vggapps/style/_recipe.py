@@ -137,10 +137,10 @@ def read_recipe(picture: str) -> Recipe:
     """
     found = read_settings(picture)
     if not found or not isinstance(found.get("settings"), dict):
-        raise PictureError(f"{picture}: it carries no vggapps settings", "give a picture that vggapps stylize has made")
+        raise PictureError(f"{picture}: it carries no vggapps settings", "give a picture made by stylize")
     maker = str(found.get("made_by", ""))
     if re.fullmatch(r"vggapps \S+ \w+", maker) and not maker.endswith(" stylize"):
-        raise PictureError(f"{picture}: it was made by {maker}", "give a picture that vggapps stylize has made")
+        raise PictureError(f"{picture}: it was made by {maker}", "give a picture made by stylize")
     try:
         return _parsed(found)
     except (TypeError, ValueError, KeyError) as error:
