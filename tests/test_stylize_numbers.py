@@ -117,7 +117,7 @@ def test_the_size_that_is_named_for_a_narrow_picture_is_the_smallest_that_works(
         assert min(scaled(longer, shorter, size - 1)) < 16
 
 
-@pytest.mark.parametrize(("shape", "hint"), [((2, 3000), "--size of at least 23250"), ((40, 2000), "at least 775")])
+@pytest.mark.parametrize(("shape", "hint"), [((2, 3000), "a size of at least 23250"), ((40, 2000), "at least 775")])
 def test_a_narrow_picture_is_refused_with_a_size_that_works(narrow: VGG, shape: tuple[int, int], hint: str) -> None:
     with pytest.raises(SettingsError, match=hint):
         stylize(torch.rand(1, 3, *shape), PHOTO, vgg=narrow, size=96)

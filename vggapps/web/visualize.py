@@ -114,8 +114,10 @@ def visualize_tab(page: Page) -> None:
         return gr.update(maximum=count - 1) if count else gr.skip()
 
     backbone: Any = controls.by_name["backbone"]
-    backbone.change(other_backbone, [backbone, layer], [layer, channel], api_visibility="private")
-    layer.change(other_layer, [backbone, layer], channel, api_visibility="private")
+    backbone.change(
+        other_backbone, [backbone, layer], [layer, channel], show_progress="hidden", api_visibility="private"
+    )
+    layer.change(other_layer, [backbone, layer], channel, show_progress="hidden", api_visibility="private")
     inputs = {"layer": layer, "channel": channel, "target": target, **controls.by_name}
     helps = {"layer": "The layer.", "channel": "Which of its channels.", "target": "A class instead, or empty."}
     frame.offer(visualize, inputs, [picture, answer, frame.download], helps=helps | controls.helps())
