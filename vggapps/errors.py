@@ -171,7 +171,7 @@ _REMEDIES = {
     errno.EACCES: "allow this account to use it, or choose a folder that you may write to",
     errno.EPERM: "allow this account to use it, or choose a folder that you may write to",
     errno.EBADF: "open stdin and stdout, or name files instead",
-    errno.EDQUOT: "your quota on this disk is used up; free some of it, or choose another disk",
+    errno.EDQUOT: "your quota on this disk is used up: free some space, or choose another disk",
     errno.EFBIG: "raise the limit on the size of files, or choose another disk",
     errno.EIO: "check the disk or the connection to it",
     errno.EISDIR: "name a file, not a folder",
@@ -179,10 +179,10 @@ _REMEDIES = {
     errno.EMFILE: "close other files, or raise the limit: ulimit -n",
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENFILE: "close other programs",
-    errno.ENOENT: "check the name; its folder must exist",
-    errno.ENOSPC: "make room on the disk, or choose another",
+    errno.ENOENT: "check its name and folder",
+    errno.ENOSPC: "make room on the disk, or choose one with space",
     errno.ENOTDIR: "a part of this path is a file: check its name",
-    errno.EROFS: "the disk is read-only; choose another",
+    errno.EROFS: "choose a folder on a disk that can be written to",
 }
 
 
