@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "vggapps"
 LONGEST = 300
 HEAVY = {"torch", "torchvision", "numpy", "PIL", "kornia"}
+# Options and custom properties of other programs, of which rooms may speak.
+FOREIGN = {"sort", "format", "force-reinstall", "no-deps", "check", "paper", "ink", "faint", "line"}
 DRAWERS = {"util", "utils", "helper", "helpers", "core", "base", "manager", "common", "misc"}
 
 # The floors, from the ground: what each room may import besides itself.
@@ -157,6 +159,15 @@ def test_public_names_are_those_of_the_stub() -> None:
     stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
     named = next(ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign))
     assert sorted(named) == sorted({*vggapps.__all__, "__version__"})
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) not in DOORS])
+def test_rooms_know_no_options_of_the_command_line(module: str) -> None:
+    """They name arguments as in Python, in errors by ``vggapps.errors.argument``; doors put in their own names."""
+    nodes = ast.walk(ast.parse(MODULES[module].read_text()))
+    texts = [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    options = {option for text in texts for option in re.findall(r"(?<![\w-])--([a-z][a-z-]*)", text)}
+    assert options <= FOREIGN
 
 
 @pytest.mark.parametrize("folder", ["vggapps", "tests", "benchmarks", "apps", "assets"])

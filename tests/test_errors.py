@@ -12,7 +12,7 @@ import typer
 
 from vggapps import errors
 from vggapps.cli import app as door
-from vggapps.errors import VggappsError, unknown
+from vggapps.errors import SettingsError, VggappsError, argument, unknown
 from vggapps.vgg._fast import pick_device, pick_dtype
 from vggapps.vgg._network import VGG, FeatureExtractor, initialize
 from vggapps.vgg._plan import Plan, get_plan
@@ -64,6 +64,31 @@ def test_what_users_gave_does_not_break_the_line(said: str, told: str) -> None:
     error = VggappsError(said, said)
     assert (error.message, error.hint) == (told, told)
     assert unknown("layer", said, [said]).message == f"there is no layer '{told}'"
+
+
+NAMED = SettingsError(
+    f"{argument('style_size')} is 3", f"use {argument('size', 512)}, {argument('dtype', 'half')}", "ls"
+)
+
+
+def test_an_argument_is_called_as_in_python() -> None:
+    for each in (NAMED, pickle.loads(pickle.dumps(NAMED))):
+        assert str(each) == "style_size is 3 (use size=512, dtype='half'; or run: ls)"
+    assert SettingsError("all is lost", run="ls").hint == "run: ls"
+
+
+def test_others_call_arguments_as_they_like_and_need_not_name_commands() -> None:
+    error = NAMED.about("a.png").worded(lambda name, value: f"<{name}|{value}>", commands=False)
+    assert type(error) is SettingsError
+    assert (error.message, error.hint) == ("a.png: <style_size|> is 3", "use <size|512>, <dtype|half>")
+    assert str(error.worded(lambda name, value: "no more")) == str(error)
+
+
+@pytest.mark.parametrize("value", ["two\nlines", "it's", "\ufdd0size\ufdd1", "", 0, False, "a\ufdd0b\ufdd0c\ufdd1"])
+def test_values_of_users_do_not_break_the_text(value: object) -> None:
+    for text in (f"{argument('name', value)} is set", f"it is {value}"):
+        for error in (SettingsError(text), SettingsError(text).worded(lambda name, value: f"--{name} {value}")):
+            assert error.message.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -137,6 +162,13 @@ class TestCommandLine:
     def test_other_peoples_lack_of_memory(self, fail, error: Exception) -> None:
         ran = fail(error)
         assert (ran.code, ran.err.splitlines()[0]) == (6, "error: there is not enough memory")
+
+    def test_arguments_are_options(self, fail) -> None:
+        switch = argument("overwrite", True)
+        ran = fail(
+            SettingsError(f"{argument('style_weight')} is 3", f"use {argument('tv_weight', 0.5)} or {switch}", "ls")
+        )
+        assert ran.err == "error: --style-weight is 3\nhint: use --tv-weight 0.5 or --force; or run: ls\n"
 
     def test_a_defect_is_called_one(self, fail) -> None:
         ran = fail(KeyError("relu"))

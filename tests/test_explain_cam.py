@@ -184,7 +184,7 @@ def test_the_default_layer_of_others_networks(build: Callable[..., nn.Module], l
     if layer:
         assert default_layer(question) == layer
     else:
-        with pytest.raises(SettingsError, match="can't be told"):
+        with pytest.raises(SettingsError, match="not clear which layer"):
             default_layer(question)
 
 

@@ -232,7 +232,7 @@ def test_a_chunk_that_was_half_written_is_done_again(
 
 def test_what_another_run_has_begun_is_not_mixed_in(pictures: list[str], network: VGG) -> None:
     next(write("f.npy", pictures, network))
-    with pytest.raises(SettingsError, match=r"layer pool4, not pool3.*--force"):
+    with pytest.raises(SettingsError, match=r"layer pool4, not pool3.*force=True"):
         list(write("f.npy", pictures, network, "pool3"))
     with pytest.raises(SettingsError, match="other pictures"):
         list(write("f.npy", pictures[::-1], network))

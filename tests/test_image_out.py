@@ -140,7 +140,7 @@ def test_a_format_that_can_not_be_written_is_a_matter_of_settings(tmp_path, suff
 def test_an_existing_file_is_kept_unless_told_otherwise(tmp_path):
     target = tmp_path / "a.png"
     target.write_bytes(b"precious")
-    with pytest.raises(OutputExistsError, match="--force"):
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
         save_picture(FLAT, target)
     assert target.read_bytes() == b"precious"
     assert save_picture(FLAT, target, overwrite=True) == target

@@ -14,7 +14,7 @@ import torch
 from tests.conftest import Ran
 from vggapps.errors import PictureError
 from vggapps.image import save_picture
-from vggapps.image._recipe import Identity
+from vggapps.image._identity import Identity
 from vggapps.style._recipe import read_recipe, recipe, settings_from
 from vggapps.style._settings import StylizeSettings
 

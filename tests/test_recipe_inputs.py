@@ -19,7 +19,8 @@ from tests.conftest import Ran
 from vggapps.errors import PictureError
 from vggapps.image import _recipe as recipes
 from vggapps.image import read_settings
-from vggapps.image._recipe import Identity, find, identify, identify_files, opened, with_files
+from vggapps.image._identity import Identity, identify, opened
+from vggapps.image._recipe import find, identify_files, with_files
 from vggapps.style._machine import differences, machine
 from vggapps.style._recipe import machine_of, read_recipe, recipe
 from vggapps.style._settings import StylizeSettings

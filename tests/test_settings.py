@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vggapps.errors import SettingsError
-from vggapps.settings import check, from_dict, hints, option_name, setting, to_dict
+from vggapps.settings import check, from_dict, hints, setting, to_dict
 
 
 @dataclass(frozen=True)
@@ -63,22 +63,22 @@ def test_bounds_are_inclusive(values: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"strokes": 0}, "--strokes is 0 (it must be at least 1 and at most 100)"),
-        ({"strokes": 101}, "--strokes is 101 (it must be at least 1 and at most 100)"),
-        ({"weight": -0.1}, "--weight is -0.1 (it must be at least 0)"),
-        ({"tilt": 91}, "--tilt is 91 (it must be at most 90)"),
-        ({"weight": math.nan}, "--weight is nan (give it a number)"),
-        ({"weight": math.inf}, "--weight is inf (give it a number)"),
-        ({"free": math.nan}, "--free is nan (give it a number)"),
-        ({"strokes": "many"}, "--strokes is 'many' (give it a number)"),
-        ({"strokes": True}, "--strokes is True (give it a number)"),
-        ({"strokes": 2.5}, "--strokes is 2.5 (give it a whole number)"),
+        ({"strokes": 0}, "strokes is 0 (it must be at least 1 and at most 100)"),
+        ({"strokes": 101}, "strokes is 101 (it must be at least 1 and at most 100)"),
+        ({"weight": -0.1}, "weight is -0.1 (it must be at least 0)"),
+        ({"tilt": 91}, "tilt is 91 (it must be at most 90)"),
+        ({"weight": math.nan}, "weight is nan (give it a number)"),
+        ({"weight": math.inf}, "weight is inf (give it a number)"),
+        ({"free": math.nan}, "free is nan (give it a number)"),
+        ({"strokes": "many"}, "strokes is 'many' (give it a number)"),
+        ({"strokes": True}, "strokes is True (give it a number)"),
+        ({"strokes": 2.5}, "strokes is 2.5 (give it a whole number)"),
         (
             {"brush": "rund"},
-            "there is no --brush 'rund' (did you mean 'round'? the choices are: round, flat)",
+            "there is no brush 'rund' (did you mean 'round'? the choices are: round, flat)",
         ),
-        ({"varnish": "wax"}, "there is no --varnish 'wax' (the choices are: matt, gloss)"),
-        ({"coats": 3}, "there is no --coats '3' (the choices are: 1, 2, 4)"),
+        ({"varnish": "wax"}, "there is no varnish 'wax' (the choices are: matt, gloss)"),
+        ({"coats": 3}, "there is no coats '3' (the choices are: 1, 2, 4)"),
     ],
 )
 def test_what_makes_no_sense(values: dict[str, Any], message: str) -> None:
@@ -93,7 +93,3 @@ def test_a_name_that_is_not_known() -> None:
     assert str(error.value).startswith(
         "there is no setting 'stroke' (did you mean 'strokes'? the choices are: strokes,"
     )
-
-
-def test_option_name() -> None:
-    assert option_name("style_weight") == "--style-weight"

@@ -128,26 +128,26 @@ def test_what_means_the_same_is_kept_as_pythons_own(name: str, value: Any, kept:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("whole", None, "--whole is None (give it a number)"),
-        ("whole", 2.5, "--whole is 2.5 (give it a whole number)"),
-        ("whole", True, "--whole is True (give it a number)"),
-        ("whole", 1j, "--whole is 1j (give it a number)"),
-        ("whole", [3], "--whole is [3] (give it a number)"),
-        ("whole", 2**63, f"--whole is {2**63} (it must be at most {2**63 - 1})"),
-        ("whole", np.array([1, 2]), "--whole is array([1, 2]) (give it a number)"),
-        ("real", np.float32("nan"), "--real is nan (give it a number)"),
-        ("real", math.inf, "--real is inf (give it a number)"),
-        ("real", "0.5", "--real is '0.5' (give it a number)"),
-        ("maybe", "none", "--maybe is 'none' (give it a number)"),
-        ("switch", 1, "--switch is 1 (give it true or false)"),
-        ("switch", "yes", "--switch is 'yes' (give it true or false)"),
-        ("name", 7, "--name is 7 (give it text)"),
-        ("name", None, "--name is None (give it text)"),
-        ("names", "relu1_1", "--names is 'relu1_1' (give it a list of one name or more)"),
-        ("names", [], "--names is [] (give it a list of one name or more)"),
-        ("names", [1], "--names is [1] (give it a list of one name or more)"),
-        ("side", 0, "--side is 0 (it must be at least 1)"),
-        ("side", [], "--side is [] (give it a number or text)"),
+        ("whole", None, "whole is None (give it a number)"),
+        ("whole", 2.5, "whole is 2.5 (give it a whole number)"),
+        ("whole", True, "whole is True (give it a number)"),
+        ("whole", 1j, "whole is 1j (give it a number)"),
+        ("whole", [3], "whole is [3] (give it a number)"),
+        ("whole", 2**63, f"whole is {2**63} (it must be at most {2**63 - 1})"),
+        ("whole", np.array([1, 2]), "whole is array([1, 2]) (give it a number)"),
+        ("real", np.float32("nan"), "real is nan (give it a number)"),
+        ("real", math.inf, "real is inf (give it a number)"),
+        ("real", "0.5", "real is '0.5' (give it a number)"),
+        ("maybe", "none", "maybe is 'none' (give it a number)"),
+        ("switch", 1, "switch is 1 (give it true or false)"),
+        ("switch", "yes", "switch is 'yes' (give it true or false)"),
+        ("name", 7, "name is 7 (give it text)"),
+        ("name", None, "name is None (give it text)"),
+        ("names", "relu1_1", "names is 'relu1_1' (give it a list of one name or more)"),
+        ("names", [], "names is [] (give it a list of one name or more)"),
+        ("names", [1], "names is [1] (give it a list of one name or more)"),
+        ("side", 0, "side is 0 (it must be at least 1)"),
+        ("side", [], "side is [] (give it a number or text)"),
     ],
 )
 def test_the_wrong_type_is_told_with_what_is_wanted(name: str, value: Any, message: str) -> None:
@@ -161,7 +161,7 @@ def test_seeds_are_those_that_generators_take(settings: type[Any], name: str) ->
     assert hints(settings)[name] is int
     torch.Generator().manual_seed(settings(seed=2**63 - 1).seed)
     for seed in (-1, 2**63, 10**30, "1", 1.5, None):
-        with pytest.raises(SettingsError, match=r"--seed is .* \("):
+        with pytest.raises(SettingsError, match=r"seed is .* \("):
             settings(seed=seed)
 
 

@@ -33,7 +33,7 @@ def test_auto_takes_the_fastest_device(monkeypatch: pytest.MonkeyPatch, cuda: in
 @pytest.mark.parametrize("device", ["cuda", "cuda:2", "cuda:", "cuda:x", "mps"])
 def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch, device: str) -> None:
     pretend(monkeypatch, cuda=0 if device == "cuda" else 2)
-    with pytest.raises(SettingsError, match=f"this machine has no {device} device .*--device auto"):
+    with pytest.raises(SettingsError, match=f"this machine has no {device} device .*device='auto'"):
         pick_device(device)
 
 

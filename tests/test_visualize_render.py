@@ -104,7 +104,7 @@ class TestTheRun:
             visualize_steps("conv1_1:0", network=vgg, parameterization="maco", start="x.png")
         with pytest.raises(SettingsError, match="positions and no 99,0"):
             visualize_steps("conv1_1:0@99,0", network=vgg, size=32)
-        with pytest.raises(SettingsError, match="--steps is 0"):
+        with pytest.raises(SettingsError, match="steps is 0"):
             visualize_steps("conv1_1:0", network=vgg, steps=0)
 
 

@@ -69,6 +69,33 @@ def test_every_button_is_an_endpoint_and_nothing_else_is_public(client: Client) 
     assert api["unnamed_endpoints"] == {}  # type: ignore[index]
 
 
+def test_the_api_is_short_enough_to_read_and_long_lists_are_text(client: Client) -> None:
+    taken = {
+        (endpoint, one["parameter_name"]): one["python_type"]["type"]
+        for endpoint, about in endpoints(client).items()
+        for one in about["parameters"]
+    }
+    assert {taken[f"/{name}", word] for name in ("explain", "visualize") for word in ("layer", "target")} == {"str"}
+    assert taken["/visualize", "pooling"].startswith("Literal[")
+    assert all(len(kind) < 300 for kind in taken.values())
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (("conv2_1", 3, "tenhc"), "There is no class 'tenhc'; did you mean 'tench'"),
+        (("conv21", 3, ""), "There is no layer 'conv21'; did you mean 'conv2_1'"),
+        (("conv2_1:3 + text", 3, ""), "There is no layer 'conv2_1:3"),
+        (("conv2_1", 3, "tench + conv2_1:3"), "There is no class 'tench"),  # it is no objective
+    ],
+)
+def test_a_word_that_is_typed_is_checked_and_the_nearest_is_named(client: Client, values: Any, said: str) -> None:
+    from gradio_client.exceptions import AppError
+
+    with pytest.raises(AppError, match=re.escape(said)):
+        client.predict(*values, size=32, steps=1, api_name="/visualize")
+
+
 @pytest.mark.parametrize("name", OF)
 def test_what_an_endpoint_takes_has_the_names_and_defaults_of_the_settings(client: Client, name: str) -> None:
     taken = {one["parameter_name"]: one for one in endpoints(client)[f"/{name}"]["parameters"]}

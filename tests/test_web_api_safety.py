@@ -135,10 +135,10 @@ def test_a_choice_that_is_none_is_told_shortly(
 
 
 def test_a_file_that_is_too_large_is_not_even_received(site: Served) -> None:
-    before = set(site.page.shelves.room.rglob("*"))
+    before = set(site.page.results.folder.rglob("*"))
     answer = httpx.post(f"{site.url}gradio_api/upload", files={"files": ("big.png", bytes(1_200_000))})
     assert answer.status_code == 413
-    assert {path for path in site.page.shelves.room.rglob("*") if path.is_file()} <= before
+    assert {path for path in site.page.results.folder.rglob("*") if path.is_file()} <= before
 
 
 def answer(program: httpx.Client, dependency: int, data: list[Any], session: str) -> dict[str, Any]:
@@ -176,7 +176,7 @@ def test_no_handler_takes_a_file_that_was_not_uploaded_or_asks_for_an_address(
                     assert "secret" not in json.dumps(said)
     assert len(seen) == 9  # four of stylize and its settings, one each of classify and explain, two of compare
     assert requests == []
-    assert stolen not in {path.read_bytes() for path in site.page.shelves.room.rglob("*") if path.is_file()}
+    assert stolen not in {path.read_bytes() for path in site.page.results.folder.rglob("*") if path.is_file()}
 
 
 def test_who_took_an_example_before_forges_no_better(site: Served, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_program_that_names_a_path_is_refused_by_name(site: Served, tmp_path: 
 
 def test_files_of_the_server_are_not_served(site: Served, tmp_path: Path) -> None:
     Image.new("RGB", (40, 40)).save(tmp_path / "secret.png")
-    room = site.page.shelves.room
+    room = site.page.results.folder
     for path in ("/etc/hostname", tmp_path / "secret.png", __file__, "pyproject.toml", f"{room}/../../etc/hostname"):
         for door in (f"gradio_api/file={path}", f"file={path}"):
             assert httpx.get(site.url + door).status_code in (403, 404, 405)

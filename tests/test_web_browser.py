@@ -76,7 +76,7 @@ def test_a_photo_is_painted_before_the_visitors_eyes(browser: Browser, site: Ser
     assert handle.screenshot() != before
 
     with page.expect_download() as download:
-        page.locator("#download").click()
+        page.locator("#stylize-download").click()
     file = tmp_path / download.value.suggested_filename
     download.value.save_as(file)
     assert file.name == "village_by_starry-hills.png"
@@ -104,7 +104,7 @@ def test_stop_keeps_the_picture(browser: Browser, site: Served, tmp_path: Path) 
     press(page, "Stop")
     status(page, "stylize", "^100 % · stopped after .* the picture is kept$")
     with page.expect_download() as download:
-        page.locator("#download").click()
+        page.locator("#stylize-download").click()
     found = read_settings(download.value.path())
     assert found is not None
     assert found["interrupted"] is True
@@ -178,7 +178,7 @@ def test_two_visitors_wait_for_one_another_and_see_nothing_of_each_other(browser
     for page, steps in ((first, "300"), (second, "8")):
         expect(page.locator("#visit img")).to_have_count(1)
         with page.expect_download() as download:
-            page.locator("#download").click()
+            page.locator("#stylize-download").click()
         assert str(read_settings(download.value.path())["settings"]["steps"]) == steps  # type: ignore[index]
         page.context.close()
 
@@ -226,7 +226,7 @@ def test_cmyk_and_transparent_pictures_are_pictures(browser: Browser, site: Serv
         page.locator("#both img").first.wait_for()
         status(page, "stylize", "^100 % · done")
         with page.expect_download() as download:
-            page.locator("#download").click()
+            page.locator("#stylize-download").click()
         with Image.open(download.value.path()) as image:
             assert image.mode == ("RGBA" if name == "logo.png" else "RGB")
     page.context.close()

@@ -280,3 +280,19 @@ def test_what_this_page_cannot_show_is_named_and_its_control_stays(
 def test_the_helps_are_those_of_the_fields_with_a_control(controls: Controls[Any]) -> None:
     about = {name: fields_of(controls.settings)[name].metadata["help"] for name in controls.by_name}
     assert controls.helps() == about
+
+
+def test_a_suggested_word_may_be_any_and_is_plain_text_in_the_api() -> None:
+    controls = Controls(ExplainSettings)
+    controls.place("layer", suggestions={"layer": LAYERS})
+    control = controls.by_name["layer"]
+    assert control.api_info() == {"type": "string"}
+    for typed, read in (
+        ("relu5_1", "relu5_1"),
+        (" of another network ", "of another network"),
+        ("", None),
+        (None, None),
+    ):
+        assert controls.read({"layer": control.preprocess(typed)}).layer == read  # type: ignore[attr-defined]
+    assert controls.show(ExplainSettings(layer="of another network")) == (["of another network"], [])
+    assert controls.show(ExplainSettings()) == ([""], [])

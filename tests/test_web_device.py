@@ -1,4 +1,4 @@
-"""The worker behind the page: one thing at a time, in order, and all news reach their reader."""
+"""The worker behind the page: one thing at a time, in order, and all updates reach their reader."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from tests.web_work import SOON, a_device, a_gate, behind, says, until  # noqa: F401
 from vggapps.errors import VggappsError
-from vggapps.web.device import BEAT, EVERY, Beat, Device, Job, News, Refused
+from vggapps.web.device import HEARTBEAT, PREVIEW_INTERVAL, Device, Heartbeat, Job, Refused, Updates
 
 
 def test_work_is_done_in_the_order_of_asking_and_never_two_at_once(device: Device) -> None:
     seen: list[tuple[str, int]] = []
 
-    def work(number: int) -> Callable[[Job], Iterator[News]]:
-        def run(_: Job) -> Iterator[News]:
+    def work(number: int) -> Callable[[Job], Iterator[Updates]]:
+        def run(_: Job) -> Iterator[Updates]:
             seen.append(("begins", number))
             time.sleep(0.002)
             yield {}
@@ -44,13 +44,13 @@ def test_the_next_begins_when_the_one_before_has_ended_not_when_its_visitor_has_
 ) -> None:
     order, began, second = [], Event(), Event()
 
-    def deaf(_: Job) -> Iterator[News]:
+    def deaf(_: Job) -> Iterator[Updates]:
         began.set()
         gate.wait(60)
         order.append("the first has ended")
         yield {}
 
-    def next_one(_: Job) -> Iterator[News]:
+    def next_one(_: Job) -> Iterator[Updates]:
         order.append("the second begins")
         second.set()
         yield {}
@@ -58,7 +58,7 @@ def test_the_next_begins_when_the_one_before_has_ended_not_when_its_visitor_has_
     job = device.submit("ann", deaf)
     follower = job.follow()
     assert began.wait(SOON)
-    assert isinstance(next(follower), Beat)
+    assert isinstance(next(follower), Heartbeat)
     device.submit("bob", next_one)
     follower.close()  # type: ignore[attr-defined]
     assert job.reason == "left"
@@ -75,7 +75,7 @@ def test_ahead_is_the_true_place_also_when_somebody_in_between_gives_up(device: 
     assert device.stop("bob") == 1
     assert [jobs[n].ahead for n in (0, 2, 3)] == [0, 1, 2]
     beat = next(jobs[3].follow())
-    assert isinstance(beat, Beat)
+    assert isinstance(beat, Heartbeat)
     assert beat.ahead == 2
     gate.set()
     assert until(lambda: not len(device))
@@ -87,14 +87,14 @@ def test_a_visitor_hears_something_every_beat_while_nothing_happens(device: Devi
     times, beats = [time.monotonic()], []
     for beat in device.submit("bob", says("done")).follow():
         times.append(time.monotonic())
-        if not isinstance(beat, Beat):
+        if not isinstance(beat, Heartbeat):
             break
         beats.append(beat)
         if len(beats) == 4:
             gate.set()
     assert len(beats) >= 4
-    assert max(b - a for a, b in pairwise(times)) < 5 * BEAT
-    assert times[4] - times[0] > 3.5 * BEAT  # nor all at once
+    assert max(b - a for a, b in pairwise(times)) < 5 * HEARTBEAT
+    assert times[4] - times[0] > 3.5 * HEARTBEAT  # nor all at once
     waited = [beat.seconds for beat in beats[:4]]
     assert waited == sorted(waited)
     assert waited[-1] == pytest.approx(times[4] - times[0], abs=0.3)
@@ -128,13 +128,13 @@ def test_one_other_is_one() -> None:
 
 
 def test_what_breaks_reaches_its_visitor_after_what_was_shown_and_the_next_is_served(device: Device) -> None:
-    def broken(_: Job) -> Iterator[News]:
+    def broken(_: Job) -> Iterator[Updates]:
         yield {"shown": 1}
         raise ZeroDivisionError("deep inside")
 
     job, after = device.submit("ann", broken), device.submit("bob", says("served"))
     follower = job.follow()
-    assert next(news for news in follower if not isinstance(news, Beat)) == {"shown": 1}
+    assert next(updates for updates in follower if not isinstance(updates, Heartbeat)) == {"shown": 1}
     with pytest.raises(ZeroDivisionError, match="deep inside"):
         list(follower)
     assert {"said": "served"} in [*after.follow()]
@@ -151,8 +151,8 @@ def test_news_that_nobody_has_read_are_one_later_over_earlier() -> None:
     def holds(early: list[dict[str, int]], late: list[dict[str, int]]) -> None:
         told, read = Event(), Event()
 
-        def work(job: Job) -> Iterator[News]:
-            job.tell(early[0])
+        def work(job: Job) -> Iterator[Updates]:
+            job.show(early[0])
             yield from early[1:]
             told.set()
             read.wait(SOON)
@@ -164,8 +164,8 @@ def test_news_that_nobody_has_read_are_one_later_over_earlier() -> None:
         read.set()
         assert first == {key: value for one in early for key, value in one.items()}
         shown: dict[Any, int] = {}
-        for news in follower:
-            shown |= {} if isinstance(news, Beat) else news
+        for updates in follower:
+            shown |= {} if isinstance(updates, Heartbeat) else updates
         assert shown == {key: value for one in late for key, value in one.items()}
 
     holds()
@@ -177,8 +177,8 @@ def test_the_last_news_are_never_lost_however_slowly_they_are_read(device: Devic
         for _ in range(20):
             job = device.submit("ann", lambda _: ({"n": n} for n in range(40)))
             numbers = []
-            for news in job.follow():
-                numbers += [] if isinstance(news, Beat) else [news["n"]]
+            for updates in job.follow():
+                numbers += [] if isinstance(updates, Heartbeat) else [updates["n"]]
                 time.sleep(delay)
             assert numbers[-1] == 39
             assert numbers == sorted(set(numbers))
@@ -188,16 +188,16 @@ def test_pictures_are_wanted_when_the_one_before_has_been_seen_for_a_while(devic
     wants = []
     seen, more = Event(), Event()
 
-    def work(job: Job) -> Iterator[News]:
-        wants.append(job.wants)
+    def work(job: Job) -> Iterator[Updates]:
+        wants.append(job.wants_preview)
         yield {"picture": 1}
-        time.sleep(1.2 * EVERY)
-        wants.append(job.wants)  # it is old, but nobody has looked yet
+        time.sleep(1.2 * PREVIEW_INTERVAL)
+        wants.append(job.wants_preview)  # it is old, but nobody has looked yet
         seen.set()
         more.wait(SOON)
-        wants.append(job.wants)
+        wants.append(job.wants_preview)
         yield {"picture": 2}
-        wants.append(job.wants)  # it is new
+        wants.append(job.wants_preview)  # it is new
 
     follower = device.submit("ann", work).follow()
     assert seen.wait(SOON)

@@ -12,20 +12,20 @@ import pytest
 import torch
 
 from tests.web_work import SOON, a_device, a_gate, behind, endless_step, says, torch_forever, until  # noqa: F401
-from vggapps.web.device import Beat, Device, Job, News, Refused
+from vggapps.web.device import Device, Heartbeat, Job, Refused, Updates
 
 
 def test_stopping_keeps_what_is_there(device: Device) -> None:
-    def work(job: Job) -> Iterator[News]:
+    def work(job: Job) -> Iterator[Updates]:
         made = -1
-        for made in job.until_asked(torch_forever()):
+        for made in job.iterate(torch_forever()):
             yield {"made": made}
         yield {"kept": made, "reason": job.reason}
 
     shown: dict[str, Any] = {}
-    for news in device.submit("ann", work).follow():
-        assert not isinstance(news, Beat) or not news.ahead
-        shown |= {} if isinstance(news, Beat) else news
+    for updates in device.submit("ann", work).follow():
+        assert not isinstance(updates, Heartbeat) or not updates.ahead
+        shown |= {} if isinstance(updates, Heartbeat) else updates
         if shown.get("made", 0) > 3:
             device.stop("ann")
     assert shown["kept"] == shown["made"]
@@ -46,13 +46,13 @@ def test_a_session_stops_its_own_work_and_nobody_elses(device: Device, gate: Eve
 def test_leaving_frees_the_device(device: Device) -> None:
     reasons = []
 
-    def work(job: Job) -> Iterator[News]:
-        for n in job.until_asked(torch_forever()):
+    def work(job: Job) -> Iterator[Updates]:
+        for n in job.iterate(torch_forever()):
             yield {"n": n}
         reasons.append(job.reason)
 
     follower = device.submit("ann", work).follow()
-    while isinstance(next(follower), Beat):
+    while isinstance(next(follower), Heartbeat):
         pass
     assert len(device) == 1
     follower.close()  # type: ignore[attr-defined]
@@ -75,8 +75,8 @@ def test_who_is_stopped_while_waiting_is_never_served(device: Device, gate: Even
 def test_the_time_limit_ends_a_run_and_is_given_as_the_reason() -> None:
     device = Device(waiting=0, seconds=0.25)
 
-    def work(job: Job) -> Iterator[News]:
-        for _ in job.until_asked(torch_forever()):
+    def work(job: Job) -> Iterator[Updates]:
+        for _ in job.iterate(torch_forever()):
             pass
         yield {"reason": job.reason}
 
@@ -90,7 +90,7 @@ def test_the_time_limit_ends_a_run_and_is_given_as_the_reason() -> None:
 def test_the_time_limit_counts_from_the_turn_not_from_the_waiting(gate: Event) -> None:
     device = Device(waiting=1, seconds=0.4)
     device.submit("ann", behind(gate))
-    waiting = device.submit("bob", lambda job: iter([{"asked": job.asked()}]))
+    waiting = device.submit("bob", lambda job: iter([{"asked": job.should_end()}]))
     time.sleep(0.6)
     gate.set()
     assert {"asked": False} in [*waiting.follow()]
@@ -100,11 +100,11 @@ def test_the_time_limit_counts_from_the_turn_not_from_the_waiting(gate: Event) -
 def test_what_takes_too_long_and_has_nothing_to_show_is_told_with_the_limit() -> None:
     device = Device(waiting=0, seconds=0.25)
     with pytest.raises(Refused, match=r"0\.25 seconds"):
-        list(device.submit("ann", lambda job: iter([{"never": job.whole(endless_step)}])).follow())
+        list(device.submit("ann", lambda job: iter([{"never": job.call(endless_step)}])).follow())
     device.close()
 
 
-@pytest.mark.parametrize("how", ["until_asked", "whole"])
+@pytest.mark.parametrize("how", ["iterate", "whole"])
 def test_an_endless_loop_of_torch_is_left_at_once(device: Device, how: str) -> None:
     began, ended = Event(), Event()
 
@@ -112,12 +112,12 @@ def test_an_endless_loop_of_torch_is_left_at_once(device: Device, how: str) -> N
         began.set()
         yield endless_step()
 
-    def work(job: Job) -> Iterator[News]:
+    def work(job: Job) -> Iterator[Updates]:
         try:
             if how == "whole":
-                job.whole(lambda: next(steps()))
+                job.call(lambda: next(steps()))
             else:
-                assert list(job.until_asked(steps())) == []
+                assert list(job.iterate(steps())) == []
         finally:
             ended.set()
         yield {"left": "in order"}
@@ -137,7 +137,7 @@ def test_an_endless_loop_of_torch_is_left_at_once(device: Device, how: str) -> N
 
 
 def test_one_whom_nobody_follows_has_left(device: Device, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vggapps.web.device.GONE", 1.0)
+    monkeypatch.setattr("vggapps.web.device.LOST_AFTER", 1.0)
     gate = Event()
     first, forgotten, last = (device.submit(name, behind(gate)) for name in ("ann", "bob", "cid"))
     heard = iter(last.follow())
@@ -151,15 +151,15 @@ def test_one_whom_nobody_follows_has_left(device: Device, monkeypatch: pytest.Mo
 
 
 def test_items_that_need_no_torch_end_too(device: Device) -> None:
-    def work(job: Job) -> Iterator[News]:
+    def work(job: Job) -> Iterator[Updates]:
         job.stop()
-        yield {"made": len(list(job.until_asked(iter(range(1000)))))}
+        yield {"made": len(list(job.iterate(iter(range(1000)))))}
 
     assert {"made": 0} in [*device.submit("ann", work).follow()]
 
 
 def test_whole_gives_what_was_made_when_nobody_asks(device: Device) -> None:
-    job = device.submit("ann", lambda job: iter([{"sum": job.whole(lambda: torch.ones(3).sum().item())}]))
+    job = device.submit("ann", lambda job: iter([{"sum": job.call(lambda: torch.ones(3).sum().item())}]))
     assert {"sum": 3.0} in [*job.follow()]
 
 
@@ -168,9 +168,9 @@ def test_closing_ends_what_runs_and_what_waits_and_the_thread() -> None:
     device = Device(waiting=9, seconds=60)
     began, reasons = Event(), []
 
-    def work(job: Job) -> Iterator[News]:
+    def work(job: Job) -> Iterator[Updates]:
         began.set()
-        for _ in job.until_asked(torch_forever()):
+        for _ in job.iterate(torch_forever()):
             pass
         reasons.append(job.reason)
         yield {}
@@ -192,11 +192,11 @@ def test_a_hundred_visitors_leave_nothing_behind() -> None:
     list(device.submit("first", says("hello")).follow())
     threads = threading.active_count()
 
-    def broken(_: Job) -> Iterator[News]:
+    def broken(_: Job) -> Iterator[Updates]:
         raise RuntimeError
 
     for n in range(100):
-        job = device.submit(str(n), [says("done"), broken, lambda j: j.until_asked(torch_forever())][n % 3])  # type: ignore
+        job = device.submit(str(n), [says("done"), broken, lambda j: j.iterate(torch_forever())][n % 3])  # type: ignore
         if n % 4 == 0:
             job.stop("left")
         elif n % 3 == 2:

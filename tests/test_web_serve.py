@@ -20,7 +20,7 @@ from tests.web_site import GRADIOS_OWN, PATIENCE, file, loops_closed  # noqa: F4
 from tests.web_work import until
 from vggapps.errors import SettingsError
 from vggapps.web import Limits, build, served
-from vggapps.web.files import ROOM
+from vggapps.web.files import SHARED
 from vggapps.web.serve import read_passwords
 
 pytestmark = GRADIOS_OWN
@@ -49,8 +49,8 @@ def test_the_page_goes_as_it_came(empty: Path) -> None:
     threads = {thread.name for thread in threading.enumerate()}
     with served(Limits(max_size=128)) as site:
         assert httpx.get(site.url).status_code == 200
-        assert [site.page.shelves.room] == list(empty.iterdir())
-        assert site.page.shelves.room.stat().st_mode & 0o77 == 0
+        assert [site.page.results.folder] == list(empty.iterdir())
+        assert site.page.results.folder.stat().st_mode & 0o77 == 0
     assert list(empty.iterdir()) == []
     with pytest.raises(httpx.ConnectError):
         httpx.get(site.url)
@@ -112,7 +112,7 @@ def test_an_address_that_is_not_this_machines_is_told_as_that(empty: Path) -> No
 def test_an_mcp_server_says_which_package_it_needs() -> None:
     with pytest.raises(SettingsError) as refused, served(mcp=True):
         pass
-    assert refused.value.hint == "pip install 'vggapps[mcp]'"
+    assert refused.value.hint == "run: pip install 'vggapps[mcp]'"
 
 
 def test_every_endpoint_says_what_it_does_and_what_it_takes() -> None:
@@ -129,7 +129,7 @@ def test_every_endpoint_says_what_it_does_and_what_it_takes() -> None:
             assert len(names) == len(one.inputs) - (one.api_name == "stylize")  # whose state nobody gives
     finally:
         page.device.close()
-        ROOM.leave()
+        SHARED.leave()
 
 
 def test_only_who_knows_a_password_gets_in(empty: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.web_site import GRADIOS_OWN, PATIENCE, Visit, a_site, a_visit, file, loops_closed, some_pictures  # noqa: F401
 from tests.web_work import SOON, until
 from vggapps.image import read_settings
-from vggapps.web.device import GONE
+from vggapps.web.device import LOST_AFTER
 
 if TYPE_CHECKING:
     from gradio_client import Client
@@ -55,7 +55,7 @@ def last_line(job: Job) -> str:
 
 
 def runs(site: Served) -> set[str]:
-    return {path.name for path in site.page.shelves.room.glob("run-*")}
+    return {path.name for path in site.page.results.folder.glob("run-*")}
 
 
 def test_who_stops_keeps_the_picture_and_nobody_else_is_stopped(site: Served, visit: Visit, paint: Any) -> None:
@@ -119,7 +119,7 @@ def test_a_visitor_who_cancels_while_waiting_gives_up_his_place(site: Served, vi
     assert until(lambda: "waiting" in last_line(bobs) and "waiting" in last_line(cids), PATIENCE)
     assert len(site.page.device) == 3
     bobs.cancel()
-    assert until(lambda: len(site.page.device) == 2, GONE + SOON)
+    assert until(lambda: len(site.page.device) == 2, LOST_AFTER + SOON)
     ann.predict(api_name="/stop")
     assert "done" in cids.result(PATIENCE)[-1]
 
@@ -141,16 +141,16 @@ def test_a_dozen_at_once_are_all_served_and_leave_nothing_behind(site: Served, v
     own = runs(site) - there
     assert len(own) == 12
     for visitor in visitors[1:]:
-        site.page.shelves.clear(visitor.session_hash)
+        site.page.results.clear(visitor.session_hash)
     assert len(runs(site) - there) == 3
-    site.page.shelves.clear(visitors[0].session_hash)
+    site.page.results.clear(visitors[0].session_hash)
     assert runs(site) == there
 
 
 def test_who_goes_takes_his_pictures_along(site: Served) -> None:
     """A visitor of one connection, as a browser is: Gradio's Python client has its own, and may renew it."""
     session, there = "a-browser", runs(site)
-    kept = site.page.shelves.run(session).folder
+    kept = site.page.results.run(session).folder
     with httpx.stream("GET", f"{site.url}gradio_api/heartbeat/{session}") as beats:
         assert "ALIVE" in next(beats.iter_text())
         assert runs(site) - there == {kept.name}
@@ -162,7 +162,7 @@ def test_what_a_run_shows_is_never_more_than_a_few_files(site: Served, visit: Vi
     job = paint(visitor)
     assert until(lambda: sum(bool(output[0]) for output in job.outputs()) >= 6, PATIENCE)
     (folder,) = runs(site) - there
-    assert len(list((site.page.shelves.room / folder).iterdir())) <= 3
+    assert len(list((site.page.results.folder / folder).iterdir())) <= 3
     job.cancel()
     assert until(lambda: not len(site.page.device))
-    site.page.shelves.clear(visitor.session_hash)
+    site.page.results.clear(visitor.session_hash)

@@ -70,7 +70,7 @@ def test_auto_for_a_network_that_nobody_published() -> None:
 
 
 def test_fully_connected_layers_that_are_not_there() -> None:
-    with pytest.raises(WeightsError, match=r"vgg19-installed has no fully connected .*weights download vgg19"):
+    with pytest.raises(WeightsError, match=r"vgg19-installed has no fully connected .*weights='vgg19'"):
         load_vgg("vgg19", "vgg19-installed", head="fc")
 
 

@@ -10,7 +10,7 @@ from threading import Event
 import pytest
 import torch
 
-from vggapps.web.device import Device, Job, News
+from vggapps.web.device import Device, Job, Updates
 
 SOON = 5  # seconds: generous, for what takes a hundredth of one
 
@@ -38,10 +38,10 @@ def until(true: Callable[[], object], seconds: float = SOON) -> bool:
     return bool(true())
 
 
-def behind(gate: Event, began: Event | None = None) -> Callable[[Job], Iterator[News]]:
+def behind(gate: Event, began: Event | None = None) -> Callable[[Job], Iterator[Updates]]:
     """Work that listens to nobody until the gate opens."""
 
-    def work(_: Job) -> Iterator[News]:
+    def work(_: Job) -> Iterator[Updates]:
         if began:
             began.set()
         gate.wait(60)
@@ -50,7 +50,7 @@ def behind(gate: Event, began: Event | None = None) -> Callable[[Job], Iterator[
     return work
 
 
-def says(word: str) -> Callable[[Job], Iterator[News]]:
+def says(word: str) -> Callable[[Job], Iterator[Updates]]:
     return lambda _: iter([{"said": word}])
 
 

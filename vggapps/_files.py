@@ -9,18 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vggapps.errors import OutputExistsError, PictureError
-
-_HINTS = {
-    errno.ENOSPC: "make room on the disk, or write elsewhere",
-    errno.EDQUOT: "your quota on this disk is used up; make room, or write elsewhere",
-    errno.EACCES: "choose a folder that you may write to",
-    errno.EPERM: "choose a folder that you may write to",
-    errno.EROFS: "the disk is read-only; choose another",
-    errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ELOOP: "the name is a link to itself; choose another",
-    errno.ENOENT: "make the folder first, or choose another",
-}
+from vggapps.errors import OutputExistsError, PictureError, argument, remedy
 
 
 @contextmanager
@@ -46,7 +35,9 @@ def created(target: str | os.PathLike[str], *, overwrite: bool = False) -> Itera
     except FileExistsError as error:
         if isinstance(error, OutputExistsError):
             raise
-        raise OutputExistsError(f"{path} exists", "choose another name, or overwrite it with --force") from None
+        raise OutputExistsError(
+            f"{path} exists", f"choose another name, or overwrite it with {argument('overwrite', True)}"
+        ) from None
     except PictureError:
         raise
     except OSError as error:
@@ -84,7 +75,9 @@ def check_writable(target: str | os.PathLike[str], *, overwrite: bool = False) -
             raise PictureError(f"{path}: there is no folder {missing}", "make it first")
         if path.exists():
             if not overwrite:
-                raise OutputExistsError(f"{path} exists", "choose another name, or overwrite it with --force")
+                raise OutputExistsError(
+                    f"{path} exists", f"choose another name, or overwrite it with {argument('overwrite', True)}"
+                )
             if not path.is_file():
                 raise PictureError(f"{path} is no regular file", "choose another name")
         elif path.is_symlink():
@@ -103,7 +96,7 @@ def check_writable(target: str | os.PathLike[str], *, overwrite: bool = False) -
 def unwritable(path: str | os.PathLike[str], error: Exception) -> PictureError:
     """The error for a file that can't be written, with the remedy that fits the reason."""
     number, reason = getattr(error, "errno", None) or 0, getattr(error, "strerror", None) or str(error)
-    return PictureError(f"{path}: it can't be written: {reason}", _HINTS.get(number, "choose another name or folder"))
+    return PictureError(f"{path}: it can't be written: {reason}", remedy(number, "choose another name or folder"))
 
 
 def _publish(beside: Path, place: Path) -> None:

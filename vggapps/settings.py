@@ -17,7 +17,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from vggapps.errors import SettingsError, unknown
+from vggapps.errors import SettingsError, argument, unknown
 
 
 class Settings(Protocol):
@@ -65,11 +65,6 @@ def hints(settings: type[Settings]) -> dict[str, Any]:
     return {f.name: resolved[f.name] for f in fields(settings)}
 
 
-def option_name(field: str) -> str:
-    """``style_weight`` as people type it: ``--style-weight``."""
-    return "--" + field.replace("_", "-")
-
-
 def check(settings: Settings) -> None:
     """Check every field against its type, its choices and its bounds; call it from ``__post_init__``.
 
@@ -82,14 +77,14 @@ def check(settings: Settings) -> None:
             among its choices.
     """
     for field in fields(settings):
-        value = _fit(option_name(field.name), getattr(settings, field.name), hints(type(settings))[field.name])
+        value = _fit(argument(field.name), getattr(settings, field.name), hints(type(settings))[field.name])
         object.__setattr__(settings, field.name, value)
         low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
         if not isinstance(value, int | float) or isinstance(value, bool):
             continue
         if (low is not None and value < low) or (high is not None and value > high):
             bounds = [f"at least {low}"] * (low is not None) + [f"at most {high}"] * (high is not None)
-            raise SettingsError(f"{option_name(field.name)} is {value}", "it must be " + " and ".join(bounds))
+            raise SettingsError(f"{argument(field.name)} is {value}", "it must be " + " and ".join(bounds))
 
 
 def _fit(name: str, value: Any, hint: Any) -> Any:

@@ -69,7 +69,7 @@ def true_boxes(table: Table, examples: Sequence[Example], labels: Sequence[Label
                 try:
                     indices[word] = label_of_data(word, labels).index
                 except SettingsError as error:
-                    raise SettingsError(f"the box of {file}: {error.message}", error.hint) from None
+                    raise error.about(f"the box of {file}") from None
             boxes[indices[word]].append(box)
     found = []
     meant: dict[tuple[PurePath, int], Example] = {}

@@ -19,7 +19,7 @@ from torch import Tensor
 from vggapps._rates import Bin, calibration_error, rate
 from vggapps._rates import Rate as Rate
 from vggapps.datasets._dataset import Example
-from vggapps.errors import DivergedError, PictureError, SettingsError
+from vggapps.errors import DivergedError, PictureError, SettingsError, argument
 from vggapps.weights._labels import Label
 
 if TYPE_CHECKING:
@@ -175,7 +175,9 @@ def judge(probabilities: Float[Tensor, classes], truth: int) -> Judgement:
         DivergedError: they are no numbers.
     """
     if not bool(probabilities.isfinite().all()):
-        raise DivergedError("the network's probabilities are not numbers", "use --device cpu, or other weights")
+        raise DivergedError(
+            "the network's probabilities are not numbers", f"use {argument('device', 'cpu')}, or other weights"
+        )
     highest, own = probabilities.max(), probabilities[truth]
     guess = int((probabilities == highest).nonzero()[0])
     rank = int((probabilities > own).sum()) + int((probabilities[:truth] == own).sum())

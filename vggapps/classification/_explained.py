@@ -13,13 +13,14 @@ from vggapps._progress import tracked
 from vggapps.classification._classifier import OFFLINE, Classifier
 from vggapps.classification._views import crops, scales_of, softened
 from vggapps.datasets._reading import check_strip, scaled_to, to_tensor
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.explanation._methods import Explanation
 from vggapps.explanation._question import Watch, ask
 from vggapps.explanation._report import Classified, explanation_record, explanations, figure, headline, open_explained
 from vggapps.explanation._settings import ExplainSettings
 from vggapps.image import Picture, Source
-from vggapps.image._recipe import identified, identify_files
+from vggapps.image._identity import identified
+from vggapps.image._recipe import identify_files
 from vggapps.vgg._fast import accelerate
 from vggapps.vgg._network import VGG
 from vggapps.weights._load import load_vgg
@@ -117,7 +118,9 @@ def load_explained(settings: ExplainSettings) -> VGG:
     """
     device, dtype = settings.device, settings.dtype
     if settings.classes and settings.target and "class:" not in settings.target:
-        raise SettingsError(f"--classes {settings.classes} names classes, and none is asked for", "leave it out")
+        raise SettingsError(
+            f"{argument('classes', settings.classes)} names classes, and none is asked for", "leave it out"
+        )
     network = Classifier(
         settings.backbone, views="dense", device=device, dtype=dtype,  # type: ignore[arg-type]
         classes=settings.classes, convention=settings.convention,  # type: ignore[arg-type]

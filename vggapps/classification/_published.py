@@ -23,7 +23,7 @@ class Published:
     Attributes:
         network: a plan's name, ``vgg16``; several with a plus, ``vgg16+vgg19``, which average their posteriors; in
             words what is none of these.
-        views: what was averaged over one picture, in the words of ``--views``; empty where it isn't told.
+        views: what was averaged over one picture, in the words of the setting ``views``; empty where it isn't told.
         top1: error in percent; None if not published.
         top5: the same, true class not among the first five.
         source: the paper's table, or whose number it is.

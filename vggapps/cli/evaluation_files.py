@@ -72,7 +72,7 @@ def plan(wanted: Wanted, *, read: Iterable[str], force: bool) -> Files:
     """
     from vggapps.figures._plots import check_matplotlib
 
-    if reliability or confusion:
+    if wanted.reliability or wanted.confusion:
         check_matplotlib()
     read = list(read)
     tables = [

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vggapps.explanation._report import Classified
     from vggapps.explanation._settings import ExplainSettings
     from vggapps.image import Picture
-    from vggapps.image._recipe import Identity
+    from vggapps.image._identity import Identity
     from vggapps.vgg._network import VGG
 
 

@@ -1,53 +1,43 @@
-"""Somebody else's errors as ours: what comes from the user's world is told with a remedy, and is no defect."""
+"""Errors as the command line words them: ours with options for arguments, and those of other libraries as ours."""
 
 from __future__ import annotations
 
 import errno
 
-from vggapps.errors import OutOfMemoryError, PictureError, VggappsError, out_of_memory
+from vggapps.errors import OutOfMemoryError, PictureError, VggappsError, argument, out_of_memory, remedy
 
-_REMEDIES = {
-    errno.EACCES: "allow this account to read and write it, or take another folder",
-    errno.EPERM: "allow this account to read and write it, or take another folder",
-    errno.EBADF: "open stdin and stdout, or name files instead",
-    errno.EDQUOT: "make space, or take another disk",
-    errno.EFBIG: "raise the limit on the size of files, or take another disk",
-    errno.EIO: "check the disk or the connection to it",
-    errno.EISDIR: "name a file, not a folder",
-    errno.ELOOP: "a link leads to itself: name the file that is meant",
-    errno.EMFILE: "close other files, or raise the limit: ulimit -n",
-    errno.ENAMETOOLONG: "take a shorter name",
-    errno.ENFILE: "close other programs",
-    errno.ENOENT: "check its name and folder",
-    errno.ENOSPC: "make space, or take another disk",
-    errno.ENOTDIR: "a part of this path is a file: check its name",
-    errno.EROFS: "take a folder on a disk that can be written to",
-}
+_OPTIONS = {"metrics": "--metric", "overwrite": "--force", "table": "--labels"}  # not named as in Python
+
+
+def option(name: str, value: str = "") -> str:
+    """The option for an argument of Python: ``--style-weight`` for ``style_weight``, with its value if it has one."""
+    typed = _OPTIONS.get(name, "--" + name.replace("_", "-"))
+    return f"{typed} {value}" if value not in ("", "True") else typed
 
 
 def known(error: Exception, about: str = "") -> VggappsError | None:
-    """The nearest of our errors; None for what can only be a defect of ours.
+    """The nearest of our errors, in the words of the command line; None for what can only be a defect of vggapps.
 
     Args:
-        error: ours, which stays as it is, or somebody else's.
-        about: the picture that was worked on, for an error that does not say it.
+        error: one of ours, or another library's.
+        about: the picture that was processed, for an error of another library, which does not name it.
     """
     if isinstance(error, VggappsError):
-        return error
+        return error.worded(option)
     told = _foreign(error)
-    return type(told)(f"{about}: {told.message}", told.hint) if told and about else told
+    return (told.about(about) if about else told).worded(option) if told else None
 
 
 def _foreign(error: Exception) -> VggappsError | None:
     if out_of_memory(error):
-        return OutOfMemoryError("there is not enough memory", "use a smaller --size, or close other programs")
+        return OutOfMemoryError(
+            "there is not enough memory", f"use a smaller {argument('size')}, or close other programs"
+        )
     if isinstance(error, RuntimeError) and "Symlink loop" in str(error):  # pathlib before Python 3.13
-        return PictureError(" ".join(str(error).split()), _REMEDIES[errno.ELOOP])
+        return PictureError(" ".join(str(error).split()), remedy(errno.ELOOP, ""))
     if isinstance(error, OSError):
         what = " ".join(str(error.strerror or error or type(error).__name__).split())
         stream = "stdin or stdout is closed: " if error.errno == errno.EBADF else ""
         named = f"{error.filename}: " if error.filename is not None else stream
-        return PictureError(
-            f"{named}{what}", _REMEDIES.get(error.errno or 0, "check the files, the disk and the network")
-        )
+        return PictureError(f"{named}{what}", remedy(error.errno, "check the files, the disk and the network"))
     return None

@@ -20,7 +20,7 @@ from vggapps.cli.outcome import tell_in_passing
 from vggapps.errors import PictureError, SettingsError
 
 if TYPE_CHECKING:
-    from vggapps.image._recipe import Identity
+    from vggapps.image._identity import Identity
 
 T = TypeVar("T")
 MANY = 4  # styles: more than people mix by hand
@@ -133,9 +133,9 @@ def opened(word: str) -> tuple[bytes, Identity]:
     Raises:
         PictureError: it can't be read.
     """
-    from vggapps.image import _recipe as recipes
+    from vggapps.image import _identity as identity
 
-    return recipes.opened(read(word))
+    return identity.opened(read(word))
 
 
 def identified(words: Sequence[str]) -> tuple[Identity, ...]:
@@ -144,10 +144,10 @@ def identified(words: Sequence[str]) -> tuple[Identity, ...]:
     Raises:
         PictureError: one can't be read.
     """
-    from vggapps.image import _recipe as recipes
+    from vggapps.image._identity import identify
 
     named = [[word] if os.path.isdir(word) else paths_of([word], quiet=True) for word in words]  # noqa: PTH112
-    return tuple(recipes.identify(path) for paths in named for path in paths)
+    return tuple(identify(path) for paths in named for path in paths)
 
 
 def read(word: str) -> str | bytes:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 from typer.core import TyperArgument
 
+from vggapps.cli.foreign import option
 from vggapps.errors import SettingsError
-from vggapps.settings import Settings, hints, option_name
+from vggapps.settings import Settings, hints
 
 if TYPE_CHECKING:
     from vggapps.image._recipe import Recipe
@@ -218,7 +219,7 @@ def _option(field: Any, hint: Any) -> inspect.Parameter:
         hint = str | None if default is None else str
         meta["metavar"] = meta["metavar"] or "|".join(choices)
     info = typer.Option(
-        option_name(field.name),
+        option(field.name),
         autocompletion=(lambda: completed) if completed else None,
         help=meta["help"],
         metavar=meta["metavar"],

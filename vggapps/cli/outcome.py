@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from vggapps.cli.foreign import known
+from vggapps.cli.foreign import known, option
 from vggapps.errors import VggappsError, in_a_line
 
 _codes: list[int] = []
@@ -20,6 +20,7 @@ _codes: list[int] = []
 
 def tell(error: VggappsError) -> None:
     """Say on stderr what is wrong and what to do, a line each."""
+    error = error.worded(option)
     typer.secho(f"error: {error.message}", fg="red", err=True)
     if error.hint:
         typer.echo(f"hint: {error.hint}", err=True)

@@ -238,7 +238,7 @@ def _check_format(path: Path, saving: Saving) -> None:
     try:
         check_format(path.suffix, bits=saving.bits, quality=saving.quality)
     except SettingsError as error:
-        raise SettingsError(f"{path}: {error.message}", error.hint) from None
+        raise error.about(path) from None
 
 
 def _file_name(stem: str, ending: str, kind: str) -> str:

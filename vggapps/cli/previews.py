@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from vggapps.cli.foreign import known
 from vggapps.cli.saving import Target, create, numbered
 from vggapps.errors import VggappsError
 
@@ -44,7 +45,7 @@ class Preview:
             self.identity = _identity(self.path)
         except (VggappsError, OSError) as error:
             self.broken = True
-            typer.echo(f"no more previews: {error}", err=True)
+            typer.echo(f"no more previews: {known(error)}", err=True)
 
     def remove(self) -> None:
         """Take it away, if it still is the file that was written."""
@@ -77,7 +78,7 @@ class Frames:
             self.count += 1
         except (VggappsError, OSError) as error:
             self.broken = True
-            typer.echo(f"no more frames: {error}", err=True)
+            typer.echo(f"no more frames: {known(error)}", err=True)
 
 
 def _made(wanted: Path) -> Path:

@@ -96,7 +96,8 @@ class Comparer:
 
     def _map(self, drawn: Metric, x: torch.Tensor, y: torch.Tensor, pair: Pair, target: Target) -> str:
         from vggapps.figures._overlay import difference_map
-        from vggapps.image._recipe import identify, recipe
+        from vggapps.image._identity import identify
+        from vggapps.image._recipe import recipe
 
         picture, peak = difference_map(x, self.losses[drawn](x, y, map=True))
         inputs = {"a": [identify(pair.a)], "b": [identify(pair.b)]}

@@ -57,7 +57,7 @@ def web(  # noqa: D103 - people see HELP
 ) -> None:
     silence(quiet)
     if find_spec("gradio") is None:
-        raise SettingsError("the page needs a package more", "pip install 'vggapps[web]'")
+        raise SettingsError("the page needs another package", run="pip install 'vggapps[web]'")
 
     from vggapps.web.serve import read_passwords, served
 

@@ -96,7 +96,7 @@ def verify(
     if as_json:
         print_totals(rows=len(found), bad=len(bad))
     if bad:
-        raise WeightsError(f"damaged or not here: {', '.join(bad)}", f"run: vggapps weights download {' '.join(bad)}")
+        raise WeightsError(f"damaged or not here: {', '.join(bad)}", run=f"vggapps weights download {' '.join(bad)}")
 
 
 @app.command(
@@ -111,7 +111,7 @@ def path(name: Name, verbose: Verbose = 0) -> None:
 
     found = store.find(get_record(name))
     if found is None:
-        raise WeightsError(f"{name} is not on this machine", f"run: vggapps weights download {name}")
+        raise WeightsError(f"{name} is not on this machine", run=f"vggapps weights download {name}")
     typer.echo(found)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vggapps.datasets._label_tables import read_labels
-from vggapps.errors import PictureError, SettingsError
+from vggapps.errors import PictureError, SettingsError, argument
 from vggapps.image import look_into
 from vggapps.weights._labels import NUMBERS, Label, label_of_data
 
@@ -85,7 +85,7 @@ class Listing:
                 try:
                     known[entry.word] = label_of_data(entry.word, labels).index
                 except SettingsError as error:
-                    raise SettingsError(f"{entry.where}: {error.message}", error.hint) from None
+                    raise error.about(entry.where) from None
         return [Example(entry.path, known[entry.word]) for entry in self.entries]
 
 
@@ -161,8 +161,8 @@ def _check_order(source: Path, words: set[str], outputs: int) -> None:
         return
     raise SettingsError(
         f"{source}: the class folders are numbers, and the network does not say which of its outputs each of them is",
-        "say --classes FOLDER, that of the training pictures, if it was trained with torchvision's ImageFolder, which "
-        f"sorts 0, 1, 10, 11, 2; or --classes {NUMBERS} if the number is the output's",
+        "if it was trained with torchvision's ImageFolder, which sorts 0, 1, 10, 11, 2, give the folder of training "
+        f"pictures as {argument('classes')}; if the numbers are those of the outputs, {argument('classes', NUMBERS)}",
     )
 
 

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.explanation._question import Question, Watch, ask, exact, finite, likeliest, taking
 from vggapps.vgg._cut import Cut
 from vggapps.vgg._hooks import OUTPUT
@@ -41,7 +41,7 @@ def last_convolution(network: VGG, before: Iterable[str] = ()) -> str:
     for name in reversed(names[: end + 1]):
         if re.fullmatch(r"relu\d+_\d+", name):
             return name
-    raise SettingsError(f"no ReLU comes before {names[end]}", "name a --layer, or explain a later one")
+    raise SettingsError(f"no ReLU comes before {names[end]}", f"give {argument('layer')}, or explain a later one")
 
 
 def default_layer(question: Question) -> str:
@@ -67,7 +67,7 @@ def default_layer(question: Question) -> str:
         relus = [name for name in names[names.index(last) :] if isinstance(modules[name], nn.ReLU)]
         if relus:
             return relus[0]
-    raise SettingsError("which layer of this network is to be looked at can't be told", "name it: layer=, --layer")
+    raise SettingsError("it is not clear which layer of this network to look at", f"name it as {argument('layer')}")
 
 
 def grad_cam(

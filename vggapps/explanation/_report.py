@@ -24,8 +24,9 @@ from vggapps.figures._caption import caption
 from vggapps.figures._overlay import overlay
 from vggapps.figures._sheet import contact_sheet
 from vggapps.image import Picture, Source, open_picture, resize, scaled
+from vggapps.image._identity import Identity
 from vggapps.image._lettering import one_line
-from vggapps.image._recipe import Identity, recipe
+from vggapps.image._recipe import recipe
 from vggapps.settings import to_dict, writable
 
 log = logging.getLogger(__name__)

@@ -50,7 +50,9 @@ class ExplainSettings(ClassSettings):
     scale: Literal["own", "common"] = setting(
         "own", help="Whether the hottest colour is each picture's own maximum, or that of all, to compare them."
     )
-    seed: int = setting(0, minimum=0, help="Of smoothgrad's noise, rise's masks and what --evaluate draws.")
+    seed: int = setting(
+        0, minimum=0, help="Of smoothgrad's noise, rise's masks and the random parts of the evaluation."
+    )
     backbone: str = setting(
         "auto", metavar="NAME", help="The network: auto, vgg16, a name of weights, a file.", panel=PANEL, files=True
     )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vggapps.datasets._reading import Reading, read_pictures, to_tensor
-from vggapps.errors import SettingsError, VggappsError, unknown
+from vggapps.errors import SettingsError, VggappsError, argument, unknown
 from vggapps.image import center
 from vggapps.image._opening import Source
 from vggapps.vgg._fast import accelerate
@@ -220,7 +220,7 @@ def _run(network: VGG, pictures: Tensor, layer: str, pool: str) -> NDArray[np.fl
 
 def _shape(network: VGG, layer: str, size: int) -> tuple[int, ...]:
     if size < 1:
-        raise SettingsError(f"--size is {size}", "it must be at least 1")
+        raise SettingsError(f"{argument('size')} is {size}", "it must be at least 1")
     classes = len(network.get_parameter("fc8.weight")) if "fc8" in network.layer_names else 1000
     facts = layer_facts(network.plan, size, network.head, classes, network.pooled)
     return next(fact.shape for fact in facts if fact.name == layer)

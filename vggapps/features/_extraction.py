@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from vggapps._files import check_writable, created
-from vggapps.errors import PictureError, SettingsError, VggappsError
+from vggapps.errors import PictureError, SettingsError, VggappsError, argument
 from vggapps.features._describe import Descriptor, chunk_size, describe, extract_chunks, width
 from vggapps.features._files import Table, notes_file, writer_of
 from vggapps.vgg._network import VGG
@@ -139,7 +139,7 @@ def _open_work(work: Path, settings: Descriptor, paths: Sequence[str], step: int
         what = "other pictures" if is_digest else f"{name} {before.get(name)}, not {job[name]}"
         raise SettingsError(
             f"{work} holds the beginning of another run: {what}",
-            "repeat that command to go on with it, choose another -o, or start anew with --force",
+            f"repeat that run to go on with it, choose another output, or start anew: {argument('force', True)}",
         )
 
 

@@ -15,7 +15,7 @@ from vggapps.errors import SettingsError
 from vggapps.features._describe import Descriptor
 
 _MOST_HEADER = 100_000_000  # bytes that safetensors reads; its src/tensor.rs, MAX_HEADER_SIZE
-_AGAIN = "make it with: vggapps extract FOLDER -o features.npy"
+_AGAIN = "vggapps extract FOLDER -o features.npy"  # how such a file is made
 Rows = NDArray[np.float32]
 
 
@@ -58,7 +58,7 @@ def load_features(path: str | Path) -> FeatureTable:
     path = Path(path)
     writer_of(path)
     if not path.is_file():
-        raise SettingsError(f"there is no file {path}", _AGAIN)
+        raise SettingsError(f"there is no file {path}", run=_AGAIN)
     read = {".npy": _read_npy, ".safetensors": _read_safetensors, ".parquet": _read_parquet}[path.suffix]
     try:
         paths, features, notes = read(path)
@@ -66,7 +66,7 @@ def load_features(path: str | Path) -> FeatureTable:
     except SettingsError:
         raise
     except Exception:  # what is damaged may raise anything
-        raise SettingsError(f"{path} holds no features", _AGAIN) from None
+        raise SettingsError(f"{path} holds no features", run=_AGAIN) from None
     return FeatureTable(tuple(paths), features, settings, tuple(notes["failed"]))
 
 
@@ -129,7 +129,7 @@ def _read_npy(path: Path) -> tuple[list[str], Rows, dict[str, Any]]:
         raise SettingsError(f"there is no {beside}, which names the pictures of {path.name}", "keep both together")
     notes = json.loads(beside.read_text(encoding="utf-8"))
     if len(features) != len(notes["paths"]):
-        raise SettingsError(f"{beside.name} is of another table than {path.name}", _AGAIN)
+        raise SettingsError(f"{beside.name} is of another table than {path.name}", run=_AGAIN)
     return notes["paths"], features, notes
 
 
@@ -182,5 +182,5 @@ def _pyarrow() -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise SettingsError("Parquet needs pyarrow", "pip install 'vggapps[parquet]', or use .npy") from None
+        raise SettingsError("Parquet needs pyarrow", "use .npy", "pip install 'vggapps[parquet]'") from None
     return pyarrow, pyarrow.parquet

@@ -9,7 +9,7 @@ from pathlib import Path
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.features._fitting import Layers, rooted, through
 from vggapps.vgg._plan import SUMMARIES, Pooled
 from vggapps.vgg._radial import Radial
@@ -50,7 +50,7 @@ class Head:
 
 
 def save_head(path: str | Path, head: Head) -> None:
-    """Write a head to a .safetensors file that ``classify --backbone FILE`` and ``load_vgg`` read.
+    """Write a head to a .safetensors file that the backbone of ``Classifier`` and ``load_vgg`` read.
 
     The standardisation is folded into the first layer. On ``relu7`` of a full network it takes the last layer's place.
 
@@ -74,7 +74,8 @@ def save_head(path: str | Path, head: Head) -> None:
     else:
         what = f"{head.layer} pooled as {head.pool}" if head.pool != "none" else head.layer
         raise SettingsError(
-            f"no network has a head on {what}", "extract with --pool avg, max or avg+max; or relu7, and --kind linear"
+            f"no network has a head on {what}",
+            f"extract with {argument('pool')} avg, max or avg+max; or relu7, and use {argument('kind', 'linear')}",
         )
 
 

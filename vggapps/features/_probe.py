@@ -12,7 +12,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vggapps._rates import rate
-from vggapps.errors import SettingsError, unknown
+from vggapps.errors import SettingsError, argument, unknown
 from vggapps.features._calibration import LEAST, Calibration, calibration
 from vggapps.features._files import FeatureTable
 from vggapps.features._fitting import Data, Index, Targets, check_scikit_learn, moments, probabilities, through
@@ -99,7 +99,7 @@ def probe(
     if len(targets) != len(table.features):
         raise SettingsError(f"{len(targets)} targets for {len(table.features)} rows", "give one for each row")
     if not 0 < test < 1:
-        raise SettingsError(f"--test is {test}", "it must be between 0 and 1")
+        raise SettingsError(f"{argument('test')} is {test}", "it must be between 0 and 1")
     check_scikit_learn()
     groups = copies(table.features)
     learn, held = split(targets, test, seed, groups)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vggapps.datasets._dataset import beside, class_folders
 from vggapps.datasets._label_tables import LabelTable, read_labels, rows_for
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.features._fitting import Index
 from vggapps.weights._labels import labels_of
 
@@ -57,7 +57,9 @@ def classes_of(paths: Sequence[str], table: str | Path | None = None) -> Classes
     names = tuple(sorted({word for word in words if word is not None}))
     if len(names) < 2:
         problem = f"{source}: all pictures are of one class" if names else f"{source}: there is no class folder"
-        raise SettingsError(problem, "put each class into a folder of its own, or name a table with --labels")
+        raise SettingsError(
+            problem, f"put each class into a folder of its own, or give {argument('table')}: lines of file and class"
+        )
     number = {name: index for index, name in enumerate(names)}
     rows = np.flatnonzero([word is not None for word in words])
     targets = torch.tensor([number[word] for word in words if word is not None])
@@ -70,7 +72,7 @@ def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n
     Args:
         paths: of the pictures.
         file: .npy, a row a picture in the pictures' order. A .json file beside it may hold ``paths``, by which rows
-            are found, and ``labels``: ``vggapps extract --layer fc8`` writes two such files.
+            are found, and ``labels``: ``vggapps extract`` of the layer fc8 writes both.
 
     Raises:
         SettingsError: it can't be read, or does not fit the pictures.

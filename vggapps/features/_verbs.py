@@ -12,7 +12,7 @@ import numpy as np
 
 from vggapps._progress import tracked
 from vggapps._tables import html_table
-from vggapps.errors import PictureError, SettingsError, VggappsError
+from vggapps.errors import PictureError, SettingsError, VggappsError, argument
 from vggapps.features._describe import Chunk, describe, extract_chunks, load_network
 from vggapps.features._files import FeatureTable, load_features
 from vggapps.features._similar import Match, blocks_of, is_query, nearest, similar_sheet
@@ -150,9 +150,9 @@ def similar(
     if table:
         made = table.settings
         name = "the table" if isinstance(where, FeatureTable) else where
-        for option, word, own in (("--layer", layer, made.layer), ("--pool", pool, made.pool)):
+        for field, word, own in (("layer", layer, made.layer), ("pool", pool, made.pool)):
             if word not in (None, own):
-                raise SettingsError(f"{option} {word}, and {name} has {own}", f"leave {option} out")
+                raise SettingsError(f"{argument(field, word)}, and {name} has {own}", f"leave {argument(field)} out")
         network = load_network(made.network, made.layer, device, made.weights, made.dtype)
     else:
         network = load_network("auto", layer or "pool5", device)

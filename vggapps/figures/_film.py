@@ -87,5 +87,5 @@ def _ffmpeg() -> Any:
         return importlib.import_module("imageio_ffmpeg")
     except ImportError:
         raise SettingsError(
-            "MP4 needs imageio-ffmpeg, which is not installed", "pip install 'vggapps[video]', or write a .webp"
+            "MP4 needs imageio-ffmpeg, which is not installed", "write a .webp", "pip install 'vggapps[video]'"
         ) from None

@@ -217,8 +217,9 @@ def telling(name: str) -> Iterator[None]:
     try:
         yield
     except PictureError as error:
-        told = error.message if error.message.startswith(name) else f"{name}: {error.message}"
-        raise PictureError(told, error.hint) from None
+        if error.message.startswith(name):
+            raise
+        raise error.about(name) from None
     except VggappsError:
         raise
     except Image.DecompressionBombError as error:
@@ -251,7 +252,7 @@ def _register_heif(name: str) -> None:
     try:
         import pillow_heif
     except ImportError:
-        raise PictureError(f"{name}: HEIC needs a package more", "pip install 'vggapps[heif]'") from None
+        raise PictureError(f"{name}: HEIC needs another package", run="pip install 'vggapps[heif]'") from None
     pillow_heif.register_heif_opener()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.image._opening import Source
 from vggapps.image._picture import Picture
 from vggapps.image._read import open_picture
@@ -58,7 +58,8 @@ def comparable(
     sizes = [f"{picture.size[1]}x{picture.size[0]}" for picture in (a, b)]
     if a.size != b.size and not scale_to_a:
         raise SettingsError(
-            f"{a.name} has {sizes[0]} pixels, and {b.name} {sizes[1]}", "scale B to the size of A: --scale-to-a"
+            f"{a.name} has {sizes[0]} pixels, and {b.name} {sizes[1]}",
+            f"scale B to the size of A: {argument('scale_to_a', True)}",
         )
     return _over_white(a), resize(_over_white(b), a.size)
 

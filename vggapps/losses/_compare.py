@@ -121,7 +121,7 @@ def compare(
     Args:
         a: a file, a :class:`~vggapps.image.Picture`, Pillow's, an array or a tensor; over white where transparent.
         b: what it is compared with, of the same size.
-        metric: names of metrics, see ``vggapps compare --help``; by default all that need no download.
+        metric: names of metrics; by default all that need no download.
         size: scale both down first, to this longer side in pixels.
         scale_to_a: scale B to the size of A, if it has another: bicubic, antialiased.
         y_channel: PSNR and SSIM of luma alone (BT.601, 16 to 235), as papers on super-resolution report them.

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import OutOfMemoryError, SettingsError, VggappsError, out_of_memory, unknown
+from vggapps.errors import OutOfMemoryError, SettingsError, VggappsError, argument, out_of_memory, unknown
 from vggapps.losses._dists import DISTS
 from vggapps.losses._lpips import LPIPS
 from vggapps.losses._perceptual import PerceptualLoss
@@ -150,7 +150,9 @@ def restricted(metrics: Sequence[Metric], *, y_channel: bool, crop_border: int) 
     """
     functions = {"psnr": psnr, "ssim": ssim}
     if not functions.keys() & {metric.name for metric in metrics}:
-        raise SettingsError("only PSNR and SSIM have a Y channel and a cropped border", "add --metric psnr,ssim")
+        raise SettingsError(
+            "only PSNR and SSIM have a Y channel and a cropped border", f"add them to {argument('metrics')}: psnr, ssim"
+        )
     told = " on Y" * y_channel + f", {crop_border} px cropped" * (crop_border > 0)
     return [
         replace(
@@ -247,5 +249,5 @@ def _check_memory(metric: Metric, x: Tensor) -> None:
         raise OutOfMemoryError(
             f"{metric.title} of {x.shape[3]}x{x.shape[2]} pixels takes about {wanted / 1e9:.1f} GB of memory, "
             f"and {free / 1e9:.1f} GB are free",
-            f"compare smaller copies, --size {max(1, enough)}, or close other programs",
+            f"compare smaller copies, {argument('size', max(1, enough))}, or close other programs",
         )

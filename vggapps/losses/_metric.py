@@ -16,7 +16,7 @@ from vggapps.vgg._moving import kept, ordinary
 try:
     from torchmetrics import Metric
 except ImportError:
-    raise SettingsError("metrics need a package more", "pip install 'vggapps[metrics]'") from None
+    raise SettingsError("metrics need another package", run="pip install 'vggapps[metrics]'") from None
 
 
 class AsMetric(Metric):

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError, WeightsError
+from vggapps.errors import SettingsError, WeightsError, argument
 from vggapps.losses._backbone import Backbone, load_backbone
 from vggapps.losses._distance import Measured, maps_of_one_size
 from vggapps.losses._feature_loss import FeatureLoss
@@ -109,7 +109,10 @@ class PerceptualLoss(FeatureLoss):
             backbone = load_backbone(found.backbone if wanted is None else wanted)
         except WeightsError as error:
             if wanted is None:
-                error.hint += "; or, with other numbers than the paper's, take the installed network: backbone='vgg19'"
+                other = (
+                    f"with other numbers than the paper's, take the installed network: {argument('backbone', 'vgg19')}"
+                )
+                raise WeightsError(error.message, f"{error.hint}; or, {other}") from None
             raise
         backbone = backbone.variant(pooling=found.pooling, convention=found.convention)
         return cls(found.terms, backbone=backbone, **options)  # type: ignore[arg-type]

@@ -66,7 +66,7 @@ def ms_ssim(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"]) -> Float[T
     try:
         from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
     except ImportError:
-        raise SettingsError("MS-SSIM needs a package more", "pip install 'vggapps[metrics]'") from None
+        raise SettingsError("MS-SSIM needs another package", run="pip install 'vggapps[metrics]'") from None
     x, y = comparable(x, y)
     _check_side("MS-SSIM", x, MS_SSIM_SIDE, "ssim")
     with without_autocast(x):

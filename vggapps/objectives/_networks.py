@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.objectives._looking import device_of, is_grey, look
 from vggapps.objectives._objective import Seen
 from vggapps.objectives._text import Networks as Networks
@@ -35,7 +35,7 @@ def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
         convention = None if name else settings.convention
         classes = settings.classes if isinstance(settings, ClassSettings) and not name else None
         if classes and "class" not in own:
-            raise SettingsError(f"--classes {classes} names classes, and none is asked for", "leave it out")
+            raise SettingsError(f"{argument('classes', classes)} names classes, and none is asked for", "leave it out")
         head: Head | None = "none"
         if {"class", "fc8"} & set(own):
             head = "gap" if (plan.name, weights) == ("vgg19", "auto") else None

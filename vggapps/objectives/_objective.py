@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.objectives._forms import FORMS as FORMS
 from vggapps.objectives._forms import written
 from vggapps.vgg._hooks import OUTPUT
@@ -137,7 +137,9 @@ def neuron(layer: str, index: int, row: int | None = None, column: int | None = 
         height, width = features.shape[2:]
         y, x = (height // 2, width // 2) if row is None or column is None else (row, column)
         if not (0 <= y < height and 0 <= x < width):
-            raise SettingsError(f"{layer} has {height} x {width} positions and no {y},{x}", "choose a larger --size")
+            raise SettingsError(
+                f"{layer} has {height} x {width} positions and no {y},{x}", f"choose a larger {argument('size')}"
+            )
         return _channel(features[:, :, y : y + 1, x : x + 1], layer, index)[:, 0]
 
     return Objective(frozenset({layer}), score, f"{layer}:{index}@{place}")
@@ -196,7 +198,7 @@ def likeness(layer: str, picture: Float[Tensor, "1 3 h w"], name: str = "picture
     return Objective(frozenset({layer}), score, f"likeness({layer}, {name})", {name: picture})
 
 
-@written("diversity(LAYER)", "the `--pictures` of one objective differ (less the cosines of Gram matrices)")
+@written("diversity(LAYER)", "the `pictures` of one objective differ (less the cosines of Gram matrices)")
 def diversity(layer: str) -> Objective:
     """How little the pictures of a batch are like each other: less the cosines of their Gram matrices."""
 
@@ -209,7 +211,7 @@ def diversity(layer: str) -> Objective:
     return Objective(frozenset({layer}), score, f"diversity({layer})")
 
 
-@written("alignment(LAYER)", "neighbours among `--pictures` are alike")
+@written("alignment(LAYER)", "neighbours among `pictures` are alike")
 def alignment(layer: str, decay: float = 2.0) -> Objective:
     """How near neighbours in a batch are to each other, so that a row of pictures changes step by step.
 
@@ -228,7 +230,7 @@ def alignment(layer: str, decay: float = 2.0) -> Objective:
     return Objective(frozenset({layer}), score, f"alignment({layer})")
 
 
-@written("interpolate(OBJECTIVE, OBJECTIVE)", "from one objective to another over `--pictures`")
+@written("interpolate(OBJECTIVE, OBJECTIVE)", "from one objective to another over `pictures`")
 def interpolate(first: Objective, second: Objective) -> Objective:
     """From one objective to another over the pictures of a batch."""
 

@@ -13,7 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vggapps.errors import DivergedError
+from vggapps.errors import DivergedError, argument
 from vggapps.optimize._optimizers import Optimizer
 from vggapps.optimize._step import Step
 
@@ -65,7 +65,7 @@ def optimize(
             bad = [name for name, term in terms.items() if not bool(torch.isfinite(term))]
             raise DivergedError(
                 f"the loss became {float(loss)} at step {index} of {steps} ({', '.join(bad) or 'the sum'})",
-                "use --dtype float32, or a smaller weight for that term",
+                f"use {argument('dtype', 'float32')}, or a smaller weight for that term",
             )
         value, parts = float(loss), {name: float(term.detach()) for name, term in terms.items()}
         optimizer.update(leaves, gradients)

@@ -9,8 +9,9 @@ from typing import Any
 
 from vggapps.errors import SettingsError
 from vggapps.image import _recipe as recipes
-from vggapps.image._recipe import Identity, Recipe
-from vggapps.image._recipe import identify as identify
+from vggapps.image._identity import Identity
+from vggapps.image._identity import identify as identify
+from vggapps.image._recipe import Recipe
 from vggapps.style._machine import machine
 from vggapps.style._settings import StylizeSettings
 from vggapps.vgg._names import unknown_layer

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.settings import setting
 from vggapps.vgg._settings import NetworkSettings
 
@@ -47,7 +47,7 @@ class StylizeSettings(NetworkSettings):
     tv_weight: float = setting(1.0, minimum=0, help="Weight of total variation, which smooths grain.")
     style_loss: StyleLossName = setting(
         "mean-covariance",
-        help="What of the style's features is matched; for others than the first three adapt --style-weight.",
+        help="What of the style's features is matched; for others than the first three adapt the style weight.",
     )
     content_layers: tuple[str, ...] = setting(("relu4_2",), metavar="LAYER,...", help="Where content is compared.")
     style_layers: tuple[str, ...] = setting(
@@ -64,13 +64,15 @@ class StylizeSettings(NetworkSettings):
     colors: Literal["style", "content"] = setting("style", help="Whose colours the result has.")
     init: str = setting("content", metavar="content|noise|FILE", files=True, help="What to start from.")
     optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", help="L-BFGS is better and quicker here.")
-    seed: int = setting(0, minimum=0, help="For --init noise.")
+    seed: int = setting(0, minimum=0, help="Of the random numbers, if the start is noise.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         _ = self.style_layer_weights  # so that a weight which is no number is told now
         if isinstance(self.size, str) and self.size != "original" and not _FACTOR.fullmatch(self.size):
-            raise SettingsError(f"--size is {self.size!r}", "give pixels (512), original, or a factor (2x, 0.5x)")
+            raise SettingsError(
+                f"{argument('size')} is {self.size!r}", "give pixels (512), original, or a factor (2x, 0.5x)"
+            )
 
     def longer_side(self, photo: int) -> int:
         """``size`` in pixels, for a photo whose longer side has ``photo`` pixels.
@@ -84,7 +86,7 @@ class StylizeSettings(NetworkSettings):
         wanted = factor * photo
         if not SMALLEST - 0.5 <= wanted < LARGEST + 0.5:
             raise SettingsError(
-                f"--size {self.size} of a photo of {photo} px comes to {wanted:.0f} px",
+                f"{argument('size', self.size)} of a photo of {photo} px comes to {wanted:.0f} px",
                 f"it must be at least {SMALLEST} and at most {LARGEST}",
             )
         return math.floor(wanted + 0.5)
@@ -98,11 +100,13 @@ class StylizeSettings(NetworkSettings):
             try:
                 weights[layer] = float(weight or 1)
             except ValueError:
-                raise SettingsError(f"--style-layers has {word!r}", "write LAYER or LAYER:WEIGHT") from None
+                raise SettingsError(f"{argument('style_layers')} has {word!r}", "write LAYER or LAYER:WEIGHT") from None
             if not 0 <= weights[layer] < math.inf:
-                raise SettingsError(f"--style-layers has {word!r}", "a weight is a number of at least 0")
+                raise SettingsError(f"{argument('style_layers')} has {word!r}", "a weight is a number of at least 0")
         if not weights or not 0 < sum(weights.values()) < math.inf:
-            raise SettingsError("--style-layers needs at least one layer that counts", "relu1_1:2,relu3_1")
+            raise SettingsError(
+                f"{argument('style_layers')} needs at least one layer that counts", "for example relu1_1:2,relu3_1"
+            )
         return weights
 
     @property

@@ -7,7 +7,8 @@ from typing import Any
 
 from vggapps._progress import watched
 from vggapps.image import Picture
-from vggapps.image._recipe import identified, identify_files
+from vggapps.image._identity import identified
+from vggapps.image._recipe import identify_files
 from vggapps.optimize._step import last
 from vggapps.style._recipe import recipe
 from vggapps.style._settings import StylizeSettings
@@ -40,7 +41,7 @@ def stylize(
 
     Returns:
         The painted picture, with the photo's name, transparency and metadata. Its ``settings`` are the recipe:
-        ``vggapps stylize --settings FILE`` makes the saved picture again.
+        the command ``stylize`` makes the saved picture again from it.
 
     Raises:
         VggappsError: anything wrong with the arguments, before the first step is taken.

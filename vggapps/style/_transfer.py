@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vggapps.errors import OutOfMemoryError, SettingsError
+from vggapps.errors import OutOfMemoryError, SettingsError, argument
 from vggapps.image import Picture, open_picture, resize, scaled
 from vggapps.losses._moments import Moments, add_up
 from vggapps.optimize._engine import Score
@@ -132,7 +132,9 @@ def _size(photo: Picture, settings: StylizeSettings, narrowest: int) -> tuple[in
         enough = size_for(longest, shortest, narrowest)
         raise SettingsError(
             f"{width} x {height} px is too narrow: the deepest layer looks at every {narrowest}th pixel",
-            f"use a --size of at least {enough}" if enough <= LARGEST else "crop the photo: no size is large enough",
+            f"use a {argument('size')} of at least {enough}"
+            if enough <= LARGEST
+            else "crop the photo: no size is large enough",
         )
     if longer_side > longest:
         log.warning(
@@ -161,7 +163,7 @@ def _plan(size: tuple[int, int], vgg: VGG, inputs: int) -> MemoryPlan:
     if memory.bytes > memory.free:
         raise OutOfMemoryError(
             f"{width} x {height} px takes about {memory.bytes / 1e9:.1f} GB and {memory.free / 1e9:.1f} GB are free",
-            f"try --size {largest_size(max(size), memory)}",
+            f"try {argument('size', largest_size(max(size), memory))}",
         )
     return memory
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from vggapps.errors import SettingsError, unknown
+from vggapps.errors import SettingsError, argument, unknown
 from vggapps.vgg._plan import Device as Device
 from vggapps.vgg._plan import Dtype as Dtype
 
@@ -36,7 +36,7 @@ def pick_device(device: str = "auto") -> torch.device:
         index = device.partition(":")[2]
         here = index.isdigit() and int(index) < torch.cuda.device_count()
     if not here:
-        raise SettingsError(f"this machine has no {device} device", "use --device auto, or cpu")
+        raise SettingsError(f"this machine has no {device} device", f"use {argument('device', 'auto')} or cpu")
     return torch.device(device)
 
 

@@ -21,7 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.datasets._reading import scaled_pictures
-from vggapps.errors import PictureError, SettingsError, unknown
+from vggapps.errors import PictureError, SettingsError, argument, unknown
 from vggapps.objectives._text import check_layer
 from vggapps.visualization._activations import SHORTER_SIDE, maps_of
 
@@ -111,7 +111,9 @@ def choose_layout(layout: str, pictures: int) -> Literal["umap", "pca"]:
     if find_spec("umap"):
         return "umap"
     if layout == "umap":
-        raise SettingsError("umap-learn is not installed", "pip install 'vggapps[atlas]', or take --layout pca")
+        raise SettingsError(
+            "umap-learn is not installed", f"use {argument('layout', 'pca')}", "pip install 'vggapps[atlas]'"
+        )
     _log.info("laid out by principal components; pip install 'vggapps[atlas]' for umap, which groups more closely")
     return "pca"
 

@@ -26,7 +26,8 @@ from torch import Tensor, nn
 from vggapps._progress import watched
 from vggapps.errors import SettingsError
 from vggapps.image import Picture, open_picture, resize
-from vggapps.image._recipe import identified, identify_files, recipe
+from vggapps.image._identity import identified
+from vggapps.image._recipe import identify_files, recipe
 from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, load_networks, see
 from vggapps.objectives._objective import Objective, Seen

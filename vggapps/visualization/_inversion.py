@@ -19,7 +19,8 @@ from vggapps._progress import watched
 from vggapps.errors import SettingsError
 from vggapps.figures._sheet import contact_sheet
 from vggapps.image import Picture, open_picture
-from vggapps.image._recipe import identified, identify_files, recipe
+from vggapps.image._identity import identified
+from vggapps.image._recipe import identify_files, recipe
 from vggapps.objectives._looking import device_of, in_grey
 from vggapps.objectives._networks import Networks, load_networks, only_grey, see
 from vggapps.objectives._text import check_layer

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from vggapps._progress import watched
 from vggapps.figures._sheet import contact_sheet, manifest
 from vggapps.image import Picture, resize, square
-from vggapps.image._recipe import Identity, identify_files, recipe
+from vggapps.image._identity import Identity
+from vggapps.image._recipe import identify_files, recipe
 from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, load_networks, see
 from vggapps.objectives._objective import Objective, Seen, each

@@ -8,7 +8,7 @@ from os import PathLike
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.image import Picture, open_picture, resize, rgb_of, scaled
 from vggapps.vgg._moving import in_graph
 
@@ -37,5 +37,5 @@ def check_width(size: tuple[int, int], stride: int) -> None:
     if min(size) < stride:
         raise SettingsError(
             f"{size[1]} x {size[0]} px is too narrow: the deepest layer looks at every {stride}th pixel",
-            f"use a --size of at least {math.ceil(stride * max(size) / min(size))}",
+            f"use a {argument('size')} of at least {math.ceil(stride * max(size) / min(size))}",
         )

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 from vggapps.image import open_picture, square
 from vggapps.losses._variation import total_variation
 from vggapps.objectives._looking import device_of, in_grey
@@ -67,7 +67,9 @@ def visualize_steps(
     if not wanted:
         raise SettingsError("there is no objective", "for example conv4_3:12")
     if len(wanted) > 1 < settings.pictures:
-        raise SettingsError(f"{len(wanted)} objectives, and --pictures {settings.pictures}", "give one objective")
+        raise SettingsError(
+            f"{len(wanted)} objectives, and {argument('pictures', settings.pictures)}", "give one objective"
+        )
     if network is None:
         network = load_networks([text for text in wanted if isinstance(text, str)], settings)
     networks = {"": network} if isinstance(network, nn.Module) else network
@@ -125,7 +127,9 @@ def parameters_of(settings: VisualizeSettings, size: tuple[int, int], n: int) ->
     """What is optimised, at its start."""
     generator = torch.Generator().manual_seed(settings.seed)
     if settings.spectrum and settings.parameterization != "maco":
-        raise SettingsError(f"{settings.parameterization} has no use for a spectrum", "use --parameterization maco")
+        raise SettingsError(
+            f"{settings.parameterization} has no use for a spectrum", f"use {argument('parameterization', 'maco')}"
+        )
     if settings.parameterization in ("maco", "cppn"):
         if settings.start:
             raise SettingsError(f"{settings.parameterization} can't start from a picture", "use fourier")

@@ -10,9 +10,10 @@ import gradio as gr
 from vggapps.classification._settings import ClassifySettings
 from vggapps.errors import SettingsError
 from vggapps.web.controls import Controls, choice
-from vggapps.web.device import Job, News
-from vggapps.web.files import Shelf, examples, upload
-from vggapps.web.running import Page, loaded, offer, status
+from vggapps.web.device import Job, Updates
+from vggapps.web.files import RunFiles, examples, upload
+from vggapps.web.frame import Frame, put
+from vggapps.web.running import Page, loaded
 
 
 def classifiers() -> list[tuple[str, str]]:
@@ -26,26 +27,25 @@ def classifiers() -> list[tuple[str, str]]:
 
 def classify_tab(page: Page) -> None:
     """Put the tab's content here."""
-    controls = Controls(ClassifySettings)
-    with gr.Row(elem_classes="work"):
-        with gr.Column(elem_classes="inputs"):
-            image = upload("Picture", page.limits, elem_id="classify-image", height=300, alt_text="The picture")
-            examples("content", image)
-            name = gr.Button("Name it", variant="primary", elem_id="classify")
-        with gr.Column(elem_classes="results"):
-            bars = gr.Label(label="What it is", elem_id="classes", show_heading=False)
-            line = status(elem_id="classify-status")
-            why = gr.Image(
-                label="Where it sees that", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
-                elem_id="classify-why", height=380, alt_text="The picture, with what speaks for the first class",
-            )  # fmt: skip
-        with gr.Column(elem_classes="settings"):
-            controls.place("top", most={"top": 20})
-            with gr.Accordion("More", open=False):
-                backbone = choice(classifiers(), "auto", label="Backbone", info="The network.", interactive=True)
-                controls.place("views")
+    frame, controls = Frame(page, "classify", "Name it"), Controls(ClassifySettings)
+    with frame.column("inputs"):
+        image = upload("Picture", page.limits, elem_id="classify-image", height=300, alt_text="The picture")
+        examples("content", image)
+        frame.buttons()
+    with frame.column("results"):
+        bars = gr.Label(label="What it is", elem_id="classes", show_heading=False)
+        put(frame.status)
+        why = gr.Image(
+            label="Where it sees that", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
+            elem_id="classify-why", height=380, alt_text="The picture, with what speaks for the first class",
+        )  # fmt: skip
+    with frame.column("settings"):
+        controls.place("top", most={"top": 20})
+        with gr.Accordion("More", open=False):
+            backbone = choice(classifiers(), "auto", label="Backbone", info="The network.", interactive=True)
+            controls.place("views")
 
-    def classify(job: Job, shelf: Shelf, *, image: str | None, backbone: str, **given: Any) -> Iterator[News]:
+    def classify(job: Job, files: RunFiles, *, image: str | None, backbone: str, **given: Any) -> Iterator[Updates]:
         """Name what is in a picture: the likeliest classes with their probabilities, and where the first is seen."""
         from vggapps.classification._classifier import Classifier
         from vggapps.classification._localize import class_heat
@@ -54,14 +54,14 @@ def classify_tab(page: Page) -> None:
         if image is None:
             raise SettingsError("there is no picture", "drop one, or take an example")
         settings = controls.read(given)
-        yield {line: "10 % · looking"}
+        yield {frame.status: "10 % · looking"}
         picture = open_picture(image)
         classifier = loaded(Classifier.of, ClassifySettings((backbone,), views=settings.views))
-        best = job.whole(lambda: classifier(picture, settings.top))
-        yield {bars: {one.label: one.probability for one in best}, line: "60 % · looking where"}
-        shown = job.whole(lambda: class_heat(classifier, image, best[0].index))
-        yield {why: shelf.small(shown), line: f"100 % · by {', '.join(classifier.backbone)}"}
+        best = job.call(lambda: classifier(picture, settings.top))
+        yield {bars: {one.label: one.probability for one in best}, frame.status: "60 % · looking where"}
+        shown = job.call(lambda: class_heat(classifier, image, best[0].index))
+        yield {why: files.thumbnail(shown), frame.status: f"100 % · by {', '.join(classifier.backbone)}"}
 
     inputs = {"image": image, **controls.by_name, "backbone": backbone}
     helps = {"image": "The picture.", "backbone": "The network.", **controls.helps()}
-    offer(page, name.click, classify, inputs, [bars, why], line, helps=helps, required=("image",))
+    frame.offer(classify, inputs, [bars, why], helps=helps, required=("image",))

@@ -11,9 +11,10 @@ from typing import Any, Generic, Literal, TypeVar, Union, get_args, get_origin
 import gradio as gr
 from gradio.components import Component
 
-from vggapps.errors import SettingsError, unknown
-from vggapps.settings import Settings, hints, option_name
-from vggapps.web.telling import label, spoken, told
+from vggapps.errors import SettingsError, argument, unknown
+from vggapps.settings import Settings, hints
+from vggapps.web.files import own_kind
+from vggapps.web.messages import label, shown_error
 
 S = TypeVar("S", bound=Settings)
 Choices = Sequence[str | tuple[str, str]]
@@ -24,8 +25,8 @@ _FEW = 4  # so many choices lie open; more fold away
 class Controls(Generic[S]):
     """The controls of some fields of a settings dataclass.
 
-    Text that a visitor types never becomes a file: of fields that are words, only those get a control that choose
-    from a list, or name layers.
+    Text that a visitor types never becomes a file: of fields that are words, only those get a control whose words are
+    chosen from a list, or suggested and checked by the tab or its room, or name layers.
 
     Attributes:
         settings: the dataclass.
@@ -39,6 +40,7 @@ class Controls(Generic[S]):
         self,
         *names: str,
         choices: Mapping[str, Choices] | None = None,
+        suggestions: Mapping[str, Choices] | None = None,
         most: Mapping[str, float] | None = None,
         words: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
@@ -47,17 +49,20 @@ class Controls(Generic[S]):
         Args:
             names: of fields, in order.
             choices: for fields that are words, what can be chosen; the first stands for None where None is allowed.
+            suggestions: the same where any other word may be typed, too: whoever reads it checks it.
             most: for numbers, what this page allows at most.
             words: label and help, where the page offers less than the settings take.
         """
         fields = {field.name: field for field in dataclasses.fields(self.settings)}
         for name in names:
             kinds = _kinds(self.settings, name)
-            title, help = (words or {}).get(name, (label(name), spoken(fields[name].metadata["help"])))
+            title, help = (words or {}).get(name, (label(name), fields[name].metadata["help"]))
             about = {"label": title, "info": help, "interactive": True}
-            offered = [str(word) for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+            offered = [str(one) for kind in kinds if get_origin(kind) is Literal for one in get_args(kind)]
             default: Any = None if fields[name].default is MISSING else fields[name].default
-            if chosen := list((choices or {}).get(name, offered)):
+            if suggested := list((suggestions or {}).get(name, ())):
+                self.by_name[name] = word(suggested, default, **about)
+            elif chosen := list((choices or {}).get(name, offered)):
                 self.by_name[name] = choice(chosen, default, **about)
             elif _is_word(fields[name], self.settings):
                 raise TypeError(f"{name} is a word, and would be typed: name its choices, or leave it out")
@@ -83,7 +88,7 @@ class Controls(Generic[S]):
         for name in self.by_name:
             value, kinds = values[name], _kinds(self.settings, name)
             if value is None and type(None) not in kinds:
-                raise SettingsError(f"{option_name(name)} is empty", "give it a value")
+                raise SettingsError(f"{argument(name)} is empty", "give it a value")
             if any(get_origin(kind) is tuple for kind in kinds):
                 value = tuple(word.strip() for word in (value or "").split(",") if word.strip())
             elif type(None) in kinds and value in ("", None):
@@ -125,7 +130,7 @@ def _shown(control: Component, value: Any) -> Any:
 
 def _fits(control: Component, value: Any) -> bool:
     """Whether a control of this page can show a value that another page, or a command, has used."""
-    if isinstance(control, gr.Radio | gr.Dropdown):
+    if isinstance(control, gr.Radio | gr.Dropdown) and not getattr(control, "allow_custom_value", False):
         return value in [choice[1] for choice in control.choices]
     if isinstance(control, gr.Slider | gr.Number) and value is not None:
         low, high = control.minimum, control.maximum
@@ -147,11 +152,28 @@ def choice(choices: Choices, value: str | None, **about: Any) -> gr.Radio | gr.D
     def preprocess(word: Any) -> str:
         words = [value for _, value in component.choices]
         if word not in words:
-            raise told(unknown(str(component.label).lower(), str(word), map(str, words)))
+            raise shown_error(unknown(str(component.label).lower(), str(word), map(str, words)))
         return str(word)
 
     component.preprocess = preprocess  # type: ignore[method-assign,assignment]
     return component
+
+
+def word(suggestions: Choices, value: str | None, **about: Any) -> gr.Dropdown:
+    """A control for a word that is typed, with suggestions; in the API it is plain text, not one of a thousand.
+
+    The first suggestion is taken where there is no value; an empty control reads as "".
+    """
+
+    def preprocess(_: gr.Dropdown, typed: Any) -> str:
+        return "" if typed is None else str(typed).strip()
+
+    def api_info(_: gr.Dropdown) -> dict[str, Any]:
+        return {"type": "string"}
+
+    return own_kind(gr.Dropdown, preprocess=preprocess, api_info=api_info)(
+        list(suggestions), value=_value(suggestions[0]) if value is None else value, allow_custom_value=True, **about
+    )
 
 
 def _control(

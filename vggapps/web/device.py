@@ -1,4 +1,4 @@
-"""One worker a device: work waits in line, shows what it has, and can be stopped at any moment."""
+"""One worker for a device: jobs wait in a queue, report what there is to show, and can be stopped at any moment."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any, Literal, TypeVar
 from vggapps.errors import VggappsError
 
 T = TypeVar("T")
-News = Mapping[Any, Any]  # what is to be shown, by where
+Updates = Mapping[Any, Any]  # what is to be shown, by where
 Reason = Literal["", "stopped", "time", "left"]
 
-BEAT = 0.4  # seconds: at least so often a visitor hears, and may leave
-GONE = 10.0  # seconds after which one of whom nothing is heard has left: Gradio does not always say so
-EVERY = 0.3  # seconds between pictures of a run
+HEARTBEAT = 0.4  # seconds: the longest time without anything for a visitor, who may leave then
+LOST_AFTER = 10.0  # seconds without a poll after which a visitor counts as gone: Gradio does not always tell
+PREVIEW_INTERVAL = 0.3  # seconds
 
 
 class Refused(VggappsError):
-    """Work that is not taken on, or was given up."""
+    """A job that was not accepted, or ended with nothing to show."""
 
 
 @dataclass(frozen=True)
-class Beat:
-    """Nothing new.
+class Heartbeat:
+    """A job that has nothing new.
 
     Attributes:
-        ahead: how many are served before this one; 0 while it is this one's turn.
-        seconds: since it began to wait, or its turn began.
+        ahead: how many jobs are before it; 0 while it runs.
+        seconds: since it began to wait, or to run.
     """
 
     ahead: int
@@ -38,89 +38,88 @@ class Beat:
 
 
 class Job:
-    """Work of one visitor. It is done in the device's thread and followed from the visitor's.
+    """The work of one visitor. It runs in the device's thread and is followed from the visitor's.
 
     Attributes:
-        reason: why it is to end early, empty while it is not: somebody ``stopped`` it, its ``time`` is over, or the
-            visitor ``left``.
+        reason: why it is to end early: it was ``stopped``, its ``time`` is over, or the visitor ``left``; else empty.
         seconds: that it may take.
     """
 
-    def __init__(self, device: Device, session: str, work: Callable[[Job], Iterator[News]], seconds: float) -> None:
+    def __init__(self, device: Device, session: str, work: Callable[[Job], Iterator[Updates]], seconds: float) -> None:
         self.session, self.reason = session, ""
         self.seconds = seconds
         self._device, self._work = device, work
-        self._since, self._deadline, self._told = time.monotonic(), float("inf"), 0.0
-        self._heard = self._since
-        self._news: dict[Any, Any] = {}
+        self._started, self._deadline, self._last_shown = time.monotonic(), float("inf"), 0.0
+        self._last_poll = self._started
+        self._updates: dict[Any, Any] = {}
         self._changed = Condition()
         self._future: Future[None]
 
     # The device's side.
 
     def run(self) -> None:
-        """Do the work, now."""
-        self._device.place(self)  # which waits until it has been put in line
-        self._since = time.monotonic()
-        self._deadline = self._since + self.seconds
-        if self.asked():
-            raise self.given_up()
-        for news in self._work(self):
-            self.tell(news)
+        """Do the work."""
+        self._device.position(self)  # which waits until it is in the queue
+        self._started = time.monotonic()
+        self._deadline = self._started + self.seconds
+        if self.should_end():
+            raise self.ended_empty()
+        for updates in self._work(self):
+            self.show(updates)
 
-    def tell(self, news: News) -> None:
-        """Show something from within the work, later news over earlier."""
+    def show(self, updates: Updates) -> None:
+        """Show something from within the work; later updates replace earlier ones."""
         with self._changed:
-            self._told = time.monotonic()
-            self._news |= news
+            self._last_shown = time.monotonic()
+            self._updates |= updates
             self._changed.notify_all()
 
     @property
-    def wants(self) -> bool:
-        """Whether it is time for another picture: the one before has been seen, and for long enough."""
-        return not self._news and time.monotonic() - self._told >= EVERY
+    def wants_preview(self) -> bool:
+        """Whether it is time for another preview: the last one has been fetched, and a while ago."""
+        return not self._updates and time.monotonic() - self._last_shown >= PREVIEW_INTERVAL
 
-    def asked(self) -> bool:
-        """Whether to end."""
+    def should_end(self) -> bool:
+        """Whether the work is to end."""
         if not self.reason and time.monotonic() > self._deadline:
             self.reason = "time"
-        return bool(self.reason) or self.gone
+        return bool(self.reason) or self.abandoned
 
     @property
-    def gone(self) -> bool:
-        """Whether nobody follows it any more."""
-        if time.monotonic() - self._heard > GONE:
+    def abandoned(self) -> bool:
+        """Whether its visitor has left."""
+        if time.monotonic() - self._last_poll > LOST_AFTER:
             self.reason = "left"
         return self.reason == "left"
 
-    def until_asked(self, items: Iterator[T]) -> Iterator[T]:
-        """Items of something long, until they or the job are at an end; the one that is being made is given up."""
+    def iterate(self, items: Iterator[T]) -> Iterator[T]:
+        """The items, until they or the job end; an item that is unfinished by then is dropped."""
         from vggapps.optimize._interrupt import Interrupted, interruptible
 
-        while not self.asked():
+        while not self.should_end():
             try:
-                with interruptible(self.asked):
+                with interruptible(self.should_end):
                     item = next(items)
             except (StopIteration, Interrupted):
                 return
             yield item
 
-    def whole(self, make: Callable[[], T]) -> T:
-        """Something that is worth nothing half done.
+    def call(self, make: Callable[[], T]) -> T:
+        """The result of a function.
 
         Raises:
-            Refused: somebody asked to end before it was there.
+            Refused: the job was to end before the function returned.
         """
         from vggapps.optimize._interrupt import Interrupted, interruptible
 
         try:
-            with interruptible(self.asked):
+            with interruptible(self.should_end):
                 return make()
         except Interrupted:
-            raise self.given_up() from None
+            raise self.ended_empty() from None
 
-    def given_up(self) -> Refused:
-        """The error for work that ends with nothing to show."""
+    def ended_empty(self) -> Refused:
+        """The error for a job that ends with nothing to show."""
         if self.reason == "time":
             hint = "choose a smaller size, fewer steps or a quicker method"
             return Refused(f"this took longer than the {self.seconds:g} seconds that a run may take here", hint)
@@ -130,64 +129,64 @@ class Job:
 
     @property
     def ahead(self) -> int:
-        """How many are served before; 0 when it is this one's turn."""
-        return self._device.place(self)
+        """How many jobs are before it; 0 while it runs."""
+        return self._device.position(self)
 
     def stop(self, reason: Reason = "stopped") -> None:
-        """End soon; unless it ``left``, with what there is."""
+        """End soon, with what there is unless the visitor ``left``."""
         self.reason = self.reason or reason
-        self._future.cancel()  # where it waits; what has begun looks for itself
+        self._future.cancel()  # if it waits; running work checks for itself
 
-    def follow(self) -> Iterator[News | Beat]:
-        """What there is to show, and at least every :data:`BEAT` seconds a :class:`Beat`; whoever stops listening
-        lets go of the device.
+    def follow(self) -> Iterator[Updates | Heartbeat]:
+        """What there is to show, and a :class:`Heartbeat` at least every :data:`HEARTBEAT` seconds; closing the
+        iterator ends the job.
 
         Raises:
             Exception: whatever the work raised.
         """
         try:
             while True:
-                self._heard = time.monotonic()
+                self._last_poll = time.monotonic()
                 with self._changed:
-                    self._changed.wait_for(lambda: self._news or self._future.done(), BEAT)
-                    news, self._news, done = self._news, {}, self._future.done()
-                if news:
-                    yield news
+                    self._changed.wait_for(lambda: self._updates or self._future.done(), HEARTBEAT)
+                    updates, self._updates, done = self._updates, {}, self._future.done()
+                if updates:
+                    yield updates
                 elif done:
                     break
                 else:
-                    yield Beat(self.ahead, time.monotonic() - self._since)
+                    yield Heartbeat(self.ahead, time.monotonic() - self._started)
             try:
                 self._future.result()
             except CancelledError:
-                raise self.given_up() from None
+                raise self.ended_empty() from None
         finally:
             self.stop("left")
 
     def _ended(self, _: Future[None]) -> None:
-        self._device.forget(self)
+        self._device.remove(self)
         with self._changed:
             self._changed.notify_all()
 
 
 class Device:
-    """A worker that does one thing after another, in the order in which they were asked for.
+    """A worker that runs one job after another, in the order of submission.
 
-    Its next work begins when the one before has really ended, not when its visitor has gone.
+    A job begins when the one before has really ended, not when the visitor of that has left.
 
     Args:
-        waiting: how many may wait.
+        waiting: how many jobs may wait.
         seconds: that each may take.
     """
 
     def __init__(self, waiting: int, seconds: float) -> None:
         self.waiting, self.seconds = waiting, seconds
         self._worker = ThreadPoolExecutor(1, "device")
-        self._line: list[Job] = []
+        self._queue: list[Job] = []
         self._lock = Lock()
 
-    def submit(self, session: str, work: Callable[[Job], Iterator[News]]) -> Job:
-        """Put work in line.
+    def submit(self, session: str, work: Callable[[Job], Iterator[Updates]]) -> Job:
+        """Put work into the queue.
 
         Args:
             session: whose it is.
@@ -198,43 +197,43 @@ class Device:
         """
         job = Job(self, session, work, self.seconds)
         with self._lock:
-            if len(self._line) > self.waiting:
-                others = "one other is" if len(self._line) == 1 else f"{len(self._line)} others are"
+            if len(self._queue) > self.waiting:
+                others = "one other is" if len(self._queue) == 1 else f"{len(self._queue)} others are"
                 raise Refused(f"{others} before you, and more can't wait", "try again in a minute")
-            self._line.append(job)
+            self._queue.append(job)
             job._future = self._worker.submit(job.run)
         job._future.add_done_callback(job._ended)
         return job
 
     def stop(self, session: str, reason: Reason = "stopped") -> int:
-        """Stop what a session has asked for; how many that were."""
+        """Stop the jobs of a session; returns how many."""
         with self._lock:
-            jobs = [job for job in self._line if job.session == session]
+            jobs = [job for job in self._queue if job.session == session]
         for job in jobs:
             job.stop(reason)
         return len(jobs)
 
-    def place(self, job: Job) -> int:
-        """Of a job in line, counted from 0; 0 for one that is done. Those who have left don't count."""
+    def position(self, job: Job) -> int:
+        """Of a job in the queue, from 0; 0 for one that is done. Jobs of visitors who have left don't count."""
         with self._lock:
-            left = [other for other in self._line if other is not job and other.gone]
+            left = [other for other in self._queue if other is not job and other.abandoned]
         for other in left:
             other.stop("left")
         with self._lock:
-            return self._line.index(job) if job in self._line else 0
+            return self._queue.index(job) if job in self._queue else 0
 
-    def forget(self, job: Job) -> None:
-        """It no longer stands in line."""
+    def remove(self, job: Job) -> None:
+        """Take a job out of the queue."""
         with self._lock:
-            if job in self._line:
-                self._line.remove(job)
+            if job in self._queue:
+                self._queue.remove(job)
 
     def __len__(self) -> int:
-        """How many are in line, the one that is served included."""
-        return len(self._line)
+        """How many jobs are in the queue, with the one that runs."""
+        return len(self._queue)
 
     def close(self) -> None:
         """Stop all work, and wait until the device is free."""
-        for job in list(self._line):
+        for job in list(self._queue):
             job.stop("left")
         self._worker.shutdown(wait=True, cancel_futures=True)

@@ -13,17 +13,32 @@ import gradio as gr
 from vggapps.errors import SettingsError
 from vggapps.explanation._settings import ExplainSettings
 from vggapps.web.classify import classifiers
-from vggapps.web.controls import Controls
-from vggapps.web.device import Job, News
-from vggapps.web.files import Shelf, examples, upload
-from vggapps.web.running import Page, counted, loaded, offer, reveal, status, stopping
+from vggapps.web.controls import Choices, Controls
+from vggapps.web.device import Job, Updates
+from vggapps.web.files import RunFiles, examples, upload
+from vggapps.web.frame import Frame, put
+from vggapps.web.running import Page, loaded, with_progress
 
 WORDS = {
     "method": ("Method", "How the evidence is found."),
-    "target": ("Class", "What is looked for; any of the thousand, whether the network believes in it or not."),
+    "target": ("Class", "What is looked for: any of ImageNet's classes, whether the network believes in it or not."),
+    "layer": ("Layer", "Whose positions the ...-cam methods show."),
 }
 NAMED = ("the one that Classify names", "")
 LAST = ("the last convolution's", "")
+
+
+def of_class(word: str | None) -> str:
+    """The objective for a class that a visitor has typed, "" for none.
+
+    It is named as in the list, since other text could be an objective that reads files.
+
+    Raises:
+        SettingsError: no class is called so; says which is nearest.
+    """
+    from vggapps.weights._labels import find_label
+
+    return f"class:{find_label(word.removeprefix('class:')).name}" if word else ""
 
 
 def explain_tab(page: Page) -> None:
@@ -32,55 +47,60 @@ def explain_tab(page: Page) -> None:
     from vggapps.vgg._plan import get_plan, layer_facts
     from vggapps.weights._labels import imagenet
 
-    controls = Controls(ExplainSettings)
+    frame, controls = Frame(page, "explain", "Explain"), Controls(ExplainSettings)
     convolutional = [fact.name for fact in layer_facts(get_plan("vgg19"), head="none") if fact.name.startswith("relu")]
     choices = {
         "method": [(f"{method.name}: {method.help}", name) for name, method in METHODS.items()],
-        "target": [NAMED, *((label.name, f"class:{label.name}") for label in imagenet())],
-        "layer": [LAST, *((name, name) for name in convolutional)],
         "backbone": classifiers(),
     }
-    with gr.Row(elem_classes="work"):
-        with gr.Column(elem_classes="inputs"):
-            image = upload("Picture", page.limits, elem_id="explain-image", height=300, alt_text="The picture")
-            examples("content", image)
-            controls.place("method", "target", choices=choices, words=WORDS)
-            with gr.Row():
-                go = gr.Button("Explain", variant="primary", elem_id="explain", scale=2)
-                stop = gr.Button("Stop", elem_id="explain-stop")
-        with gr.Column(elem_classes="results"):
-            why = gr.Image(
-                label="Why", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
-                elem_id="why", height=460, alt_text="The picture, and beside it what speaks for the class",
-            )  # fmt: skip
-            line = status(elem_id="explain-status")
-            answer = gr.Textbox(label="Answer", interactive=False, elem_id="answer")
-            download = gr.DownloadButton("Download", elem_id="explain-download", visible=False)
-        with gr.Column(elem_classes="settings"), gr.Accordion("More", open=False):
-            controls.place("layer", "backbone", "size", "samples", "seed", choices=choices, most={"size": 512})
+    suggestions: dict[str, Choices] = {
+        "target": [NAMED, *(label.name for label in imagenet())],
+        "layer": [LAST, *convolutional],
+    }
+    with frame.column("inputs"):
+        image = upload("Picture", page.limits, elem_id="explain-image", height=300, alt_text="The picture")
+        examples("content", image)
+        controls.place("method", "target", choices=choices, suggestions=suggestions, words=WORDS)
+        frame.buttons()
+    with frame.column("results"):
+        why = gr.Image(
+            label="Why", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
+            elem_id="why", height=460, alt_text="The picture, and beside it what speaks for the class",
+        )  # fmt: skip
+        put(frame.status)
+        answer = gr.Textbox(label="Answer", interactive=False, elem_id="answer")
+        put(frame.download)
+    with frame.column("settings"), gr.Accordion("More", open=False):
+        controls.place(
+            "layer", "backbone", "size", "samples", "seed",
+            choices=choices, suggestions=suggestions, most={"size": 512}, words=WORDS,
+        )  # fmt: skip
 
-    def explain(job: Job, shelf: Shelf, *, image: str | None, **given: Any) -> Iterator[News]:
+    def explain(job: Job, files: RunFiles, *, image: str | None, **given: Any) -> Iterator[Updates]:
         """Show where in a picture the evidence lies for what a network sees there."""
         from vggapps.classification._explained import classified, load_explained
         from vggapps.explanation._report import explanation_record, explanations, figure, headline, open_explained
-        from vggapps.image._recipe import identify
+        from vggapps.image._identity import identify
 
         if image is None:
             raise SettingsError("there is no picture", "drop one, or take an example")
-        settings = controls.read(given)
-        yield {line: "1 % · looking"}
+        settings = controls.read(given | {"target": of_class(given["target"])})
+        yield {frame.status: "1 % · looking"}
         picture = open_explained(image, settings)
         # Of the settings only these choose the network.
         network = loaded(load_explained, replace(ExplainSettings(), backbone=settings.backbone))
-        watch = partial(counted, job, line)
-        named = None if settings.target else job.whole(lambda: classified([network], picture))
-        found = job.whole(lambda: explanations(network, picture, settings, lambda _: watch, named))
+        watch = partial(with_progress, job, frame.status)
+        named = None if settings.target else job.call(lambda: classified([network], picture))
+        found = job.call(lambda: explanations(network, picture, settings, lambda _: watch, named))
         about = explanation_record({"images": [identify(image)]}, settings, found, classified=named)
-        path = shelf.keep(figure(picture, found), f"{Path(image).stem}_why", about)
-        yield {why: path, answer: headline(about), download: path, line: f"100 % · done in {found[0].seconds:.1f} s"}
+        path = files.save(figure(picture, found), f"{Path(image).stem}_why", about)
+        yield {
+            why: path,
+            answer: headline(about),
+            frame.download: path,
+            frame.status: f"100 % · done in {found[0].seconds:.1f} s",
+        }
 
     inputs = {"image": image, **controls.by_name}
     helps = {"image": "The picture.", **controls.helps()}
-    done = offer(page, go.click, explain, inputs, [why, answer, download], line, helps=helps, required=("image",))
-    reveal(done, download)
-    stopping(page, stop)
+    frame.offer(explain, inputs, [why, answer, frame.download], helps=helps, required=("image",))

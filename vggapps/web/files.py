@@ -1,4 +1,4 @@
-"""Pictures that come in, which nobody is to be trusted with, and those that go out, which are gone again after use."""
+"""Uploads, which are not trusted, and results, which are deleted when their visitor leaves."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from abc import ABCMeta
 from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import gradio as gr
+from gradio.components import Component
 from gradio.utils import get_upload_folder
 
 from vggapps.errors import PictureError, VggappsError
 from vggapps.web.limits import Limits
-from vggapps.web.telling import told
+from vggapps.web.messages import shown_error
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -26,45 +27,52 @@ if TYPE_CHECKING:
 
     from vggapps.image import Picture
 
+C = TypeVar("C", bound=Component)
 SHOWN = 640  # pixels: longer side of what is shown while a run goes on, and in the gallery
 _WHERE = "GRADIO_TEMP_DIR"
-KEPT = 3600  # seconds that results are kept for a visitor who does not say that he goes
+KEPT_SECONDS = 3600  # how long results are kept when nothing tells that their visitor has left
 
 
 def upload(label: str, limits: Limits, **properties: Any) -> gr.Image:
-    """Where a picture is dropped; the handler gets the path of a file that this page has taken in and looked at.
+    """An input for a picture; the handler gets the path of a file that was uploaded to this page and checked.
 
-    Gradio 6.31 hands over whatever path a request names, and fetches what it names as an address: both are refused
-    here, before anything else sees them. The file itself is passed on as it came.
+    Gradio 6.31 passes on any path that a request names, and downloads any address: both are refused here, before
+    anything else sees them. The file itself is passed on unchanged.
     """
 
     def preprocess(_: gr.Image, payload: Any) -> str | None:
         if payload is None:
             return None
         try:
-            return str(_looked_at(payload, limits))
+            return str(_checked(payload, limits))
         except VggappsError as error:
-            raise told(error) from None
+            raise shown_error(error) from None
 
     async def moved(_: gr.Image, path: str | Path | None) -> str | None:
         return None if path is None else str(path)
 
-    # On a class: for a session that has had an update, Gradio makes the component anew. Past its metaclass, which
-    # would write a stub beside this file.
-    own = {"preprocess": preprocess, "async_move_resource_to_block_cache": moved, "get_block_name": lambda _: "image"}
-    made = ABCMeta.__new__(type(gr.Image), "Upload", (gr.Image,), {**own, "__module__": __name__})
+    made = own_kind(gr.Image, preprocess=preprocess, async_move_resource_to_block_cache=moved)
     sources: list[Literal["upload", "webcam", "clipboard"]] = ["upload", "clipboard"]
-    component: gr.Image = made(
-        label=label, type="filepath", image_mode=None, format="png", sources=sources, **properties
-    )
-    # To be looked at is to be preprocessed: what is no picture is told and taken away at once, not at the button.
-    looked = component.upload(lambda _: None, component, None, api_visibility="private")
-    looked.failure(lambda: None, None, component, api_visibility="private", queue=False)
+    component = made(label=label, type="filepath", image_mode=None, format="png", sources=sources, **properties)
+    # An event runs preprocess: a file that is no picture is rejected and removed at once, not at the button.
+    checked = component.upload(lambda _: None, component, None, api_visibility="private")
+    checked.failure(lambda: None, None, component, api_visibility="private", queue=False)
     return component
 
 
-def _looked_at(payload: Any, limits: Limits) -> Path:
-    """The file of an upload, which is a picture as far as its first bytes tell."""
+def own_kind(component: type[C], **methods: Any) -> type[C]:
+    """A component of Gradio with methods of our own.
+
+    They must be of the class: for a session that has had an update, Gradio makes the component anew. The class is
+    made past its metaclass, which would write a stub beside this file.
+    """
+    name = component.__name__.lower()
+    methods |= {"get_block_name": lambda _: name, "__module__": __name__}
+    return ABCMeta.__new__(type(component), component.__name__, (component,), methods)
+
+
+def _checked(payload: Any, limits: Limits) -> Path:
+    """The file of an upload, if its header is that of a picture."""
     from vggapps.image._opening import opened, stream_of
 
     if not payload.path:
@@ -73,32 +81,32 @@ def _looked_at(payload: Any, limits: Limits) -> Path:
     if not (path.is_relative_to(folder) and path.is_file()):
         raise PictureError("this picture was not uploaded here", "upload it again")
     if path.stat().st_size > limits.max_upload * 1e6:
-        raise PictureError(f"{path.name}: too large a file", f"up to {limits.max_upload:g} MB are taken")
+        raise PictureError(f"{path.name}: the file is too large", f"up to {limits.max_upload:g} MB are accepted")
     with stream_of(path) as (stream, name), opened(stream, name, round(limits.max_pixels * 1e6)):
         return path
 
 
-class Shelves:
-    """Where results stand until their visitor goes: in a room, a folder for each run, whose name nobody guesses."""
+class Results:
+    """The results of all visitors: in a folder, one with an unguessable name for each run, until the visitor leaves."""
 
-    def __init__(self, room: Path) -> None:
-        self.room = room
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._runs: dict[str, list[Path]] = {}
         self._lock = Lock()
 
-    def run(self, session: str) -> Shelf:
-        """A new folder for a session. What stands there too long is cleared away on the way."""
-        folder = self.room / f"run-{secrets.token_hex(16)}"
+    def run(self, session: str) -> RunFiles:
+        """A new folder for a session. Expired ones are deleted on the way."""
+        folder = self.folder / f"run-{secrets.token_hex(16)}"
         folder.mkdir(parents=True, mode=0o700)
-        old = time.time() - KEPT
+        old = time.time() - KEPT_SECONDS
         with self._lock:
             for name, runs in list(self._runs.items()):
                 self._clear(name, [run for run in runs if not run.exists() or run.stat().st_mtime < old])
             self._runs.setdefault(session, []).append(folder)
-        return Shelf(folder)
+        return RunFiles(folder)
 
     def clear(self, session: str) -> None:
-        """The visitor has gone."""
+        """Delete the results of a session, whose visitor has left."""
         with self._lock:
             self._clear(session, list(self._runs.get(session, ())))
 
@@ -110,7 +118,7 @@ class Shelves:
             self._runs.pop(session, None)
 
 
-class Shelf:
+class RunFiles:
     """The files of one run."""
 
     def __init__(self, folder: Path) -> None:
@@ -118,25 +126,25 @@ class Shelf:
         self._previews: list[Path] = []
 
     def preview(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> str:
-        """A small JPEG of a picture. The one before the last goes; the last may be on its way to a browser."""
-        path = self._small(picture)
+        """A small JPEG of a picture. The last two are kept: one may be on its way to a browser."""
+        path = self._thumbnail(picture)
         self._previews.append(path)
         for old in self._previews[:-2]:
             old.unlink(missing_ok=True)
         self._previews = self._previews[-2:]
         return str(path)
 
-    def small(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> str:
-        """A small JPEG that stays as long as the result."""
-        return str(self._small(picture))
+    def thumbnail(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> str:
+        """A small JPEG that is kept as long as the result."""
+        return str(self._thumbnail(picture))
 
-    def keep(self, picture: Picture | Float[Tensor, "1 3 h w"], name: str, settings: Mapping[str, Any]) -> str:
-        """The result, lossless and in full size, with what made it inside."""
+    def save(self, picture: Picture | Float[Tensor, "1 3 h w"], name: str, settings: Mapping[str, Any]) -> str:
+        """The result as PNG in full size, with its settings inside."""
         from vggapps.image import save_picture
 
         return str(save_picture(picture, self.folder / f"{name}.png", settings=settings, overwrite=True))
 
-    def _small(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> Path:
+    def _thumbnail(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> Path:
         from vggapps.image import Picture, fit, resize, save_picture
 
         rgb, alpha = (picture.rgb, picture.alpha) if isinstance(picture, Picture) else (picture, None)
@@ -146,7 +154,7 @@ class Shelf:
 
 
 def examples(kind: str, target: gr.Image) -> None:
-    """Sample pictures that fill an upload, ``content`` or ``style``; none where the package came without them."""
+    """Sample pictures for an upload, ``content`` or ``style``; none where the package came without them."""
     paths = samples(kind)
     if paths:
         gr.Examples(
@@ -162,15 +170,15 @@ def samples(kind: str) -> list[str]:
     return sorted(map(str, (folder / kind).glob("*.jpg")))
 
 
-class Room:
-    """The folder of everything that comes and goes. Gradio knows one for a process: all its pages share it."""
+class SharedFolder:
+    """The folder for uploads and results. Gradio has one for a process: all its pages share it."""
 
     def __init__(self) -> None:
         self._pages, self._folder, self._before = 0, Path(), os.environ.get(_WHERE)
         self._lock = Lock()
 
     def enter(self) -> Path:
-        """The folder, for one page more."""
+        """The folder, for one more page."""
         with self._lock:
             if not self._pages:
                 self._before = os.environ.get(_WHERE)
@@ -180,7 +188,7 @@ class Room:
             return self._folder
 
     def leave(self) -> None:
-        """A page less; with the last one the folder goes."""
+        """One page less; the folder is deleted with the last."""
         with self._lock:
             self._pages -= 1
             if self._pages:
@@ -192,4 +200,4 @@ class Room:
                 os.environ[_WHERE] = self._before
 
 
-ROOM = Room()
+SHARED = SharedFolder()

@@ -1,4 +1,4 @@
-"""What one visitor may ask of a machine that others wait for."""
+"""What one visitor may ask of a machine that is shared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vggapps.settings import check, setting
 
 @dataclass(frozen=True)
 class Limits:
-    """What the page takes on."""
+    """What the page accepts."""
 
     max_upload: float = setting(20.0, minimum=0.01, help="Largest file that is taken, in MB.", panel="Limits")
     max_pixels: float = setting(24.0, minimum=0.01, help="Largest picture that is taken, in millions.", panel="Limits")

@@ -11,13 +11,14 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
 import gradio as gr
+from gradio.events import api
 
 from vggapps import __version__
 from vggapps.web.classify import classify_tab
 from vggapps.web.compare import compare_tab
 from vggapps.web.device import Device
 from vggapps.web.explain import explain_tab
-from vggapps.web.files import ROOM, Shelves
+from vggapps.web.files import SHARED, Results
 from vggapps.web.limits import Limits
 from vggapps.web.running import Page
 from vggapps.web.stylize import stylize_tab
@@ -48,8 +49,7 @@ def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page
         itself, whose ``device`` does the work.
     """
     limits = limits or Limits()
-    room = ROOM.enter()
-    page = Page(Device(limits.max_waiting, limits.max_seconds), limits, Shelves(room))
+    page = Page(Device(limits.max_waiting, limits.max_seconds), limits, Results(SHARED.enter()))
     with gr.Blocks(title="vggapps", analytics_enabled=False, delete_cache=(60, 3600)) as demo:
         gr.HTML(HEADER.format(about=_about()), js_on_load=None)
         with gr.Tabs(elem_id="tabs"):
@@ -57,6 +57,7 @@ def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page
                 with gr.Tab(name, id=name.lower(), elem_id=f"tab-{name.lower()}"):
                     gr.Markdown(purpose, elem_classes="purpose")
                     tab(page)
+        api(_stopping(page), queue=False)
         demo.unload(_leaving(page))
     demo.queue(max_size=None, default_concurrency_limit=None)
     return demo, _launch(limits), page
@@ -82,11 +83,19 @@ def _about() -> str:
     )
 
 
+def _stopping(page: Page) -> Any:
+    def stop(request: gr.Request) -> int:
+        """Stop whatever this session runs or waits for, and count it; a picture that is there by then is kept."""
+        return page.device.stop(request.session_hash or "")
+
+    return stop
+
+
 def _leaving(page: Page) -> Any:
     def leave(request: gr.Request) -> None:
         session = request.session_hash or ""
         page.device.stop(session, "left")
-        page.shelves.clear(session)
+        page.results.clear(session)
 
     return leave
 

@@ -1,31 +1,22 @@
-"""From a button to the device and back: endpoints with names, a place in line, progress, errors in words."""
+"""What all tabs share: the page, the networks in memory, and how a run reports its progress."""
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import gradio as gr
 from gradio.components import Component
 
-from vggapps.web.device import Beat, Device, Job, News
-from vggapps.web.files import Shelves
+from vggapps.web.device import Device, Job, Updates
+from vggapps.web.files import Results
 from vggapps.web.limits import Limits
-from vggapps.web.telling import refusal, sentence
 
 if TYPE_CHECKING:
     from vggapps.optimize._step import Step
 
 N = TypeVar("N")
-Work = Callable[..., Iterator[News]]
-
-STATUS = """
-<div class="status" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100"
- aria-valuenow="${parseInt(value) || 0}" style="--done: ${parseInt(value) || 0}%"><span>{{value}}</span></div>
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,104 +25,55 @@ class Page:
 
     Attributes:
         device: where work is done.
-        limits: what is taken on.
-        shelves: where results stand.
+        limits: what is accepted.
+        results: the files that were made.
     """
 
     device: Device
     limits: Limits
-    shelves: Shelves
+    results: Results
 
 
-def status(**properties: Any) -> gr.HTML:
-    """A line that says how far a run is, and a bar behind it. What it shows begins with the percentage."""
-    return gr.HTML("", label="Status", html_template=STATUS, js_on_load=None, **properties)
-
-
-def offer(
-    page: Page,
-    event: Callable[..., Any],
-    work: Work,
-    inputs: Mapping[str, Component],
-    outputs: Sequence[Component],
-    line: gr.HTML,
-    *,
-    helps: Mapping[str, str],
-    required: Sequence[str],
-) -> Any:
-    """Offer work as a named endpoint, and let an event of the page start it.
+def drained(
+    job: Job, steps: Iterator[Step], line: Component, preview: Callable[[Step], Updates]
+) -> Generator[Updates, None, Step]:
+    """Run to the last step or until the job is to end, with previews and progress on the way; returns the step.
 
     Args:
-        page: the page.
-        event: a button's ``click``.
-        work: ``(job, shelf, **inputs)`` yields what is to be shown; its name and docstring are the endpoint's.
-        inputs: for each of its arguments a component.
-        outputs: what it may show something in.
-        line: shows how far it is.
-        helps: what each argument is.
-        required: the first of the inputs, which can't be left out.
+        job: the job that runs.
+        steps: of an optimization.
+        line: the status line.
+        preview: what to show of a step.
+
+    Raises:
+        Refused: the job ended before the first step, or the visitor left.
     """
-
-    def endpoint(request: gr.Request, *values: Any) -> Iterator[Any]:
-        given = dict(zip(inputs, values, strict=True))
-        # All that there is to show so far: a program that asks gets whole answers, and the page changes what is new.
-        shown: dict[Component, Any] = {
-            one: gr.skip() if isinstance(one, gr.State) else None for one in [*outputs, line]
-        }
-        try:
-            session = request.session_hash or ""
-            shelf = page.shelves.run(session)
-            for news in page.device.submit(session, lambda job: work(job, shelf, **given)).follow():
-                shown |= _place(news, line) if isinstance(news, Beat) else news
-                yield [*shown.values()]
-        except Exception as error:
-            shown[line] = sentence(error)
-            yield [*shown.values()]
-            raise refusal(shown[line]) from None
-
-    endpoint.__name__ = work.__name__
-    endpoint.__doc__ = f"{inspect.getdoc(work)}\n\nArgs:\n" + "\n".join(f"    {n}: {helps.get(n, '')}" for n in inputs)
-    parameters = [inspect.Parameter("request", inspect.Parameter.POSITIONAL_ONLY, annotation=gr.Request)]
-    for name in inputs:
-        default = inspect.Parameter.empty if name in required else None
-        parameters.append(inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default))
-    endpoint.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    endpoint.__annotations__ = {"request": gr.Request}
-    return event(
-        endpoint,
-        list(inputs.values()),
-        [*outputs, line],
-        api_name=work.__name__,
-        concurrency_limit=None,  # the line is the device's own, see vggapps.web.device
-        trigger_mode="once",
-        show_progress="hidden",
-    )
+    step = None
+    for step in job.iterate(steps):
+        if job.wants_preview:
+            yield {**preview(step), line: progress(step)}
+    if step is None or job.reason == "left":
+        raise job.ended_empty()
+    return step
 
 
-def _place(beat: Beat, line: gr.HTML) -> News:
-    if not beat.ahead:
-        return {}
-    others = "one visitor is" if beat.ahead == 1 else f"{beat.ahead} visitors are"
-    return {line: f"0 % · waiting: {others} before you"}
-
-
-def how_far(step: Step) -> str:
-    """A step in a line: how much is done, and how long the rest takes."""
+def progress(step: Step) -> str:
+    """How far a run is, and how long the rest takes."""
     height, width = step.size
     left = f"about {step.seconds_left:.0f} s left" if step.index > 2 else "just begun"
     return f"{100 * step.fraction:.0f} % · step {step.index} of {step.total} · {width} x {height} px · {left}"
 
 
-def counted(job: Job, line: gr.HTML, steps: Sequence[int]) -> Iterator[int]:
+def with_progress(job: Job, line: Component, steps: Sequence[int]) -> Iterator[int]:
     """Pass on the steps of something slow, and show how far it is."""
     for done, step in enumerate(steps):
-        if job.wants:
-            job.tell({line: f"{100 * done / len(steps):.0f} % · {done} of {len(steps)}"})
+        if job.wants_preview:
+            job.show({line: f"{100 * done / len(steps):.0f} % · {done} of {len(steps)}"})
         yield step
 
 
-def ended(job: Job, seconds: float) -> str:
-    """How a run came to its end."""
+def ending(job: Job, seconds: float) -> str:
+    """How a run has ended."""
     if job.reason == "stopped":
         return f"100 % · stopped after {seconds:.0f} s; the picture is kept"
     if job.reason == "time":
@@ -143,20 +85,3 @@ def ended(job: Job, seconds: float) -> str:
 def loaded(load: Callable[..., N], *arguments: Any) -> N:
     """Networks stay in memory for the next visitor, the last few of them. Only the device's thread asks for them."""
     return load(*arguments)
-
-
-def reveal(done: Any, download: gr.DownloadButton) -> None:
-    """Show the button once there is something to download."""
-    done.success(lambda: gr.update(visible=True), None, download, api_visibility="private", queue=False)
-
-
-def stopping(page: Page, button: gr.Button, *, named: bool = False) -> None:
-    """Let a button stop what its visitor has asked for."""
-
-    def stop(request: gr.Request) -> None:
-        """Stop whatever this session runs or waits for; a picture that is there by then is kept as it is."""
-        if not page.device.stop(request.session_hash or ""):
-            gr.Info("There is nothing to stop.", duration=3)
-
-    visibility = "public" if named else "private"
-    button.click(stop, api_name="stop" if named else None, api_visibility=visibility, queue=False)

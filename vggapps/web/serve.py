@@ -14,8 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from vggapps.errors import SettingsError
-from vggapps.web.files import ROOM
+from vggapps.errors import SettingsError, argument
+from vggapps.web.files import SHARED
 from vggapps.web.limits import Limits
 from vggapps.web.page import build
 from vggapps.web.running import Page
@@ -60,7 +60,7 @@ def served(
         SettingsError: the port is taken, there is no such address, or a package is missing.
     """
     if mcp and find_spec("mcp") is None:
-        raise SettingsError("an MCP server needs a package more", "pip install 'vggapps[mcp]'")
+        raise SettingsError("an MCP server needs another package", run="pip install 'vggapps[mcp]'")
     _check_address(host, port)
     demo, options, page = build(limits)
     options |= {"server_name": host, "server_port": port or None, "share": share, "auth": list(auth) or None}
@@ -71,15 +71,17 @@ def served(
             try:
                 demo.launch(**options, mcp_server=mcp, prevent_thread_lock=True)
             except OSError as error:  # somebody took the port in the meantime
-                raise SettingsError(f"the page can't be served at {host}: {error}", "choose another --port") from None
+                raise SettingsError(
+                    f"the page can't be served at {host}: {error}", f"choose another {argument('port')}"
+                ) from None
         if mcp and getattr(demo, "mcp_error", None):
-            raise SettingsError(f"the page is no MCP server: {demo.mcp_error}", "pip install 'vggapps[mcp]'")
+            raise SettingsError(f"the page is no MCP server: {demo.mcp_error}", run="pip install 'vggapps[mcp]'")
         page.device.submit("", lambda _: _warm_up())
         yield Served(str(demo.local_url), demo.share_url, page)
     finally:
         page.device.close()
         demo.close(verbose=False)
-        ROOM.leave()
+        SHARED.leave()
 
 
 def _check_address(host: str, port: int) -> None:
@@ -90,7 +92,7 @@ def _check_address(host: str, port: int) -> None:
         where = f"{host}:{port}" if port else host
         reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
         raise SettingsError(
-            f"the page can't be served at {where}: {reason}", "choose another --port, or another --host"
+            f"the page can't be served at {where}: {reason}", f"choose another {argument('port')} or {argument('host')}"
         ) from None
 
 

@@ -13,10 +13,11 @@ from gradio.components import Component
 from vggapps.errors import SettingsError, VggappsError
 from vggapps.style._settings import StylizeSettings
 from vggapps.web.controls import Controls
-from vggapps.web.device import Job, News
-from vggapps.web.files import SHOWN, Shelf, examples, upload
-from vggapps.web.running import Page, ended, how_far, loaded, offer, status, stopping
-from vggapps.web.telling import told
+from vggapps.web.device import Job, Updates
+from vggapps.web.files import SHOWN, RunFiles, examples, upload
+from vggapps.web.frame import Frame, put
+from vggapps.web.messages import shown_error
+from vggapps.web.running import Page, drained, ending, loaded
 
 if TYPE_CHECKING:
     from vggapps.vgg._network import VGG
@@ -39,52 +40,50 @@ def stylize_tab(page: Page) -> None:
     """Put the tab's content here."""
     from vggapps.weights._load import here
 
-    controls, most = Controls(StylizeSettings), {"size": page.limits.max_size, "steps": 400}
-    with gr.Row(elem_classes="work"):
-        with gr.Column(elem_classes="inputs"):
-            with gr.Row(elem_classes="pair"):
-                with gr.Column(min_width=140):
-                    content = upload("Photo", page.limits, elem_id="content", height=220, alt_text="The photo")
-                    examples("content", content)
-                with gr.Column(min_width=140):
-                    style = upload("Painting", page.limits, elem_id="style", height=220, alt_text="The painting")
-                    examples("style", style)
-            with gr.Row():
-                paint = gr.Button("Paint", variant="primary", elem_id="paint", scale=2)
-                stop = gr.Button("Stop", elem_id="stop")
-        with gr.Column(elem_classes="results"):
-            result = gr.Image(
-                label="Painted", format="png", type="filepath", interactive=False, elem_id="painted",
-                buttons=["fullscreen"], height=480, alt_text="The photo, painted",
+    frame, controls = Frame(page, "stylize", "Paint"), Controls(StylizeSettings)
+    most = {"size": page.limits.max_size, "steps": 400}
+    with frame.column("inputs"):
+        with gr.Row(elem_classes="pair"):
+            with gr.Column(min_width=140):
+                content = upload("Photo", page.limits, elem_id="content", height=220, alt_text="The photo")
+                examples("content", content)
+            with gr.Column(min_width=140):
+                style = upload("Painting", page.limits, elem_id="style", height=220, alt_text="The painting")
+                examples("style", style)
+        frame.buttons()
+    with frame.column("results"):
+        result = gr.Image(
+            label="Painted", format="png", type="filepath", interactive=False, elem_id="painted",
+            buttons=["fullscreen"], height=480, alt_text="The photo, painted",
+        )  # fmt: skip
+        both = gr.ImageSlider(
+            label="Before and after", format="png", type="filepath", interactive=False, elem_id="both",
+            visible=False, max_height=480, buttons=["fullscreen"],
+        )  # fmt: skip
+        put(frame.status)
+        show = gr.Radio(list(SHOW), value="Painting", label="Show", visible=False, elem_id="show")
+        put(frame.download)
+        gallery = gr.Gallery(
+            label="This visit", format="png", type="filepath", columns=5, fit_columns=False, height="auto",
+            visible=False, interactive=False, allow_preview=False, buttons=[], object_fit="cover", elem_id="visit",
+        )  # fmt: skip
+        visit = gr.State([])
+    with frame.column("settings"):
+        controls.place(*MAIN, most=most, words={"size": ("Size", "Longer side of the result, in pixels.")})
+        with gr.Accordion("Mix several paintings", open=False):
+            mixed = _mixture(page)
+        with gr.Accordion("More", open=False):
+            choices = {"init": ("content", "noise"), "backbone": here()}
+            controls.place(*controls.rest(*SERVERS), *choices, choices=choices)
+            recorded = upload(
+                "Settings of a painting made here", page.limits, elem_id="recorded", height=120,
+                placeholder="Drop it, and its settings come back", alt_text="A painting made before",
             )  # fmt: skip
-            both = gr.ImageSlider(
-                label="Before and after", format="png", type="filepath", interactive=False, elem_id="both",
-                visible=False, max_height=480, buttons=["fullscreen"],
-            )  # fmt: skip
-            line = status(elem_id="stylize-status")
-            show = gr.Radio(list(SHOW), value="Painting", label="Show", visible=False, elem_id="show")
-            download = gr.DownloadButton("Download", visible=False, elem_id="download")
-            gallery = gr.Gallery(
-                label="This visit", format="png", type="filepath", columns=5, fit_columns=False, height="auto",
-                visible=False, interactive=False, allow_preview=False, buttons=[], object_fit="cover", elem_id="visit",
-            )  # fmt: skip
-            visit = gr.State([])
-        with gr.Column(elem_classes="settings"):
-            controls.place(*MAIN, most=most, words={"size": ("Size", "Longer side of the result, in pixels.")})
-            with gr.Accordion("Mix several paintings", open=False):
-                mixed = _mixture(page)
-            with gr.Accordion("More", open=False):
-                choices = {"init": ("content", "noise"), "backbone": here()}
-                controls.place(*controls.rest(*SERVERS), *choices, choices=choices)
-                recorded = upload(
-                    "Settings of a painting made here", page.limits, elem_id="recorded", height=120,
-                    placeholder="Drop it, and its settings come back", alt_text="A painting made before",
-                )  # fmt: skip
 
-    def stylize(job: Job, shelf: Shelf, **given: Any) -> Iterator[News]:
+    def stylize(job: Job, files: RunFiles, **given: Any) -> Iterator[Updates]:
         """Paint a photo in the style of one painting or several: pictures on the way, then the result."""
         from vggapps.image import fit, resize
-        from vggapps.image._recipe import identify
+        from vggapps.image._identity import identify
         from vggapps.style._recipe import recipe
         from vggapps.style._styles import open_photo, open_style
         from vggapps.style._transfer import stylize_steps
@@ -93,38 +92,33 @@ def stylize_tab(page: Page) -> None:
         weighted = _weighted(given)
         if given["content"] is None or not weighted:
             raise SettingsError("a photo and a painting are needed", "drop one of each, or take an example")
-        yield {line: "0 % · looking at the pictures"}
+        yield {frame.status: "0 % · looking at the pictures"}
         photo, size = open_photo(given["content"], settings)
         page.limits.check_work(size, settings.steps)
         paintings = [(open_style(path, size, settings.style_size), weight) for path, weight in weighted]
         vgg = network(settings)
-        step, steps = None, job.whole(lambda: stylize_steps(photo, paintings, settings, vgg=vgg, size=size))
-        for step in job.until_asked(steps):
-            if job.wants:
-                yield {result: shelf.preview(photo.with_rgb(step.full_image())), line: how_far(step)}
-        if step is None or job.reason == "left":
-            raise job.given_up()
+        steps = job.call(lambda: stylize_steps(photo, paintings, settings, vgg=vgg, size=size))
+        step = yield from drained(
+            job, steps, frame.status, lambda step: {result: files.preview(photo.with_rgb(step.full_image()))}
+        )
         picture = photo.with_rgb(step.full_image())
         used = [(identify(path), weight) for path, weight in weighted]
         told = recipe(settings, identify(given["content"]), used) | {"interrupted": step.index < step.total}
         name = f"{Path(photo.name).stem}_by_" + "_".join(Path(path).stem for path, _ in weighted)
-        path = shelf.keep(picture, name, told)
+        path = files.save(picture, name, told)
         small = fit(*picture.size, SHOWN)
-        slides = shelf.small(replace(photo, rgb=resize(photo.rgb, small), alpha=None)), shelf.small(picture)
+        slides = files.thumbnail(replace(photo, rgb=resize(photo.rgb, small), alpha=None)), files.thumbnail(picture)
         seen = [{"path": path, "slides": slides, "name": name}, *given["visit"]]
-        yield {result: path, both: slides, download: path, line: ended(job, step.seconds), visit: seen}
+        yield {result: path, both: slides, frame.download: path, frame.status: ending(job, step.seconds), visit: seen}
 
-    paint.click(_while_painting, None, [result, both, show, download], api_visibility="private", queue=False)
+    frame.before(_while_painting, [result, both, show, frame.download])
     inputs = {"content": content, "style": style, **mixed, **controls.by_name, "visit": visit}
-    done = offer(
-        page, paint.click, stylize, inputs, [result, both, download, visit], line,
-        helps=HELPS | controls.helps(), required=("content", "style"),
-    )  # fmt: skip
-    done.success(_when_painted, visit, [result, both, show, download, gallery], api_visibility="private")
-    gallery.select(_once_more, visit, [result, both, show, download], api_visibility="private")
+    outputs, helps = [result, both, frame.download, visit], HELPS | controls.helps()
+    done = frame.offer(stylize, inputs, outputs, helps=helps, required=("content", "style"))
+    done.success(_when_painted, visit, [result, both, show, frame.download, gallery], api_visibility="private")
+    gallery.select(_once_more, visit, [result, both, show, frame.download], api_visibility="private")
     show.input(lambda word: gr.update(slider_position=SHOW[word]), show, both, api_visibility="private")
     recorded.upload(_restore(controls), recorded, list(controls.by_name.values()), api_visibility="private")
-    stopping(page, stop, named=True)
 
 
 def _mixture(page: Page) -> dict[str, Component]:
@@ -189,7 +183,7 @@ def _restore(controls: Controls[StylizeSettings]) -> Callable[[str | None], list
             found = replace(read_recipe(picture), picture=name)
             shown, unfit = controls.show(settings_from(found, {}))
         except VggappsError as error:
-            raise told(error) from None
+            raise shown_error(error) from None
         if unfit:
             gr.Warning(f"This page can't do as that picture has it: {', '.join(unfit)}.")
         return shown

@@ -9,10 +9,12 @@ import gradio as gr
 
 from vggapps.errors import SettingsError
 from vggapps.visualization._settings import VisualizeSettings
-from vggapps.web.controls import Controls, choice
-from vggapps.web.device import Job, News
-from vggapps.web.files import Shelf
-from vggapps.web.running import Page, ended, how_far, loaded, offer, reveal, status, stopping
+from vggapps.web.controls import Controls, word
+from vggapps.web.device import Job, Updates
+from vggapps.web.explain import of_class
+from vggapps.web.files import RunFiles
+from vggapps.web.frame import Frame, put
+from vggapps.web.running import Page, drained, ending, loaded
 
 if TYPE_CHECKING:
     from vggapps.objectives._networks import Networks
@@ -23,50 +25,53 @@ FIRST = "conv4_2"
 
 def visualize_tab(page: Page) -> None:
     """Put the tab's content here."""
-    from vggapps.vgg._plan import get_plan, layer_facts
+    from vggapps.vgg._names import unknown_layer
+    from vggapps.vgg._plan import get_plan, layer_facts, torchvision_names
     from vggapps.weights._labels import imagenet
     from vggapps.weights._load import here
 
     def channels(backbone: str) -> dict[str, int]:
         facts = layer_facts(get_plan(backbone), head="none")
-        return {fact.name: fact.shape[0] for fact in facts if fact.name.startswith("conv")}
+        return {fact.name: fact.shape[0] for fact in facts}
 
-    controls = Controls(VisualizeSettings)
+    def suggested(backbone: str) -> list[str]:
+        return [name for name in channels(backbone) if name.startswith("conv")]
+
+    frame, controls = Frame(page, "visualize", "Visualize"), Controls(VisualizeSettings)
     default = VisualizeSettings()
-    with gr.Row(elem_classes="work"):
-        with gr.Column(elem_classes="inputs"):
-            layer = gr.Dropdown(
-                list(channels(default.backbone)), value=FIRST, label="Layer", interactive=True, elem_id="layer",
-                info="Early ones see edges, middle ones textures, late ones parts of things.",
-            )  # fmt: skip
-            channel = gr.Slider(
-                0, channels(default.backbone)[FIRST] - 1, 12, step=1, precision=0, label="Channel", interactive=True,
-                info="What one of the layer's detectors looks for.", elem_id="channel",
-            )  # fmt: skip
-            target = choice(
-                [NO_CLASS, *((label.name, label.name) for label in imagenet())], "", label="Class",
-                info="Or what a class looks like to the network.", interactive=True, elem_id="class",
-            )  # fmt: skip
-            with gr.Row():
-                go = gr.Button("Visualize", variant="primary", elem_id="visualize", scale=2)
-                stop = gr.Button("Stop", elem_id="visualize-stop")
-        with gr.Column(elem_classes="results"):
-            picture = gr.Image(
-                label="What it looks for", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
-                elem_id="visualized", height=480, alt_text="A picture that the channel or class answers to strongly",
-            )  # fmt: skip
-            line = status(elem_id="visualize-status")
-            answer = gr.Textbox(label="How far it goes", interactive=False, elem_id="reached")
-            download = gr.DownloadButton("Download", elem_id="visualize-download", visible=False)
-        with gr.Column(elem_classes="settings"):
-            controls.place("parameterization", "steps", "seed", most={"steps": 512})
-            with gr.Accordion("More", open=False):
-                choices = {"backbone": here()}
-                most = {"size": min(512, page.limits.max_size), "pictures": 4}
-                places = controls.rest("device", "dtype", "weights", "start", "spectrum")
-                controls.place(*places, "backbone", choices=choices, most=most)
+    with frame.column("inputs"):
+        layer = word(
+            suggested(default.backbone), FIRST, label="Layer", interactive=True, elem_id="layer",
+            info="Early ones see edges, middle ones textures, late ones parts of things.",
+        )  # fmt: skip
+        channel = gr.Slider(
+            0, channels(default.backbone)[FIRST] - 1, 12, step=1, precision=0, label="Channel", interactive=True,
+            info="What one of the layer's detectors looks for.", elem_id="channel",
+        )  # fmt: skip
+        target = word(
+            [NO_CLASS, *(label.name for label in imagenet())], "", label="Class",
+            info="Or what a class looks like to the network.", interactive=True, elem_id="class",
+        )  # fmt: skip
+        frame.buttons()
+    with frame.column("results"):
+        picture = gr.Image(
+            label="What it looks for", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
+            elem_id="visualized", height=480, alt_text="A picture that the channel or class answers to strongly",
+        )  # fmt: skip
+        put(frame.status)
+        answer = gr.Textbox(label="How far it goes", interactive=False, elem_id="reached")
+        put(frame.download)
+    with frame.column("settings"):
+        controls.place("parameterization", "steps", "seed", most={"steps": 512})
+        with gr.Accordion("More", open=False):
+            choices = {"backbone": here()}
+            most = {"size": min(512, page.limits.max_size), "pictures": 4}
+            places = controls.rest("device", "dtype", "weights", "start", "spectrum")
+            controls.place(*places, "backbone", choices=choices, most=most)
 
-    def visualize(job: Job, shelf: Shelf, *, layer: str, channel: int, target: str, **given: Any) -> Iterator[News]:
+    def visualize(
+        job: Job, files: RunFiles, *, layer: str, channel: int, target: str, **given: Any
+    ) -> Iterator[Updates]:
         """Show what a channel of a layer looks for, or a class: pictures on the way, then the result."""
         from vggapps.objectives._text import parse
         from vggapps.visualization._made import score_pictures
@@ -74,39 +79,48 @@ def visualize_tab(page: Page) -> None:
 
         settings = controls.read(given)
         page.limits.check_work(settings.size or 224, settings.steps, settings.pictures)
-        if channel >= (count := channels(settings.backbone).get(layer, 0)):
-            raise SettingsError(f"{settings.backbone} has {count} channels in {layer}", "choose another one")
-        text = f"class:{target}" if target else f"{layer}:{channel}"
-        yield {line: "0 % · looking at the network"}
+        text = of_class(target) or of_channel(settings.backbone, layer, channel)
+        yield {frame.status: "0 % · looking at the network"}
         networks = loaded(_networks, bool(target), settings.backbone, settings.pooling)
         objective = parse(text, networks)
-        step, steps = None, job.whole(lambda: visualize_steps(objective, settings, network=networks))
-        for step in job.until_asked(steps):
-            if job.wants:
-                yield {picture: shelf.preview(_together(step.image())), line: how_far(step)}
-        if step is None or job.reason == "left":
-            raise job.given_up()
-        made = score_pictures(step.image(), [objective], networks)
-        path = shelf.keep(made.picture(), text.replace(":", "_").replace(" ", "_"), made.recipe(settings))
-        yield {picture: path, download: path, answer: _said(made.facts()[0]), line: ended(job, step.seconds)}
-
-    def fill(backbone: str, layer: str) -> tuple[Any, Any]:
-        found = channels(backbone)
-        chosen = layer if layer in found else next(reversed(found))
-        return gr.update(choices=list(found), value=chosen), gr.update(maximum=found[chosen] - 1)
-
-    for control in (controls.by_name["backbone"], layer):
-        control.change(  # type: ignore[attr-defined]
-            fill, [controls.by_name["backbone"], layer], [layer, channel], api_visibility="private"
+        steps = job.call(lambda: visualize_steps(objective, settings, network=networks))
+        step = yield from drained(
+            job, steps, frame.status, lambda step: {picture: files.preview(_together(step.image()))}
         )
+        made = score_pictures(step.image(), [objective], networks)
+        path = files.save(made.picture(), text.replace(":", "_").replace(" ", "_"), made.recipe(settings))
+        yield {
+            picture: path,
+            frame.download: path,
+            answer: _said(made.facts()[0]),
+            frame.status: ending(job, step.seconds),
+        }
+
+    def of_channel(backbone: str, layer: str, channel: int) -> str:
+        found = channels(backbone)
+        if layer not in found:
+            raise unknown_layer(layer, list(found), torchvision_names(get_plan(backbone)))
+        if channel >= found[layer]:
+            raise SettingsError(f"{backbone} has {found[layer]} channels in {layer}", "choose another one")
+        return f"{layer}:{channel}"
+
+    def other_backbone(backbone: str, layer: str) -> tuple[Any, Any]:
+        found, names = channels(backbone), suggested(backbone)
+        chosen = layer if layer in found else names[-1]
+        return gr.update(choices=names, value=chosen), gr.update(maximum=found[chosen] - 1)
+
+    def other_layer(backbone: str, layer: str) -> Any:
+        count = channels(backbone).get(layer)  # a name that is wrong is told at the button
+        return gr.update(maximum=count - 1) if count else gr.skip()
+
+    backbone: Any = controls.by_name["backbone"]
+    backbone.change(
+        other_backbone, [backbone, layer], [layer, channel], show_progress="hidden", api_visibility="private"
+    )
+    layer.change(other_layer, [backbone, layer], channel, show_progress="hidden", api_visibility="private")
     inputs = {"layer": layer, "channel": channel, "target": target, **controls.by_name}
     helps = {"layer": "The layer.", "channel": "Which of its channels.", "target": "A class instead, or empty."}
-    done = offer(
-        page, go.click, visualize, inputs, [picture, answer, download], line,
-        helps=helps | controls.helps(), required=(),
-    )  # fmt: skip
-    reveal(done, download)
-    stopping(page, stop)
+    frame.offer(visualize, inputs, [picture, answer, frame.download], helps=helps | controls.helps())
 
 
 def _networks(classes: bool, backbone: str, pooling: Any) -> Networks:

@@ -72,7 +72,7 @@ def read_head(path: Path, plan: Plan) -> Contents | None:
     about = of_head(notes)
     last = tensors.get("fc8.weight")
     if notes["base"] not in RECORDS or last is None or len(about["names"]) not in (0, len(last)):
-        raise WeightsError(f"{path.name} is no head of a network on record", "make it again with vggapps probe")
+        raise WeightsError(f"{path.name} is no head of a known network", "make it again", "vggapps probe")
     check_finite(path, tensors)
     convention = CONVENTIONS[RECORDS[notes["base"]].convention]
     return Contents(tensors, notes["head"], last.shape[0], convention, True, **about, base=notes["base"])

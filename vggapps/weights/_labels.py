@@ -11,13 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vggapps.errors import SettingsError, unknown
+from vggapps.errors import SettingsError, argument, unknown
 
 if TYPE_CHECKING:
     from torch import nn
 
 NUMBERS = "numbers"  # what people say instead of a file where a class is called by the number of its output
-_NAME_THEM = f"name them with --classes FILE or FOLDER (classes= in Python), or {NUMBERS}"
+_NAME_THEM = f"name them with {argument('classes')}: a file, a folder, or {NUMBERS}"
 
 
 @dataclass(frozen=True)

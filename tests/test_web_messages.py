@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vggapps import errors
-from vggapps.errors import PictureError, SettingsError, VggappsError
+from vggapps.errors import PictureError, SettingsError, VggappsError, argument
 from vggapps.web.limits import Limits
-from vggapps.web.telling import label, sentence, spoken, told
+from vggapps.web.messages import control, label, sentence, shown_error
 
 SEEDED = settings(derandomize=True, deadline=None)
 NAMES = st.from_regex(r"a[abcxyz019_.]{0,5}-?[abcxyz019_.]{0,4}z", fullmatch=True)
@@ -24,13 +24,15 @@ FAMILY = st.sampled_from(
 
 
 @SEEDED
-@given(option=st.from_regex(r"[a-z]{1,8}(-[a-z]{1,8}){0,2}", fullmatch=True))
-def test_an_option_of_the_command_line_is_called_as_its_control_is(option: str) -> None:
-    text = spoken(f"--{option} is 3")
-    assert "--" not in text
-    name = text.removesuffix(" is 3").strip("‘’")
-    assert name.lower() == option.replace("-", " ")
-    assert name == label(option.replace("-", "_"))
+@given(field=st.from_regex(r"[a-z]{1,8}(_[a-z]{1,8}){0,2}", fullmatch=True))
+def test_an_argument_is_called_as_its_control_is(field: str) -> None:
+    said = sentence(SettingsError(f"{argument(field)} is 3", f"choose {argument(field, 4)}"))
+    assert said == f"‘{label(field)}’ is 3; choose ‘{label(field)}’ 4."
+    assert label(field).lower() == field.replace("_", " ")
+
+
+def test_a_switch_is_named_without_its_value() -> None:
+    assert control("scale_to_a", "True") == "‘Scale to a’"
 
 
 def test_labels_are_words() -> None:
@@ -77,16 +79,15 @@ def test_a_question_ends_with_its_mark() -> None:
 @SEEDED
 @given(field=st.sampled_from(["size", "style_weight", "seed"]), value=st.integers(-9, 9))
 def test_what_the_settings_refuse_is_told_in_the_words_of_the_page(field: str, value: int) -> None:
-    said = sentence(SettingsError(f"--{field.replace('_', '-')} is {value}", "it must be at least 32"))
+    said = sentence(SettingsError(f"{argument(field)} is {value}", "it must be at least 32"))
     assert said.startswith(f"‘{label(field)}’ is {value}")
     assert "it must be at least 32" in said
 
 
-@pytest.mark.parametrize("hint", ["vggapps weights download vgg16", "pip install 'vggapps[heif]'"])
-def test_nobody_is_told_to_run_commands_on_a_machine_of_others(hint: str) -> None:
-    assert (
-        sentence(PictureError("rose.heic: HEIC needs a package more", hint)) == "rose.heic: HEIC needs a package more."
-    )
+@pytest.mark.parametrize("hint", ["", "save it as JPEG"])
+def test_visitors_are_not_told_to_run_commands(hint: str) -> None:
+    said = sentence(PictureError("rose.heic: HEIC needs another package", hint, "pip install 'vggapps[heif]'"))
+    assert said == "rose.heic: HEIC needs another package" + (f"; {hint}." if hint else ".")
 
 
 OUTSIDERS = [RuntimeError, KeyError, ValueError, OSError, TypeError, ZeroDivisionError]
@@ -97,7 +98,7 @@ def test_what_nobody_meant_is_told_by_a_number_that_is_in_the_log(
     kind: type[Exception], caplog: pytest.LogCaptureFixture
 ) -> None:
     error = kind("open('/srv/secret/key.pem') failed for user root")
-    with caplog.at_level(logging.ERROR, logger="vggapps.web.telling"):
+    with caplog.at_level(logging.ERROR, logger="vggapps.web.messages"):
         said, again = sentence(error), sentence(error)
     assert "secret" not in said
     assert "root" not in said
@@ -129,7 +130,7 @@ def test_too_little_memory_is_told_as_that(error: Exception, caplog: pytest.LogC
 
 
 def test_the_names_of_files_are_no_html() -> None:
-    error = told(PictureError("<img src=x onerror=alert(1)>.png & co: it is text, not a picture"))
+    error = shown_error(PictureError("<img src=x onerror=alert(1)>.png & co: it is text, not a picture"))
     assert "<" not in error.message
     assert "&lt;img src=x onerror=alert(1)&gt;.png &amp; co" in error.message
     assert not error.print_exception
@@ -137,7 +138,7 @@ def test_the_names_of_files_are_no_html() -> None:
 
 def test_an_error_for_visitors_is_passed_on_as_it_is() -> None:
     error = gr.Error("already told")
-    assert told(error) is error
+    assert shown_error(error) is error
 
 
 @given(
