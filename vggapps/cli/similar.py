@@ -81,7 +81,8 @@ def similar(  # noqa: D103 - people see HELP
         network = load_network("auto", layer or "pool5", settings.device)
         made = describe(network, layer or "pool5", pool or "avg")
 
-    (query,) = extract([data], network, made.layer, made.pool, size=made.size)
+    sought = open_picture(data, at_least=max(512, 3 * made.size), name="query" if image == STREAM else Path(image).name)
+    (query,) = extract([sought], network, made.layer, made.pool, size=made.size)
     if query.errors:
         raise query.errors[0]
     failures, left_out = Failures(len(paths)), list[str]()
@@ -112,8 +113,7 @@ def similar(  # noqa: D103 - people see HELP
     place = None
     if target:
         told = recipe("similar", settings, {"image": [identity], "where": identified([where])})
-        name = "query" if image == STREAM else Path(image).name
-        place = deliver_picture(target, from_pil(sheet(open_picture(data, name=name), matches)), told)
+        place = deliver_picture(target, from_pil(sheet(sought, matches)), told)
         note(f"{place}: {len(matches)} pictures", quiet=quiet)
     if as_json:
         print_totals(rows=len(matches), output=place, failed=failures.count)

@@ -15,7 +15,7 @@ _setting = partial(setting, panel="Options")
 class CompareSettings:
     """What of pictures is measured."""
 
-    metric: tuple[str, ...] = _setting((), metavar="NAME,...", help="What to measure.")
+    metric: tuple[str, ...] | None = _setting(None, metavar="NAME,...", help="What to measure.")
     size: int | None = _setting(None, minimum=1, metavar="SIDE", help="Scale both down first: longer side in pixels.")
     scale_to_a: bool = _setting(False, help="Scale B to the size of A, if it has another: bicubic, antialiased.")
     y_channel: bool = _setting(False, help="PSNR and SSIM of luma alone (BT.601, 16 to 235), as of super-resolution.")
