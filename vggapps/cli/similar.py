@@ -81,7 +81,9 @@ def similar(  # noqa: D103 - people see HELP
         network = load_network("auto", layer or "pool5", settings.device)
         made = describe(network, layer or "pool5", pool or "avg")
 
-    sought = open_picture(data, at_least=max(512, 3 * made.size), name="query" if image == STREAM else Path(image).name)
+    sought = open_picture(
+        data, at_least=max(512, 2 * round(made.size * 256 / 224)), name="query" if image == STREAM else Path(image).name
+    )
     (query,) = extract([sought], network, made.layer, made.pool, size=made.size)
     if query.errors:
         raise query.errors[0]
