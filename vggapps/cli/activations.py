@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -63,6 +64,7 @@ def activations(  # noqa: D103 - people see HELP
     assert target is not None
 
     from vggapps.datasets._reading import scaled_picture
+    from vggapps.image import open_picture
     from vggapps.image._recipe import identify_files, recipe
     from vggapps.objectives._networks import load_networks
     from vggapps.visualization import _activations as room
@@ -78,7 +80,8 @@ def activations(  # noqa: D103 - people see HELP
     else:
         data, identity = opened(image)
         inputs |= {"image": [identity]}
-        shown = scaled_picture(data, room.SHORTER_SIDE)
+        picture_read = open_picture(data, at_least=2 * room.SHORTER_SIDE, name=Path(image).name)
+        shown = scaled_picture(picture_read, room.SHORTER_SIDE)
         maps = room.maps_of(network, layer, shown)
         if settings.grid:
             cells = room.cells_of(maps, settings.grid)

@@ -100,7 +100,7 @@ def compare(  # noqa: D103 - people see HELP
         tell_in_passing(f"{len(alone)} without a partner: {listed}")
     for command, names in {} if settings.metric else wanting().items():
         note(f"not measured: {', '.join(names)} (to have them: {command})", quiet=quiet)
-    needed = {*settings.metric, *(limit.metric.name for limit in limits), *([drawn.name] if drawn else [])}
+    needed = {*(settings.metric or ()), *(limit.metric.name for limit in limits), *([drawn.name] if drawn else [])}
     comparer = Comparer({m: m.make(where) for m in metrics}, needed, drawn, where, settings, partial(note, quiet=quiet))
 
     rows: list[Row] = []

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Literal
 
 from vggapps.settings import check, setting
-from vggapps.vgg._plan import Device
 from vggapps.vgg._settings import PANEL
 
 Pool = Literal["avg", "max", "avg+max", "pyramid", "none"]
@@ -25,7 +24,7 @@ class ExtractSettings:
     backbone: str = setting(
         "auto", metavar="NAME", help="The network; auto is vgg19, which is installed.", panel=PANEL, files=True
     )
-    device: Device = setting("auto", help="Where to compute.", metavar="auto|cpu|cuda|mps", panel=PANEL)
+    device: str = setting("auto", help="Where to compute.", metavar="auto|cpu|cuda|mps", panel=PANEL)
 
     def __post_init__(self) -> None:
         check(self)
@@ -38,7 +37,7 @@ class SimilarSettings:
     top: int = _setting(12, minimum=1, metavar="N", help="How many.")
     layer: str | None = _setting(None, metavar="NAME", help="Whose output; by default pool5, or the table's.")
     pool: Pool | None = _setting(None, help="How maps become rows; by default avg, or the table's.")
-    device: Device = setting("auto", help="Where to compute.", metavar="auto|cpu|cuda|mps", panel=PANEL)
+    device: str = setting("auto", help="Where to compute.", metavar="auto|cpu|cuda|mps", panel=PANEL)
 
     def __post_init__(self) -> None:
         check(self)

@@ -87,17 +87,13 @@ class Matches(Sequence[Match]):
         errors: why some of the pictures can't be read.
     """
 
-    query: Source
+    query: Picture
     matches: tuple[Match, ...]
     left_out: str | None = None
     errors: tuple[VggappsError, ...] = ()
 
     def sheet(self) -> Picture:
-        """A contact sheet: the query, then the matches with names and similarities.
-
-        Raises:
-            PictureError: the query can't be read any more.
-        """
+        """A contact sheet: the query, then the matches with names and similarities."""
         return replace(similar_sheet(self.query, self.matches), name="similar pictures")
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
@@ -157,7 +153,10 @@ def similar(
     else:
         network = load_network("auto", layer or "pool5", device)
         made = describe(network, layer or "pool5", pool or "avg")
-    (query,) = extract_chunks([image], network, made.layer, made.pool, size=made.size)
+    # As large as the network and the sheet look at it.
+    at_least = max(512, 2 * round(made.size * 256 / 224))
+    sought = open_picture(image, at_least=at_least, name="query" if isinstance(image, bytes) else None)
+    (query,) = extract_chunks([sought], network, made.layer, made.pool, size=made.size)
     if query.errors:
         raise query.errors[0]
     errors: list[VggappsError] = []
@@ -179,7 +178,7 @@ def similar(
     if not matches:
         where = "the table" if isinstance(where, FeatureTable) else where
         raise PictureError(f"{where}: there is no other picture in it", "name a folder or table with more pictures")
-    return Matches(image, tuple(matches), left_out[0] if left_out else None, tuple(errors))
+    return Matches(sought, tuple(matches), left_out[0] if left_out else None, tuple(errors))
 
 
 def _files(pictures: PathLike | Sequence[PathLike]) -> list[str]:

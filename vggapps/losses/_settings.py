@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 
 from vggapps.settings import check, setting
-from vggapps.vgg._plan import Device
 
 _setting = partial(setting, panel="Options")
 
@@ -15,12 +14,12 @@ _setting = partial(setting, panel="Options")
 class CompareSettings:
     """What of pictures is measured."""
 
-    metric: tuple[str, ...] = _setting((), metavar="NAME,...", help="What to measure.")
+    metric: tuple[str, ...] | None = _setting(None, metavar="NAME,...", help="What to measure.")
     size: int | None = _setting(None, minimum=1, metavar="SIDE", help="Scale both down first: longer side in pixels.")
     scale_to_a: bool = _setting(False, help="Scale B to the size of A, if it has another: bicubic, antialiased.")
     y_channel: bool = _setting(False, help="PSNR and SSIM of luma alone (BT.601, 16 to 235), as of super-resolution.")
     crop_border: int = _setting(0, minimum=0, metavar="N", help="PSNR and SSIM without N pixels at each border.")
-    device: Device = _setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
+    device: str = _setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
 
     def __post_init__(self) -> None:
         check(self)
