@@ -1,6 +1,4 @@
-from ._cam import default_layer as default_layer
 from ._cam import grad_cam as grad_cam
-from ._cam import heat as heat
 from ._faithfulness import completeness as completeness
 from ._faithfulness import evaluate as evaluate
 from ._lrp import lrp as lrp
@@ -23,11 +21,9 @@ __all__ = [
     "Question",
     "ask",
     "completeness",
-    "default_layer",
     "evaluate",
     "explain_batch",
     "grad_cam",
-    "heat",
     "likeliest",
     "lrp",
     "randomised",

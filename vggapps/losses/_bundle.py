@@ -47,7 +47,7 @@ class Bundle(nn.Module):
 
     Args:
         losses: by a name of your choice: losses of features; functions or modules of output and target, such as
-            ``nn.L1Loss()``, which get the pictures as they are; and :class:`~vggapps.losses._terms.Regularizer` for
+            ``nn.L1Loss()``, which get the pictures as they are; and :class:`~vggapps.losses.Regularizer` for
             terms of the output alone. What gives one number a picture is reduced as the losses of features are, by the
             mean where there are none; one number counts as it is.
         weights: of some or all of them; 1 where none is given. A function of the step is a schedule: nothing of it is

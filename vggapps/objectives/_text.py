@@ -46,7 +46,7 @@ def parse(text: str, networks: Networks | nn.Module) -> Objective:
     'conv1_2:3 - 0.5*conv2_1:7@center'
 
     Args:
-        text: see :mod:`vggapps.objectives._text`.
+        text: see :mod:`vggapps.objectives`.
         networks: the network that it is about, or several by name, the first of them by an empty one.
 
     Raises:

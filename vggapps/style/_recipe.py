@@ -53,7 +53,7 @@ class Recipe:
         content: the photo.
         styles: the paintings and their weights.
         files: of the settings that named a file, which it was.
-        machine: what :func:`vggapps.style._machine.machine` gave; empty in pictures of earlier versions.
+        machine: what ``machine`` gave; empty in pictures of earlier versions.
     """
 
     settings: dict[str, Any]

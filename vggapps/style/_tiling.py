@@ -144,7 +144,7 @@ class _Known(torch.autograd.Function):
 
 
 def tiled(vgg: VGG, objective: Objective, side: int) -> Score:
-    """The score of a picture of any size; equal to :func:`vggapps.style._score.whole` but for rounding."""
+    """The score of a picture of any size; equal to ``whole`` but for rounding."""
     style_view = Tiling(vgg, objective.style.target, side)
     view = Tiling(vgg, objective.layers, side)
     strides = {name: view.strides[name] for name in objective.content.target}

@@ -1,10 +1,8 @@
 from ._activations import Activation as Activation
-from ._activations import icons as icons
 from ._activations import map_sheet as map_sheet
 from ._activations import maps_of as maps_of
 from ._activations import strongest as strongest
 from ._atlas import cells as cells
-from ._atlas import lay_out as lay_out
 from ._atlas import sample as sample
 from ._deepdream import dream as dream
 from ._deepdream import dream_steps as dream_steps
@@ -20,7 +18,6 @@ from ._made import judge as judge
 from ._made import visualize as visualize
 from ._natural import maxima as maxima
 from ._natural import save_natural as save_natural
-from ._natural import yardstick as yardstick
 from ._render import visualize_steps as visualize_steps
 from ._report import report as report
 from ._retrieval import Exemplar as Exemplar
@@ -52,11 +49,9 @@ __all__ = [
     "filter_sheet",
     "first_filters",
     "guided",
-    "icons",
     "invert",
     "invert_steps",
     "judge",
-    "lay_out",
     "load_spectrum",
     "map_sheet",
     "maps_of",
@@ -68,6 +63,5 @@ __all__ = [
     "strongest",
     "visualize",
     "visualize_steps",
-    "yardstick",
     "zoom_steps",
 ]

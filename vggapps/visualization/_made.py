@@ -40,7 +40,7 @@ class Made:
         objectives: of each.
         scores: what the finished pictures reach, standing still.
         natural: their activations over the largest of 1,000 photographs; None where that is not known, see
-            :func:`vggapps.visualization._natural.yardstick`.
+            ``yardstick``.
         network: which one saw them.
     """
 
@@ -111,7 +111,7 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
     Args:
         pictures: finished ones, standing still.
         objectives: one for each picture, or a single one for all.
-        networks: that see them, as :func:`vggapps.objectives._networks.load_networks` gives them.
+        networks: that see them, as :func:`vggapps.objectives.load_networks` gives them.
     """
     network = networks[""]
     device = device_of(network)
