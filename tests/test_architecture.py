@@ -179,22 +179,12 @@ def test_public_names_exist_and_have_docstrings(room: str, name: str) -> None:
     if not (isclass(found) or isfunction(found) or ismodule(found)):
         return
     assert found.__doc__, f"{room}.{name} has no docstring"
-    members = vars(found).items() if isclass(found) else ()
-    bare = [
-        word
-        for word, one in members
-        if not word.startswith("_") and isfunction(one) and not getdoc(getattr(found, word))
-    ]
+    methods = [word for word, one in vars(found).items() if isfunction(one)] if isclass(found) else []
+    bare = [word for word in methods if not word.startswith("_") and not getdoc(getattr(found, word))]
     assert bare == [], f"{room}.{name} has methods without docstrings"
 
 
-PUBLIC_MODULES = {
-    "errors",
-    "settings",
-    "__main__",
-    "losses.functional",
-    *(f"{room.partition('.')[2]}" for room in NAMES),
-}
+PUBLIC_MODULES = {"errors", "settings", "losses.functional", "__main__"} | {name.partition(".")[2] for name in NAMES}
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if room(module) not in ("", "cli", "web")])

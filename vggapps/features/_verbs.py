@@ -78,7 +78,7 @@ def extract(
 class Matches(Sequence[Match]):
     """The pictures most like one, the most similar first.
 
-    They print as a line each, similarity and path; in a notebook they are shown as a sheet.
+    They print as a line each, similarity and path, and are a table in a notebook; :meth:`sheet` shows the pictures.
 
     Attributes:
         query: the picture that was asked for.

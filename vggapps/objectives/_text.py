@@ -1,16 +1,4 @@
-"""Objectives as people type them: ``conv4_3:12 + 0.5*conv4_3:200``, ``class:tabby``, ``caricature(conv4_3, cat.jpg)``.
-
-TERM + TERM - TERM, with spaces around the sign, since names of classes have hyphens; a term may have a weight in front,
-``0.5*``. Terms:
-
-    conv4_3               a whole layer
-    conv4_3:12            a channel
-    conv4_3:12@center     its position in the middle; @3,5 that of row 3, column 5
-    class:tabby           a class, by name, WordNet id or index
-    vgg16/conv4_3:12      of another network than the first
-    direction(conv4_3, v.npy)  caricature(conv4_3, cat.jpg)  likeness(conv4_3, cat.jpg)
-    diversity(conv4_3)  alignment(conv4_3)  interpolate(conv4_3:12, conv4_3:200)
-"""
+"""Objectives as people type them: the text form that :mod:`vggapps.objectives` describes, parsed."""
 
 from __future__ import annotations
 
