@@ -10,11 +10,10 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
+from inspect import getdoc, isclass, isfunction, ismodule
 from pathlib import Path
 
 import pytest
-
-import vggapps
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "vggapps"
@@ -149,16 +148,50 @@ def test_a_fresh_import_loads_nothing_heavy(module: str) -> None:
     assert ran.stdout.split() == []
 
 
-@pytest.mark.parametrize("name", vggapps.__all__)
-def test_public_names(name: str) -> None:
-    assert getattr(vggapps, name) is not None
-    assert name in dir(vggapps)
+def listed_names() -> dict[str, set[str]]:
+    """The public names by room, as ``public_names.txt`` lists them."""
+    rooms: dict[str, set[str]] = {}
+    for line in (ROOT / "tests" / "public_names.txt").read_text().splitlines():
+        if line.startswith(" "):
+            rooms[next(reversed(rooms))].add(line.strip())
+        else:
+            rooms[line] = set()
+    return rooms
 
 
-def test_public_names_are_those_of_the_stub() -> None:
-    stub = ast.parse((PACKAGE / "__init__.pyi").read_text())
-    named = next(ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign))
-    assert sorted(named) == sorted({*vggapps.__all__, "__version__"})
+NAMES = listed_names()
+PUBLIC = [(room, name) for room, names in NAMES.items() for name in sorted(names)]
+
+
+def test_every_room_lists_its_public_names() -> None:
+    """A name that is added or removed is a decision: the list changes with it."""
+    stubs = {module_name(file): file for file in python_files("vggapps") if file.suffix == ".pyi"}
+    assert set(stubs) == set(NAMES)
+    for room, file in stubs.items():
+        assigned = (node for node in ast.parse(file.read_text()).body if isinstance(node, ast.Assign))
+        stub = next(ast.literal_eval(node.value) for node in assigned)
+        exported = {*importlib.import_module(room).__all__, *({"__version__"} if room == "vggapps" else ())}
+        assert set(stub) == exported == NAMES[room], room
+
+
+@pytest.mark.parametrize(("room", "name"), PUBLIC)
+def test_public_names_exist_and_have_docstrings(room: str, name: str) -> None:
+    found = getattr(importlib.import_module(room), name)
+    assert name in dir(importlib.import_module(room)) or name == "__version__"
+    if not (isclass(found) or isfunction(found) or ismodule(found)):
+        return
+    assert found.__doc__, f"{room}.{name} has no docstring"
+    methods = [word for word, one in vars(found).items() if isfunction(one)] if isclass(found) else []
+    bare = [word for word in methods if not word.startswith("_") and not getdoc(getattr(found, word))]
+    assert bare == [], f"{room}.{name} has methods without docstrings"
+
+
+PUBLIC_MODULES = {"errors", "settings", "losses.functional", "__main__"} | {name.partition(".")[2] for name in NAMES}
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if room(module) not in ("", "cli", "web")])
+def test_modules_that_are_not_public_begin_with_an_underscore(module: str) -> None:
+    assert module.rpartition(".")[2].startswith("_") or module.partition(".")[2] in PUBLIC_MODULES
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if room(module) not in DOORS])

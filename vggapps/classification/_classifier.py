@@ -65,12 +65,11 @@ class Classifier:
             weights (``vgg16-caffe``), files, or loaded networks. ``auto`` is VGG-19 with its fully connected layers
             where they are on this machine, then VGG-16's, else the head that comes with this package, on the installed
             convolutions. A name of a network downloads what is not here.
-        views: ``center``, ``ten``, ``dense``, ``multi-scale``, ``multi-crop`` or ``multi-crop+dense``, see
-            :mod:`vggapps.classification._views`.
+        views: ``center``, ``ten``, ``dense``, ``multi-scale``, ``multi-crop`` or ``multi-crop+dense``.
         device: where to compute.
         dtype: of the networks; probabilities are float32.
         batch: pictures, or crops of one, that go through a network together.
-        classes: names of the outputs where the networks have none, see :func:`vggapps.weights._load.load_vgg`.
+        classes: names of the outputs where the networks have none, see :func:`vggapps.weights.load_vgg`.
         convention: what people's own files want as input, see there.
 
     Raises:

@@ -149,7 +149,7 @@ def classified(networks: Sequence[VGG], picture: Picture) -> Classified:
         picture: of any size.
 
     Raises:
-        PictureError: it is too long a strip, see :func:`~vggapps.datasets._reading.check_strip`.
+        PictureError: it is too long a strip, see ``check_strip``.
     """
     check_strip(picture, whole=False)
     view = crops(to_tensor(scaled_to(picture, *scales_of("center"))), "center")

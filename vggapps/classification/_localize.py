@@ -70,7 +70,7 @@ def localize(
     """Find the most probable classes in a picture, or a named one.
 
     The box is that around the largest hot part of the class's Grad-CAM on the whole picture, dense, as Zhou and
-    Selvaraju localise (:func:`~vggapps.classification._boxes.box_of`). With a ``regressor`` it is the VGG paper's
+    Selvaraju localise (``box_of``). With a ``regressor`` it is the VGG paper's
     (appendix A): each window of the first network predicts a box, boxes are merged, and that with most class score
     behind it is taken.
 

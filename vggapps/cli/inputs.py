@@ -90,7 +90,8 @@ def _inside(word: str, *, quiet: bool) -> list[Input]:
 
 def _matching(pattern: str) -> list[Input]:
     """Files that match, for shells that don't expand patterns; ``**`` means any number of folders."""
-    from vggapps.image import is_passed_over, is_picture_file
+    from vggapps.image import is_picture_file
+    from vggapps.image._folders import is_passed_over
 
     if not glob.has_magic(pattern):
         return []

@@ -229,7 +229,7 @@ def _made_folder(wanted: str | None) -> Path:
 
 
 def _check_format(path: Path, saving: Saving) -> None:
-    from vggapps.image import check_format
+    from vggapps.image._encode import check_format
 
     try:
         check_format(path.suffix)

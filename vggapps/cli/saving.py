@@ -135,7 +135,7 @@ def check_room(
     Raises:
         SettingsError: it has not.
     """
-    from vggapps.image import check_format
+    from vggapps.image._encode import check_format
 
     saving = target.saving
     check_format(

@@ -1,6 +1,4 @@
-from ._cam import default_layer as default_layer
 from ._cam import grad_cam as grad_cam
-from ._cam import heat as heat
 from ._faithfulness import completeness as completeness
 from ._faithfulness import measure_faithfulness as measure_faithfulness
 from ._lrp import lrp as lrp
@@ -23,10 +21,8 @@ __all__ = [
     "Question",
     "ask",
     "completeness",
-    "default_layer",
     "explain_batch",
     "grad_cam",
-    "heat",
     "likeliest",
     "lrp",
     "measure_faithfulness",

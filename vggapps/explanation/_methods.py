@@ -95,7 +95,7 @@ class Explanation:
         map: float32, at the pictures' size, not scaled: signed where the method is.
         layer: whose positions they are; None where they are the pixels'.
         score: what is explained, for each picture: a class's is before the softmax.
-        confidence: a class's probability, see :meth:`~vggapps.explanation._question.Question.confidence`; a layer's
+        confidence: a class's probability, see :meth:`~vggapps.explanation.Question.confidence`; a layer's
             response as it is.
         seconds: that it took.
     """
@@ -159,10 +159,10 @@ def explain_batch(
         network: in inference mode: ours, or any module that takes pictures and gives a row of class scores for each.
         image: RGB in [0, 1], for a module of others what it takes, where there is no ``preprocess``; or uint8 or
             uint16, which are divided by 255 and 65535.
-        target: see :func:`~vggapps.explanation._question.ask`; None for the likeliest class of each picture.
+        target: see :func:`~vggapps.explanation.ask`; None for the likeliest class of each picture.
         method: a name of ``METHODS``.
         preprocess: for a module of others: pictures in [0, 1] to what it takes, the normalization of its training,
-            see :func:`~vggapps.vgg._hooks.preprocessed`. It may resize pictures, but not crop them, since maps are
+            see :func:`~vggapps.vgg.preprocessed`. It may resize pictures, but not crop them, since maps are
             laid over the whole picture.
         options: of the method, ``layer``, ``samples`` or ``seed`` for example: the arguments of its function.
 

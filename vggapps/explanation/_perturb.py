@@ -1,6 +1,6 @@
 """Explanations by trying: what a network says of a picture of which a part is hidden.
 
-What is hidden has the colour of :meth:`~vggapps.explanation._question.Question.blank`. No slopes are needed.
+What is hidden has the colour of :meth:`~vggapps.explanation.Question.blank`. No slopes are needed.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class Question:
         parts: where each picture of a batch has its own objective, these; else none.
 
     Raises:
-        SettingsError: a part of the network is in training mode, see :func:`~vggapps.vgg._inference.check_inference`.
+        SettingsError: a part of the network is in training mode, see ``check_inference``.
     """
 
     network: nn.Module
@@ -106,7 +106,7 @@ def ask(network: nn.Module, target: Target) -> Question:
     Args:
         network: ours, or any module that takes pictures and gives a row of class scores for each, or one score.
         target: a class by its index; a text such as ``class:tabby``, ``-class:tabby`` for what speaks against it, or
-            ``relu5_4:200``, see :mod:`vggapps.objectives._text`; an objective; or several of these, one for each
+            ``relu5_4:200``, see :mod:`vggapps.objectives`; an objective; or several of these, one for each
             picture. Indices may be Python's, NumPy's or a tensor's.
 
     Raises:

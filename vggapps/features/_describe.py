@@ -84,7 +84,7 @@ def load_network(
         backbone: a plan or its name; ``auto`` is vgg19, whose convolutions are installed with vggapps.
         layer: fully connected layers (``fc7``, ``relu7``) need weights that carry them: a download.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        weights: as :func:`vggapps.weights._load.load_vgg` takes them.
+        weights: as :func:`vggapps.weights.load_vgg` takes them.
         dtype: ``float32``, ``bfloat16``, or ``auto``, which is the faster there.
 
     Raises:
@@ -169,7 +169,7 @@ def extract_chunks(
         pool: how a map becomes a row, see :func:`pooled`; nothing to a layer that is a row already.
         size: side of the square, in pixels.
         first: index of the picture to begin with: the ``stop`` of an earlier run's chunk.
-        workers: processes that read; see :func:`~vggapps.datasets._reading.read_pictures`.
+        workers: processes that read; see :func:`~vggapps.datasets.read_pictures`.
 
     Raises:
         SettingsError: no such layer or pooling, or a size that leaves nothing at the layer.

@@ -54,7 +54,7 @@ def extract_to(
     Args:
         target: a name that ends in .npy, .safetensors or .parquet. A .npy file has a .json file beside it.
         paths: of the pictures.
-        network, layer, pool, size, workers: see :func:`~vggapps.features._describe.extract_chunks`.
+        network, layer, pool, size, workers: see :func:`~vggapps.features.extract_chunks`.
         force: start anew, and replace an existing file.
 
     Raises:

@@ -50,7 +50,7 @@ class FeatureTable:
 
 
 def load_features(path: str | Path) -> FeatureTable:
-    """Read what :func:`~vggapps.features._extraction.extract_to` wrote.
+    """Read what :func:`~vggapps.features.extract_to` wrote.
 
     Raises:
         SettingsError: it is not there, of another kind, or damaged.

@@ -22,7 +22,7 @@ class Head:
     """Layers on top of a descriptor; called with descriptors (n, d), gives logits (n, classes).
 
     Attributes:
-        network, weights, layer, pool: of the descriptor, see :class:`~vggapps.features._describe.Descriptor`.
+        network, weights, layer, pool: of the descriptor, see :class:`~vggapps.features.Descriptor`.
         root: whether the descriptor's signed square root is taken first (Perronnin et al., ECCV 2010, section 3.2).
         mean, deviation: (d,), subtracted and divided by then.
         layers: (weight, bias) of one linear layer, or of two with a ReLU between.

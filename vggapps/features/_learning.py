@@ -17,7 +17,7 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)  # of L2, per row: what is chosen from
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a head is learnt; see :func:`~vggapps.features._probe.probe`."""
+    """How a head is learnt; see :func:`~vggapps.features.probe`."""
 
     kind: str
     classes: int

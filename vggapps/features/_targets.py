@@ -45,9 +45,9 @@ def classes_of(paths: Sequence[str], table: str | Path | None = None) -> Classes
 
     Args:
         paths: of the pictures.
-        table: a CSV file, see :func:`~vggapps.datasets._label_tables.read_labels`; it must have a row for each picture,
-            found as :func:`~vggapps.datasets._label_tables.rows_for` says. None: a picture's class is the folder below
-            the common root, as in :func:`~vggapps.datasets._dataset.class_folders`; pictures in the root have none.
+        table: a CSV file, see :func:`~vggapps.datasets.read_labels`; it must have a row for each picture,
+            found as ``rows_for`` says. None: a picture's class is the folder below
+            the common root, as in ``class_folders``; pictures in the root have none.
 
     Raises:
         PictureError: a table that can't be read.

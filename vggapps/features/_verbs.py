@@ -16,7 +16,7 @@ from vggapps.errors import PictureError, SettingsError, VggappsError, argument
 from vggapps.features._describe import Chunk, describe, extract_chunks, load_network
 from vggapps.features._files import FeatureTable, load_features
 from vggapps.features._similar import Match, blocks_of, is_query, nearest, similar_sheet
-from vggapps.image import Picture, Source, look_into
+from vggapps.image import Picture, Source, look_into, open_picture
 from vggapps.vgg._network import VGG
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ def extract(
 class Matches(Sequence[Match]):
     """The pictures most like one, the most similar first.
 
-    They print as a line each, similarity and path; in a notebook they are shown as a sheet.
+    They print as a line each, similarity and path, and are a table in a notebook; :meth:`sheet` shows the pictures.
 
     Attributes:
         query: the picture that was asked for.

@@ -26,7 +26,7 @@ def caption(what: str, how: str, width: int, most: float, strength: float, *, si
         how: it is explained.
         width: of the strip, in pixels.
         most: the value of the hottest colour.
-        strength: as the map is laid over its picture, see :func:`~vggapps.figures._overlay.overlay`.
+        strength: as the map is laid over its picture, see :func:`~vggapps.figures.overlay`.
         signed: whether the scale begins at -most, and not at 0.
     """
     low, high = (f"{-most:.2g}", f"+{most:.2g}") if signed else ("0", f"{most:.2g}")

@@ -19,7 +19,7 @@ def overlay(
 
     Args:
         image: RGB in [0, 1].
-        heat: in [0, 1], as :func:`vggapps.explanation._cam.heat` gives it; in [-1, 1] where it is signed.
+        heat: in [0, 1], as ``heat`` gives it; in [-1, 1] where it is signed.
         strength: opacity of what is hottest, in [0, 1].
         signed: whether the map is.
     """

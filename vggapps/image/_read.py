@@ -49,8 +49,8 @@ def open_picture(
 ) -> Picture:
     """Read a picture: upright, sRGB, in [0, 1], transparency split off (see `Picture`), the first frame.
 
-    Depth is kept where it can be (see ``vggapps.image._depth``). ICC profiles are applied at 8 bits; cICP, gAMA and
-    cHRM of PNG files in floating point (see ``vggapps.image._light``).
+    Depth is kept where it can be. ICC profiles are applied at 8 bits; cICP, gAMA and cHRM of PNG files in floating
+    point.
 
     Say how much of it will be seen, and no more is decoded (where the format allows that) or becomes a tensor, which
     takes twelve bytes a pixel: a scan of 100 megapixels then takes what Pillow needs to decode it, a JPEG far less.

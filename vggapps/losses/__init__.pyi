@@ -1,3 +1,4 @@
+from . import functional as functional
 from ._bundle import Bundle as Bundle
 from ._bundle_target import BundleTarget as BundleTarget
 from ._bundle_terms import Regularizer as Regularizer
@@ -35,5 +36,6 @@ __all__ = [
     "Term",
     "Trunk",
     "compare",
+    "functional",
     "total_variation",
 ]

@@ -14,7 +14,7 @@ Function = Callable[..., Tensor]
 
 
 class Regularizer(nn.Module):
-    """A term of the output alone, for a :class:`~vggapps.losses._bundle.Bundle`: total variation, a prior, a penalty.
+    """A term of the output alone, for a :class:`~vggapps.losses.Bundle`: total variation, a prior, a penalty.
 
     >>> from vggapps.losses.functional import total_variation
     >>> smooth = Regularizer(partial(total_variation, kind="l1"))

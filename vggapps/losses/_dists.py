@@ -39,7 +39,7 @@ class DISTS(FeatureLoss):
     Args:
         backbone: the network's weights: a name, a record, or a loaded VGG-16; None for torchvision's, which the
             numbers were calibrated on and of which the convolutions are downloaded once.
-        reduction: see :class:`~vggapps.losses._perceptual.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``
+        reduction: see :class:`~vggapps.losses.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``
             and ``gradient``.
 
     Raises:

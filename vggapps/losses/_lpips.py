@@ -46,7 +46,7 @@ class LPIPS(FeatureLoss):
         backbone: the network's weights: a name, a record, a path (``alex`` and ``squeeze``), or a loaded network; None
             for torchvision's, which the numbers were calibrated on and of which the convolutions are downloaded once.
         calibrated: False sets every w to 1.
-        reduction: see :class:`~vggapps.losses._perceptual.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``
+        reduction: see :class:`~vggapps.losses.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``
             and ``gradient``.
 
     Raises:

@@ -85,7 +85,7 @@ class PerceptualLoss(FeatureLoss):
 
     @classmethod
     def preset(cls, name: str, **options: object) -> Self:
-        """A published loss by the name of its paper, see :data:`vggapps.losses._presets.PRESETS`.
+        """A published loss by the name of its paper, see :data:`vggapps.losses.PRESETS`.
 
         Args:
             name: ``johnson``, ``gatys``, ``srgan``, ``esrgan``, ``real-esrgan``, ``pix2pixhd``, ``spade``,

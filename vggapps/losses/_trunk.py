@@ -49,7 +49,7 @@ class Trunk(nn.Module):
 
     @classmethod
     def load(cls, name: TrunkName, weights: str | Path = "auto") -> Self:
-        """With weights; see :func:`vggapps.weights._trunk.load_trunk`."""
+        """With weights; see :func:`vggapps.weights.load_trunk`."""
         found = f"{name}-convolutions" if weights == "auto" else Path(weights).name
         return cls(name, load_trunk(name, weights), found)
 

@@ -29,7 +29,7 @@ def look(network: nn.Module, image: Float[Tensor, "n 3 h w"], layers: Iterable[s
             refuses three channels and takes one gets the luminance (ITU-R BT.601). A module gets the pictures in the
             dtype of its weights.
         image: RGB in [0, 1].
-        layers: as :func:`~vggapps.vgg._hooks.features` has them.
+        layers: as ``features`` has them.
 
     Raises:
         SettingsError: a network in training mode, a layer that it has not, or pictures that it does not take.

@@ -55,7 +55,7 @@ def see(
     """What networks see of pictures, in float32; the last pictures of the batch are the references, by name.
 
     Raises:
-        SettingsError: see :func:`~vggapps.objectives._looking.look`.
+        SettingsError: see ``look``.
     """
     found: dict[str, Tensor] = {}
     for name, own in _by_network(networks, layers).items():

@@ -1,9 +1,4 @@
-"""Objectives as people type them: ``conv4_3:12 + 0.5*conv4_3:200``, ``class:tabby``, ``caricature(conv4_3, cat.jpg)``.
-
-TERM + TERM - TERM, with spaces around the sign, since names of classes have hyphens; a term may have a weight in front,
-``0.5*``. What a term can be is declared above each function in :mod:`vggapps.objectives._objective`, and listed in
-``FORMS``; a layer or class of another network than the first has its name in front, ``vgg16/conv4_3:12``.
-"""
+"""Objectives as people type them: the text form that :mod:`vggapps.objectives` describes, parsed."""
 
 from __future__ import annotations
 
@@ -40,7 +35,7 @@ def parse(text: str, networks: Networks | nn.Module) -> Objective:
     'conv1_2:3 - 0.5*conv2_1:7@center'
 
     Args:
-        text: see :mod:`vggapps.objectives._text`.
+        text: see :mod:`vggapps.objectives`.
         networks: the network that it is about, or several by name, the first of them by an empty one.
 
     Raises:

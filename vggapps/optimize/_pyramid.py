@@ -73,7 +73,7 @@ def pyramid(
     margin: int = 0,
     render: Render | None = None,
 ) -> Iterator[Step]:
-    """Run :func:`~vggapps.optimize._engine.optimize` on each scale, starting from the scale before.
+    """Run :func:`~vggapps.optimize.optimize` on each scale, starting from the scale before.
 
     Args:
         start: the picture to begin with, by size. What it shows at a finer scale and not yet at the coarser one is

@@ -1,5 +1,3 @@
-from ._recipe import identify as identify
-from ._recipe import recipe as recipe
 from ._settings import StylizeSettings as StylizeSettings
 from ._stylize import stylize as stylize
 from ._transfer import load_backbone as load_backbone
@@ -7,9 +5,7 @@ from ._transfer import stylize_steps as stylize_steps
 
 __all__ = [
     "StylizeSettings",
-    "identify",
     "load_backbone",
-    "recipe",
     "stylize",
     "stylize_steps",
 ]

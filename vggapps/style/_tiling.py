@@ -144,7 +144,7 @@ class _Known(torch.autograd.Function):
 
 
 def tiled(vgg: VGG, parts: StyleScore, side: int) -> Score:
-    """The score of a picture of any size; equal to :func:`vggapps.style._score.whole` but for rounding."""
+    """The score of a picture of any size; equal to ``whole`` but for rounding."""
     of_moments = [term for term in parts.terms if term.of_moments]
     of_positions = [term for term in parts.terms if not term.of_moments]
     summed = dict.fromkeys(layer for term in of_moments for layer in term.target)

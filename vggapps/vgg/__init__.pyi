@@ -8,6 +8,7 @@ from ._network import VGG as VGG
 from ._network import FeatureExtractor as FeatureExtractor
 from ._network import initialize as initialize
 from ._normalize import PLAIN as PLAIN
+from ._normalize import Convention as Convention
 from ._plan import PLANS as PLANS
 from ._plan import Plan as Plan
 from ._plan import get_plan as get_plan
@@ -17,6 +18,7 @@ __all__ = [
     "PLAIN",
     "PLANS",
     "VGG",
+    "Convention",
     "FeatureExtractor",
     "Plan",
     "accelerate",

@@ -53,7 +53,7 @@ def preprocessed(network: M, preprocess: Callable[[Tensor], Tensor]) -> M:
     tensor([[-0.5000, -0.5000, -0.5000]])
 
     Args:
-        network: any module. Ours have their own normalization, see :class:`~vggapps.vgg._normalize.Convention`.
+        network: any module. Ours have their own normalization, see :class:`~vggapps.vgg.Convention`.
         preprocess: pictures, N × 3 × H × W in [0, 1], to what the network takes; differentiable, and without chance.
 
     Raises:

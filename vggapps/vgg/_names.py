@@ -23,7 +23,7 @@ def unknown_layer(word: object, known: Sequence[str], indexed: Mapping[str, str]
     Args:
         word: what was given.
         known: the right names.
-        indexed: the same by torchvision's index, as :func:`~vggapps.vgg._plan.torchvision_names` gives them.
+        indexed: the same by torchvision's index, as ``torchvision_names`` gives them.
     """
     if not isinstance(word, str | int) or isinstance(word, bool):
         return SettingsError(

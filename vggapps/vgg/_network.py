@@ -72,7 +72,7 @@ class VGG(nn.Module):
     its weights whatever the picture's dtype, so ``vgg.bfloat16()`` needs no change elsewhere.
 
     Args:
-        plan: a :class:`~vggapps.vgg._plan.Plan` or its name.
+        plan: a :class:`~vggapps.vgg.Plan` or its name.
         head: ``fc``, ``conv`` (fully convolutional), ``gap`` or ``none``.
         classes: outputs of the head.
         pooling: ``max``, ``average``, ``l2``, ``mean`` or ``hann``, see :class:`Pool`.

@@ -100,7 +100,7 @@ class Sliding(nn.Conv2d):
 
 
 class Summarize(nn.Module):
-    """All positions of a map as one row of numbers, see :class:`~vggapps.vgg._plan.Pooled`.
+    """All positions of a map as one row of numbers, see ``Pooled``.
 
     With a ``window`` it slides: there is one row for each window of so many positions a side, as the network that
     was trained on pictures of 224 pixels, and so on 7×7 positions, has to be applied to larger ones.

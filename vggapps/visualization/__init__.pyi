@@ -4,7 +4,6 @@ from ._activations import maps_of as maps_of
 from ._activations import strongest as strongest
 from ._activations import visualize_vectors as visualize_vectors
 from ._atlas import cells as cells
-from ._atlas import lay_out as lay_out
 from ._atlas import sample as sample
 from ._deepdream import dream as dream
 from ._deepdream import dream_steps as dream_steps
@@ -53,7 +52,6 @@ __all__ = [
     "guided",
     "invert",
     "invert_steps",
-    "lay_out",
     "load_spectrum",
     "map_sheet",
     "maps_of",

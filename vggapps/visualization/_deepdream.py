@@ -6,7 +6,7 @@ this departs from it:
 - the mean of each colour stays that of the photo and its deviation near it, so that long dreams don't burn in;
 - the gradient is smoothed by a pixel, against the grid that maximum pooling leaves in it;
 - the view moves by mirroring the border, not by rolling the picture: the sky is not the lawn's neighbour;
-- large pictures are seen in tiles, which lie elsewhere at each step (:mod:`vggapps.visualization._tiles`).
+- large pictures are seen in tiles, which lie elsewhere at each step (``vggapps.visualization._tiles``).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def dream_steps(
 
     Args:
         image: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
-        objective: what grows, in text form (see :mod:`vggapps.objectives._text`) or as an object: a layer, a channel, a
+        objective: what grows, in text form (see :mod:`vggapps.objectives`) or as an object: a layer, a channel, a
             class, sums of them.
         settings: see :class:`DreamSettings`; ``overrides`` change single ones by name.
         network: what is looked at, see :func:`~vggapps.visualization.visualize_steps`; loaded when it is not given.

@@ -1,7 +1,7 @@
 """What a layer knows of a picture: another picture, found from noise, that looks the same to it.
 
 A. Mahendran, A. Vedaldi: the squared distance of the features, relative to the features' square, and priors that keep
-the picture natural (:mod:`vggapps.visualization._priors`). The default, ``fourier``, has the picture's frequencies for
+the picture natural (``vggapps.visualization._priors``). The default, ``fourier``, has the picture's frequencies for
 variables, which is a prior of its own, those of 2016 at a tenth, and L-BFGS, for which the view keeps still.
 """
 

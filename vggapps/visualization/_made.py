@@ -123,7 +123,7 @@ def score_pictures(
     Args:
         pictures: finished ones, standing still.
         objectives: one for each picture, or a single one for all.
-        networks: that see them, as :func:`vggapps.objectives._networks.load_networks` gives them.
+        networks: that see them, as :func:`vggapps.objectives.load_networks` gives them.
     """
     network = networks[""]
     device = device_of(network)

@@ -51,7 +51,7 @@ def visualize_steps(
     """Pictures that make an objective large.
 
     Args:
-        objective: in text form, see :mod:`vggapps.objectives._text`, or as an object; several give a picture each.
+        objective: in text form, see :mod:`vggapps.objectives`, or as an object; several give a picture each.
         settings: see :class:`VisualizeSettings`; ``overrides`` change single ones by name.
         network: what is looked at: ours, any module in inference mode that takes pictures in [0, 1], or several by
             name; loaded when it is not given.

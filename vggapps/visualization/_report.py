@@ -72,7 +72,7 @@ def report(network: nn.Module, layer: str, found: Exemplars, made: Sequence[Floa
     Args:
         network: what was looked at.
         layer: whose channels.
-        found: as :func:`~vggapps.visualization._retrieval.exemplars` gives it.
+        found: as :func:`~vggapps.visualization.exemplars` gives it.
         made: the picture made for each of its channels, in their order.
     """
     patches = patches_of(one for best in found.by_channel.values() for one in best)

@@ -36,7 +36,7 @@ def zoom_steps(
     """A dream that moves inwards, frame by frame.
 
     Args:
-        image: see :func:`~vggapps.visualization._deepdream.dream_steps`, as the others.
+        image: see :func:`~vggapps.visualization.dream_steps`, as the others.
         frames: how many.
         objective: what grows.
         settings: the first frame's; the later ones have a fifth of its steps.

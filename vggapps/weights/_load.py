@@ -60,7 +60,7 @@ def load_vgg(
             ``imagenet`` as torchvision's (the default), ``oxford`` as those of Caffe and Keras (BGR, 0-255), ``plain``
             for RGB in [0, 1], ``signed`` for RGB in [-1, 1].
         classes: names of the outputs, where the file has none: themselves, a file, a folder of class folders, or
-            ``numbers``, see :func:`vggapps.weights._labels.names_of`.
+            ``numbers``, see ``names_of``.
 
     Returns:
         The network, float32, on the CPU. Its ``weights_name`` says what it was filled with, its ``classes`` the names
@@ -110,7 +110,7 @@ def load_vgg(
 
 
 def name_classes(vgg: VGG, classes: str | Path | Sequence[str]) -> None:
-    """Name a network's outputs, see :func:`vggapps.weights._labels.names_of`.
+    """Name a network's outputs, see ``names_of``.
 
     Raises:
         SettingsError: it has no head, or not as many outputs; or it has these names already, in another order.

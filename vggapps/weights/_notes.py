@@ -30,7 +30,7 @@ def about_head(pooled: Pooled, classes: Sequence[str], temperature: float) -> di
 
 
 def of_head(notes: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of :class:`~vggapps.weights._files.Contents` that tell of a head, where the file says it."""
+    """The fields of ``Contents`` that tell of a head, where the file says it."""
     pooled = Pooled(**notes["pooled"]) if "pooled" in notes else AVERAGED
     return {
         "pooled": pooled,

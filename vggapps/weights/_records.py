@@ -20,13 +20,13 @@ class WeightsRecord:
 
     Attributes:
         name: what people type, ``vgg19``.
-        network: name of the plan that the weights fit, see :data:`vggapps.vgg._plan.PLANS`, or of one of the
-            other networks in :mod:`vggapps.weights._trunk`.
+        network: name of the plan that the weights fit, see :data:`vggapps.vgg.PLANS`, or of one of the
+            other networks in ``vggapps.weights._trunk``.
         layers: ``features`` for the convolutions alone, ``full`` with the fully connected layers, ``head`` for what
             comes after the convolutions of another record alone.
         file: the published file's name; for an installed one, its path inside the distribution.
         sha256: digest of the file, in full or as many first digits as its publisher states.
-        convention: what it wants done to a picture, a name in :data:`vggapps.weights._files.CONVENTIONS`.
+        convention: what it wants done to a picture, a name in ``CONVENTIONS``.
         licence: of the weights, as far as the publisher states one.
         citation: where they come from.
         urls: addresses, tried in this order; none for an installed file.

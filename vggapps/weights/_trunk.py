@@ -31,7 +31,7 @@ def load_trunk(name: TrunkName, weights: str | Path = "auto") -> nn.Sequential:
     Returns:
         The layers as torchvision numbers them, float32, on the CPU. They take N × 3 × H × W pictures of which
         torchvision's mean was subtracted and that were divided by its deviation, ``imagenet`` of
-        :data:`vggapps.vgg._normalize.CONVENTIONS`.
+        ``CONVENTIONS``.
 
     Raises:
         WeightsError: the weights can't be had, are damaged, or do not fit.
