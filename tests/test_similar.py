@@ -17,8 +17,8 @@ from tests.test_features import NARROW, of_all, write
 from vggapps.cli import app as door
 from vggapps.cli import similar as similar_command
 from vggapps.errors import VggappsError
-from vggapps.features import _describe as features
 from vggapps.vgg._network import VGG, initialize
+from vggapps.weights import _backbone as loading
 
 Cli = Callable[..., Ran]
 
@@ -47,7 +47,7 @@ def command(cli: Cli, network: VGG, monkeypatch: pytest.MonkeyPatch) -> Cli:
     app.command(name="similar")(similar_command.similar)
     app.callback()(lambda: None)
     monkeypatch.setattr(door, "app", app)
-    monkeypatch.setattr(features, "load_network", lambda *_: network)
+    monkeypatch.setattr(loading, "load_network", lambda *_, **__: network)
     return cli
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import math
 import numbers
 import os
+import re
 import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
@@ -150,7 +151,13 @@ def nameless(settings: S, *files: str) -> S:
     maker lives.
     """
     words = {field: getattr(settings, field) for field in files}
-    return dataclasses.replace(settings, **{field: word and writable(Path(word).name) for field, word in words.items()})
+    return dataclasses.replace(settings, **{field: word and _without_folder(word) for field, word in words.items()})
+
+
+def _without_folder(word: str) -> str:
+    """The file's name; before it the network's, if there is one, as in ``vgg16=/data/mine.pth``."""
+    network = re.match(r"vgg\w+=", word)
+    return (network[0] if network else "") + writable(Path(word[network.end() :] if network else word).name)
 
 
 def writable(name: str) -> str:

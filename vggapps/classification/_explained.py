@@ -1,4 +1,4 @@
-"""The network that is explained, and the class that ``classify`` names."""
+"""The class that ``classify`` names."""
 
 from __future__ import annotations
 
@@ -6,44 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from vggapps.classification._classifier import OFFLINE, Classifier
 from vggapps.classification._views import crops, scales_of, softened
 from vggapps.datasets._reading import check_strip, scaled_to, to_tensor
-from vggapps.errors import SettingsError
-from vggapps.explanation._question import ask
 from vggapps.explanation._report import Classified
-from vggapps.explanation._settings import ExplainSettings
 from vggapps.image import Picture
-from vggapps.vgg._fast import accelerate
 from vggapps.vgg._network import VGG
-from vggapps.weights._load import load_vgg
-
-
-def load_explained(settings: ExplainSettings) -> VGG:
-    """The network that settings name; its convolutions alone, where a layer is asked for that the head leaves out.
-
-    Raises:
-        SettingsError: no such network, layer or target.
-        WeightsError: they can't be had.
-    """
-    device, dtype = settings.device, settings.dtype
-    if settings.classes and settings.target and "class:" not in settings.target:
-        raise SettingsError(f"--classes {settings.classes} names classes, and none is asked for", "leave it out")
-    network = Classifier(
-        settings.backbone, views="dense", device=device, dtype=dtype,  # type: ignore[arg-type]
-        classes=settings.classes, convention=settings.convention,  # type: ignore[arg-type]
-    ).networks[0]  # fmt: skip
-    try:
-        ask(network, settings.target or 0)
-    except SettingsError:
-        if network.weights_name != OFFLINE or str(settings.target).startswith("class:"):
-            raise
-        bare = load_vgg(network.plan.name, head="none")
-        network = accelerate(bare, device, dtype).freeze()
-        ask(network, settings.target or 0)
-    if settings.layer:
-        network.check((settings.layer,))
-    return network
 
 
 @torch.inference_mode()

@@ -19,7 +19,7 @@ class ClassifySettings(ClassSettings):
 
     backbone: tuple[str, ...] = setting(
         ("auto",),
-        help="Networks, whose probabilities are averaged: auto, vgg16, a name of weights, or a file.",
+        help="Networks, whose probabilities are averaged: auto, vgg16, a name of weights, a file, or vgg16=FILE.",
         metavar="NAME,...",
     )
     views: Views = setting("center", help="What of a picture is looked at.")

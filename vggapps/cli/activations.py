@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vggapps.cli.exemplars import Backbone, Dtype, Force, Layer, Seed, Steps, Weights
+from vggapps.cli.exemplars import Backbone, Dtype, Force, Layer, Seed, Steps
 from vggapps.cli.inputs import Input, read
 from vggapps.cli.options import Convention, Device, Json, Quiet, Verbose
 from vggapps.cli.outputs import check_stdout, plan_outputs
@@ -60,7 +61,6 @@ def activations(  # noqa: D103 - people see HELP
     steps: Steps = VisualizeSettings.steps,
     seed: Seed = VisualizeSettings.seed,
     backbone: Backbone = VisualizeSettings.backbone,
-    weights: Weights = VisualizeSettings.weights,
     convention: Convention = VisualizeSettings.convention,
     device: Device = VisualizeSettings.device,
     dtype: Dtype = VisualizeSettings.dtype,
@@ -76,7 +76,7 @@ def activations(  # noqa: D103 - people see HELP
         raise unknown("--scale", scale, ["common", "own"])
     check_stdout(output, as_json=as_json)
     kind = "_filters" if filters else "_grid" if grid else "_activations"
-    (target,) = plan_outputs([Input(image or f"{backbone}.png")], kind, output, force=force)
+    (target,) = plan_outputs([Input(image or f"{Path(backbone).stem}.png")], kind, output, force=force)
     assert target is not None
 
     from vggapps.objectives._networks import load_networks
@@ -85,13 +85,12 @@ def activations(  # noqa: D103 - people see HELP
     from vggapps.visualization._natural import scaled_picture
 
     settings = VisualizeSettings(
-        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
+        size=size, steps=steps, seed=seed, backbone=backbone, convention=convention,  # type: ignore[arg-type]
         device=device, dtype=dtype,  # type: ignore[arg-type]
     )  # fmt: skip
-    named = nameless(settings, "weights").weights
     network = load_networks(["conv1_1" if filters else layer], settings)[""]
     picture: Picture
-    recipe: dict[str, Any] = {"command": "activations", "backbone": backbone, "weights": named}
+    recipe: dict[str, Any] = {"command": "activations", "backbone": nameless(settings, "backbone").backbone}
     facts: list[dict[str, object]] = []
     if filters:
         picture = filter_sheet(network)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from vggapps.cli.activations import Icon
-from vggapps.cli.exemplars import Backbone, Dtype, Folder, Force, Layer, Seed, Steps, Weights
+from vggapps.cli.exemplars import Backbone, Dtype, Folder, Force, Layer, Seed, Steps
 from vggapps.cli.inputs import paths_of
 from vggapps.cli.options import Convention, Device, Json, Quiet, Verbose
 from vggapps.cli.outputs import plan_picture
@@ -57,7 +57,6 @@ def atlas(  # noqa: D103 - people see HELP
     steps: Steps = VisualizeSettings.steps,
     seed: Seed = VisualizeSettings.seed,
     backbone: Backbone = VisualizeSettings.backbone,
-    weights: Weights = VisualizeSettings.weights,
     convention: Convention = VisualizeSettings.convention,
     device: Device = VisualizeSettings.device,
     dtype: Dtype = VisualizeSettings.dtype,
@@ -77,7 +76,7 @@ def atlas(  # noqa: D103 - people see HELP
 
     layout = room.choose_layout(layout, len(paths))
     settings = VisualizeSettings(
-        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
+        size=size, steps=steps, seed=seed, backbone=backbone, convention=convention,  # type: ignore[arg-type]
         device=device, dtype=dtype,  # type: ignore[arg-type]
     )  # fmt: skip
     network = load_networks([layer], settings)[""]
@@ -88,8 +87,8 @@ def atlas(  # noqa: D103 - people see HELP
     made = list(tracked(drawn, len(cells), "drawing", shown=not quiet))
     picture, facts = sheet(found, cells, made, side, network, layer)
     recipe = {"command": "atlas", "layer": layer, "grid": side, "least": least, "layout": layout, "size": size}
-    recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths), "backbone": backbone}
-    recipe["weights"] = nameless(settings, "weights").weights
+    recipe |= {"steps": steps, "seed": seed, "pictures": len(found.paths)}
+    recipe["backbone"] = nameless(settings, "backbone").backbone
     place = deliver_picture(target, picture, recipe)
     if as_json:
         for one in facts:

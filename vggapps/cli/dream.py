@@ -111,7 +111,7 @@ def dream(  # noqa: D103 - people see HELP
             "made_by": f"vggapps {__version__} dream",
             "image": writable(picture.name),
             "objective": objective,
-            "settings": to_dict(nameless(settings, "guide", "weights", "classes")),
+            "settings": to_dict(nameless(settings, "guide", "backbone", "classes")),
         }
         if zoom is not None:
             return _zoomed(zoomed(picture, zoom, wanted, settings, network=networks), target, stop, recipe, quiet=quiet)

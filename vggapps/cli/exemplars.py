@@ -16,6 +16,7 @@ from vggapps.cli.progress import silence, tracked
 from vggapps.cli.saving import deliver, deliver_picture
 from vggapps.errors import SettingsError
 from vggapps.settings import nameless
+from vggapps.vgg._settings import BACKBONE
 from vggapps.visualization._settings import REPORTED, VisualizeSettings
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ Page = Annotated[str | None, typer.Option("--report", metavar="FILE", help="Writ
 Steps = Annotated[int, typer.Option(metavar="N", min=1, help="Steps of the pictures that are made.")]
 Size = Annotated[int, typer.Option(metavar="SIDE", min=16, help="Their side, in pixels.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, help="The same seed gives the same file.")]
-Backbone = Annotated[str, typer.Option(metavar="NAME", help="The network: vgg11, vgg16, vgg19, with _bn too.")]
-Weights = Annotated[str, typer.Option(metavar="NAME|PATH", help="Its weights.")]
+Backbone = Annotated[str, typer.Option(metavar="NAME", help=BACKBONE)]
 Dtype = Annotated[str, typer.Option(metavar="auto|float32|bfloat16", help="Of the convolutions.")]
 Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite files that are named.")]
 
@@ -69,7 +69,6 @@ def exemplars(  # noqa: D103 - people see HELP
     size: Size = REPORTED,
     seed: Seed = VisualizeSettings.seed,
     backbone: Backbone = VisualizeSettings.backbone,
-    weights: Weights = VisualizeSettings.weights,
     convention: Convention = VisualizeSettings.convention,
     device: Device = VisualizeSettings.device,
     dtype: Dtype = VisualizeSettings.dtype,
@@ -93,7 +92,7 @@ def exemplars(  # noqa: D103 - people see HELP
     from vggapps.visualization._report import made_for, report
 
     settings = VisualizeSettings(
-        size=size, steps=steps, seed=seed, backbone=backbone, weights=weights, convention=convention,  # type: ignore[arg-type]
+        size=size, steps=steps, seed=seed, backbone=backbone, convention=convention,  # type: ignore[arg-type]
         device=device, dtype=dtype,  # type: ignore[arg-type]
     )  # fmt: skip
     network = load_networks([layer], settings)[""]
@@ -107,7 +106,7 @@ def exemplars(  # noqa: D103 - people see HELP
             typer.echo("\n".join(f"{layer}:{number}  {short_number(e.activation)}  {e.path}" for e in best))
     if sheet:
         recipe = {"command": "exemplars", "layer": layer, "channels": chosen, "top": top, "pictures": found.pictures}
-        recipe |= {"backbone": backbone, "weights": nameless(settings, "weights").weights}
+        recipe["backbone"] = nameless(settings, "backbone").backbone
         deliver_picture(sheet, room.sheet(found, layer, top), recipe)
     if page_file:
         made = tracked(

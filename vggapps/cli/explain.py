@@ -98,7 +98,7 @@ def explain(  # noqa: D103 - people see HELP
     plan_distinct(*planned, maps_file)
     wanted = [(photo, target) for photo, target in zip(photos, planned, strict=True) if target]
 
-    from vggapps.classification._explained import load_explained
+    from vggapps.explanation._question import load_explained
     from vggapps.explanation._report import common_scales, figure, headline, open_explained, record, save_maps
 
     network = load_explained(settings)

@@ -72,11 +72,11 @@ def extract(  # noqa: D103 - people see HELP
 
     plan_file(output, paths, force=force)
 
-    from vggapps.features._describe import load_network
     from vggapps.features._extraction import extract_to
     from vggapps.features._files import load_features
+    from vggapps.weights._backbone import load_network
 
-    network = load_network(backbone, layer, device)
+    network = load_network(backbone, layers=[layer], device=device)
     failed, resumed, console = 0, 0, Console(stderr=True, quiet=quiet)
     with Progress(console=console, transient=True, redirect_stdout=False, disable=not console.is_terminal) as bar:
         task = bar.add_task("extracting", total=len(paths))

@@ -101,7 +101,7 @@ def invert(  # noqa: D103 - people see HELP
                 "made_by": f"vggapps {__version__} invert",
                 "image": writable(picture.name),
                 "errors": found,
-                "settings": to_dict(nameless(settings, "weights")),
+                "settings": to_dict(nameless(settings, "backbone")),
             }
 
         return drain(

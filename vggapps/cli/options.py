@@ -45,7 +45,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no note
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or - for stdin.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Where to compute.")]
 Backbone = Annotated[
-    str, typer.Option(metavar="NAME,...", help="Networks, averaged: auto, vgg16, a name of weights, a file.")
+    str,
+    typer.Option(metavar="NAME,...", help="Networks, averaged: auto, vgg16, weights, a file, vgg16=FILE."),
 ]
 Classes = Annotated[str | None, _declared(ClassSettings, "classes")]
 Convention = Annotated[str | None, _declared(ClassSettings, "convention")]

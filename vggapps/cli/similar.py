@@ -69,10 +69,11 @@ def similar(  # noqa: D103 - people see HELP
     target = plan_picture(output, 1, [image, *(paths or [where])], force=force) if output else None
     source = read(image)
 
-    from vggapps.features._describe import describe, extract, load_network
+    from vggapps.features._describe import describe, extract
     from vggapps.features._files import load_features
     from vggapps.features._similar import blocks_of, is_query, nearest, sheet
     from vggapps.image import from_pil
+    from vggapps.weights._backbone import load_network
 
     table = None if paths else load_features(where)
     if table:
@@ -80,9 +81,9 @@ def similar(  # noqa: D103 - people see HELP
         for option, word, own in (("--layer", layer, made.layer), ("--pool", pool, made.pool)):
             if word not in (None, own):
                 raise SettingsError(f"{option} {word}, and {where} has {own}", f"leave {option} out")
-        network = load_network(made.network, made.layer, device, made.weights, made.dtype)
+        network = load_network(f"{made.network}={made.weights}", layers=[made.layer], device=device, dtype=made.dtype)
     else:
-        network = load_network("auto", layer or "pool5", device)
+        network = load_network(layers=[layer or "pool5"], device=device)
         made = describe(network, layer or "pool5", pool or "avg")
 
     (query,) = extract([source], network, made.layer, made.pool, size=made.size)

@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, VggappsError, out_of_memory
+from vggapps.explanation._settings import ExplainSettings
+from vggapps.objectives._networks import needed
 from vggapps.objectives._objective import Objective, Seen, class_score, each
 from vggapps.objectives._text import parse
 from vggapps.vgg._cut import Cut
 from vggapps.vgg._hooks import OUTPUT, features
 from vggapps.vgg._inference import check_inference
 from vggapps.vgg._network import VGG
+from vggapps.weights._backbone import load_network
 from vggapps.weights._labels import labels_for
 
 One = int | str | Objective  # of numbers also NumPy's and a tensor's
@@ -122,6 +125,23 @@ def ask(network: nn.Module, target: Target) -> Question:
         raise SettingsError("there is no class in the list of targets", "give one, or one for each picture")
     parts = tuple(_objective(network, one) for one in target)
     return Question(network, each(parts), parts)
+
+
+def load_explained(settings: ExplainSettings) -> VGG:
+    """The network that settings name, applied at every position, with the head that the target needs.
+
+    Raises:
+        SettingsError: no such network, layer or target.
+        WeightsError: they can't be had.
+    """
+    needs, layers = needed(settings.target or "class:0")
+    network = load_network(
+        settings.backbone, needs=needs, layers=[*layers, *filter(None, [settings.layer])], classes=settings.classes,
+        convention=settings.convention, device=settings.device, dtype=settings.dtype,
+    )  # fmt: skip
+    network = network.dense() if network.head in ("fc", "gap") else network
+    ask(network, settings.target or 0)
+    return network
 
 
 def likeliest(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> list[int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggapps.settings import check, setting
-from vggapps.vgg._settings import ClassSettings
+from vggapps.vgg._settings import BACKBONE, ClassSettings
 
 MethodName = Literal[
     "gradient",
@@ -51,7 +51,7 @@ class ExplainSettings(ClassSettings):
         "own", help="Whether the hottest colour is each picture's own maximum, or that of all, to compare them."
     )
     seed: int = setting(0, minimum=0, help="Of smoothgrad's noise, rise's masks and what --evaluate draws.")
-    backbone: str = setting("auto", metavar="NAME", help="The network: auto, vgg16, a name of weights, a file.")
+    backbone: str = setting("auto", metavar="NAME", help=BACKBONE)
     device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.")
     dtype: Literal["auto", "float32", "bfloat16"] = setting(
         "float32", help="Of the network; bfloat16 is quicker where the machine has instructions for it, and coarser."

@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError, WeightsError, unknown
-from vggapps.losses._backbone import Backbone, load_backbone
 from vggapps.losses._distance import Distance, Measured, get_distance, maps_of_one_size
 from vggapps.losses._feature_loss import FeatureLoss
 from vggapps.losses._hypercolumns import hypercolumns
@@ -20,6 +19,7 @@ from vggapps.losses._reduction import Reduction
 from vggapps.losses._target import Target
 from vggapps.losses._weights import weights_of
 from vggapps.vgg._names import listed
+from vggapps.weights._backbone import Backbone, load_network
 
 Criterion = str | Callable[..., Tensor] | Distance
 Layers = str | Iterable[str] | Mapping[str, float]
@@ -115,7 +115,7 @@ class PerceptualLoss(FeatureLoss):
             raise SettingsError("there is no layer to compare", "name one: layers='relu3_3'")
         seen = [layer for part in self.parts.values() for layer in part.layers]
         super().__init__(
-            load_backbone(backbone), seen, range=range, reduction=reduction, resize=resize, checkpoint=checkpoint,
+            load_network(backbone), seen, range=range, reduction=reduction, resize=resize, checkpoint=checkpoint,
             gradient=gradient,
         )  # fmt: skip
 
@@ -144,7 +144,7 @@ class PerceptualLoss(FeatureLoss):
                 )
         wanted: Backbone | None = options.pop("backbone", None)  # type: ignore[assignment]
         try:
-            backbone = load_backbone(found.backbone if wanted is None else wanted)
+            backbone = load_network(found.backbone if wanted is None else wanted)
         except WeightsError as error:
             if wanted is None:
                 error.hint += "; or, with other numbers than the paper's, take the installed network: backbone='vgg19'"

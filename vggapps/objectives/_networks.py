@@ -8,14 +8,14 @@ from collections.abc import Collection, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.errors import SettingsError
 from vggapps.objectives._looking import device_of, is_grey, look
 from vggapps.objectives._objective import Seen
 from vggapps.objectives._text import Networks as Networks
-from vggapps.vgg._fast import accelerate
-from vggapps.vgg._plan import PLANS, Head, get_plan
+from vggapps.vgg._plan import PLANS, layer_names
 from vggapps.vgg._settings import ClassSettings, NetworkSettings
-from vggapps.weights._load import load_vgg
+from vggapps.weights._backbone import Needs, load_network
+
+_LAYERS = {layer for plan in PLANS.values() for layer in layer_names(plan, "fc")}
 
 
 def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
@@ -30,23 +30,26 @@ def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
     others = [name for name in PLANS if re.search(rf"\b{name}/", text)]
     found: dict[str, nn.Module] = {}
     for name in ["", *others]:
-        own = re.findall(rf"\b{name}/(\w+)", text) if name else re.findall(r"(?<![\w/])\w+", text)
-        plan, weights = get_plan(name or settings.backbone), "auto" if name else settings.weights
-        convention = None if name else settings.convention
-        classes = settings.classes if isinstance(settings, ClassSettings) and not name else None
-        if classes and "class" not in own:
-            raise SettingsError(f"--classes {classes} names classes, and none is asked for", "leave it out")
-        head: Head | None = "none"
-        if {"class", "fc8"} & set(own):
-            head = "gap" if (plan.name, weights) == ("vgg19", "auto") else None
-        elif any(re.fullmatch(r"(fc|relu|drop)[67]", layer) for layer in own):
-            head = "fc"
-        vgg = load_vgg(
-            plan, weights, head=head, pooling=settings.pooling, padding="replicate-first",
-            convention=convention, classes=classes,  # type: ignore[arg-type]
-        )  # fmt: skip
-        found[name] = accelerate(vgg, settings.device, settings.dtype)
+        needs, layers = needed(text, name)
+        found[name] = load_network(
+            name or settings.backbone,
+            needs=needs,
+            layers=layers,
+            pooling=settings.pooling,
+            padding="replicate-first",
+            convention=None if name else settings.convention,
+            classes=settings.classes if isinstance(settings, ClassSettings) and not name else None,
+            device=settings.device,
+            dtype=settings.dtype,
+        )
     return found
+
+
+def needed(text: str, name: str = "") -> tuple[Needs, list[str]]:
+    """What objectives in text form need of the network of that name, and layers that it has to have."""
+    own = re.findall(rf"\b{name}/(\w+)", text) if name else re.findall(r"(?<![\w/])\w+", text)
+    needs: Needs = "classes" if {"class", "fc8"} & set(own) else "features"
+    return needs, [word for word in own if word in _LAYERS]
 
 
 def see(

@@ -19,15 +19,15 @@ from vggapps.settings import from_dict, nameless, to_dict, writable
 from vggapps.style._machine import machine
 from vggapps.style._settings import StylizeSettings
 from vggapps.vgg._names import unknown_layer
-from vggapps.vgg._plan import get_plan, layer_names, torchvision_names
+from vggapps.vgg._plan import layer_names, torchvision_names
+from vggapps.weights._backbone import file_in, is_file, plan_of
 from vggapps.weights._download import sha256_of
-from vggapps.weights._records import RECORDS
 
 log = logging.getLogger(__name__)
 
 STDIN = "stdin"  # the name of what came through a pipe
-FILES = ("init", "weights")  # the settings that can name a file
-_WORDS = {"init": {"content", "noise"}, "weights": {"auto", *RECORDS}}  # what they can name besides
+FILES = ("init", "backbone")  # the settings that can name a file
+_WORDS = {"content", "noise"}  # what init can name besides
 _HINT = "the picture was changed by another program; use one as vggapps wrote it"
 
 
@@ -95,10 +95,10 @@ def identify_files(settings: StylizeSettings) -> dict[str, Identity]:
     """
     found = {}
     for name in FILES:
-        word = getattr(settings, name)
-        path = os.path.expanduser(word)  # noqa: PTH111 - pathlib's raises where there is no such user
-        if word not in _WORDS[name] and _is_file(path):  # what is none is told by who opens it
-            digest = sha256_of(Path(path)) if name == "weights" else identify(path).sha256
+        word = _file_of(name, getattr(settings, name))
+        path = os.path.expanduser(word or "")  # noqa: PTH111 - pathlib's raises where there is no such user
+        if _is_file(path):  # what is none is told by who opens it
+            digest = sha256_of(Path(path)) if name == "backbone" else identify(path).sha256
             found[name] = Identity(writable(Path(path).name), digest)
     return found
 
@@ -129,6 +129,13 @@ def recipe(
     }
 
 
+def _file_of(name: str, word: str) -> str | None:
+    """The file that a setting's word names; None where it names none."""
+    if name == "backbone":
+        return file_in(word) if is_file(word) else None
+    return None if word in _WORDS else word
+
+
 def read_recipe(picture: str) -> Recipe:
     """The recipe inside a picture.
 
@@ -157,11 +164,11 @@ def _parsed(found: Mapping[str, Any]) -> Recipe:
     settings = _of(dict, found, "settings")
     # Earlier versions did not record which files these were.
     for name in FILES:
-        if isinstance(word := settings.get(name), str) and word not in _WORDS[name]:
-            known = files.setdefault(name, _identity({"name": word}, name))
-            if known.name != word:
+        if isinstance(word := settings.get(name), str) and (file := _file_of(name, word)) is not None:
+            known = files.setdefault(name, _identity({"name": file}, name))
+            if known.name != file:
                 raise ValueError(f"its {name} has two names")
-    if wrong := [name for name in files if name not in FILES or settings.get(name) != files[name].name]:
+    if wrong := [name for name in files if name not in FILES or _file_of(name, str(settings.get(name))) is None]:
         raise ValueError(f"its settings name no file as {wrong[0]}")
     made_on = _of(dict, found, "machine", {})
     if not all(isinstance(fact, str | int) and str(fact).isprintable() for fact in made_on.values()):
@@ -204,9 +211,9 @@ def settings_from(found: Recipe, picture: str, given: Mapping[str, Any]) -> Styl
     StylizeSettings(**given)  # what was typed is not the picture's fault
     try:
         made = from_dict(StylizeSettings, {**found.settings, **given})
-        plan = get_plan(made.backbone)
-        known = layer_names(plan, "none")
-        if wrong := [layer for layer in made.layers if layer not in known]:
+        plan = plan_of(made.backbone)
+        known = layer_names(plan, "none") if plan else made.layers
+        if plan and (wrong := [layer for layer in made.layers if layer not in known]):
             raise unknown_layer(wrong[0], known, torchvision_names(plan))
         return made
     except SettingsError as error:
@@ -228,7 +235,7 @@ def styles_from(found: Recipe, picture: str) -> list[tuple[str, float]]:
 def files_from(found: Recipe, picture: str, given: Mapping[str, Any]) -> dict[str, str]:
     """The paths of the files that a recipe's settings name, but for those given anew; see :func:`find`."""
     return {
-        name: find(file, picture, f"give --{name} on the command line")
+        name: found.settings[name].removesuffix(file.name) + find(file, picture, f"give --{name} on the command line")
         for name, file in found.files.items()
         if name not in given
     }

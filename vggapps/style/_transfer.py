@@ -38,11 +38,10 @@ from vggapps.style._score import Objective, whole
 from vggapps.style._settings import LARGEST, StylizeSettings
 from vggapps.style._styles import Painting, Source, Styles, held_by, is_grey, pairs_of, read, read_styles
 from vggapps.style._tiling import Tiling, tiled
-from vggapps.vgg._fast import accelerate
 from vggapps.vgg._moving import check_differentiable
 from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import layer_facts
-from vggapps.weights._load import load_vgg
+from vggapps.weights._backbone import load_network
 
 log = logging.getLogger(__name__)
 
@@ -58,15 +57,12 @@ TV = 4.0
 AVERAGE = 0.5
 
 
-@torch.inference_mode(False)
 def load_backbone(settings: StylizeSettings) -> VGG:
     """The network that the settings ask for, where and how it runs fastest. Load it once for many pictures."""
-    vgg = load_vgg(
-        settings.backbone, settings.weights, head="none", pooling=settings.pooling, padding="replicate-first",
-        convention=settings.convention,  # type: ignore[arg-type]
+    return load_network(
+        settings.backbone, layers=settings.layers, pooling=settings.pooling, padding="replicate-first",
+        convention=settings.convention, device=settings.device, dtype=settings.dtype,
     )  # fmt: skip
-    vgg.check(settings.layers)
-    return accelerate(vgg, settings.device, settings.dtype)
 
 
 @torch.inference_mode(False)

@@ -64,7 +64,7 @@ class Made:
         """What is written into the picture; of each picture also the parameterization that ``auto`` meant."""
         kinds = [parameterization_of(settings, objective) for objective in self.objectives]
         pictures = [fact | {"parameterization": kind} for fact, kind in zip(self.facts(), kinds, strict=True)]
-        kept = to_dict(nameless(settings, "weights", "start", "spectrum", "classes"))
+        kept = to_dict(nameless(settings, "backbone", "start", "spectrum", "classes"))
         return {"made_by": f"vggapps {__version__} visualize", "pictures": pictures, "settings": kept}
 
     def manifest(self) -> dict[str, Any]:

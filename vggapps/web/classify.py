@@ -15,17 +15,10 @@ from vggapps.web.files import Shelf, examples, upload
 from vggapps.web.running import Page, loaded, offer, status
 
 
-def classifiers() -> list[tuple[str, str]]:
-    """Networks with classes that are on this machine, for people and for the settings."""
-    from vggapps.weights._records import RECORDS
-    from vggapps.weights._store import find
-
-    here = [name for name, record in RECORDS.items() if record.layers != "features" and find(record)]
-    return [("the best one here", "auto"), *((name, name) for name in here)]
-
-
 def classify_tab(page: Page) -> None:
     """Put the tab's content here."""
+    from vggapps.weights._backbone import networks_here
+
     controls = Controls(ClassifySettings)
     with gr.Row(elem_classes="work"):
         with gr.Column(elem_classes="inputs"):
@@ -42,7 +35,9 @@ def classify_tab(page: Page) -> None:
         with gr.Column(elem_classes="settings"):
             controls.place("top", most={"top": 20})
             with gr.Accordion("More", open=False):
-                backbone = choice(classifiers(), "auto", label="Backbone", info="The network.", interactive=True)
+                backbone = choice(
+                    networks_here("classes"), "auto", label="Backbone", info="The network.", interactive=True
+                )
                 controls.place("views")
 
     def classify(job: Job, shelf: Shelf, *, image: str | None, backbone: str, **given: Any) -> Iterator[News]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,6 @@ import gradio as gr
 
 from vggapps.errors import SettingsError
 from vggapps.explanation._settings import ExplainSettings
-from vggapps.web.classify import classifiers
 from vggapps.web.controls import Controls
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf, examples, upload
@@ -30,15 +29,16 @@ def explain_tab(page: Page) -> None:
     """Put the tab's content here."""
     from vggapps.explanation._methods import METHODS
     from vggapps.vgg._plan import get_plan, layer_facts
+    from vggapps.weights._backbone import networks_here
     from vggapps.weights._labels import imagenet
 
     controls = Controls(ExplainSettings)
     convolutional = [fact.name for fact in layer_facts(get_plan("vgg19"), head="none") if fact.name.startswith("relu")]
-    choices = {
+    choices: dict[str, Sequence[str | tuple[str, str]]] = {
         "method": [(f"{method.name}: {method.help}", name) for name, method in METHODS.items()],
         "target": [NAMED, *((label.name, f"class:{label.name}") for label in imagenet())],
         "layer": [LAST, *((name, name) for name in convolutional)],
-        "backbone": classifiers(),
+        "backbone": networks_here("classes"),
     }
     with gr.Row(elem_classes="work"):
         with gr.Column(elem_classes="inputs"):
@@ -61,7 +61,8 @@ def explain_tab(page: Page) -> None:
 
     def explain(job: Job, shelf: Shelf, *, image: str | None, **given: Any) -> Iterator[News]:
         """Show where in a picture the evidence lies for what a network sees there."""
-        from vggapps.classification._explained import classified, load_explained
+        from vggapps.classification._explained import classified
+        from vggapps.explanation._question import load_explained
         from vggapps.explanation._report import explanations, figure, headline, open_explained, record
 
         if image is None:

@@ -23,12 +23,14 @@ FIRST = "conv4_2"
 
 def visualize_tab(page: Page) -> None:
     """Put the tab's content here."""
-    from vggapps.vgg._plan import get_plan, layer_facts
+    from vggapps.vgg._plan import layer_facts
+    from vggapps.weights._backbone import networks_here, plan_of
     from vggapps.weights._labels import imagenet
-    from vggapps.weights._load import here
 
     def channels(backbone: str) -> dict[str, int]:
-        facts = layer_facts(get_plan(backbone), head="none")
+        plan = plan_of(backbone)
+        assert plan is not None, "the page offers networks by name only"
+        facts = layer_facts(plan, head="none")
         return {fact.name: fact.shape[0] for fact in facts if fact.name.startswith("conv")}
 
     controls = Controls(VisualizeSettings)
@@ -61,9 +63,9 @@ def visualize_tab(page: Page) -> None:
         with gr.Column(elem_classes="settings"):
             controls.place("parameterization", "steps", "seed", most={"steps": 512})
             with gr.Accordion("More", open=False):
-                choices = {"backbone": here()}
+                choices = {"backbone": networks_here()}
                 most = {"size": min(512, page.limits.max_size), "pictures": 4}
-                places = controls.rest("device", "dtype", "weights", "start", "spectrum")
+                places = controls.rest("device", "dtype", "start", "spectrum")
                 controls.place(*places, "backbone", choices=choices, most=most)
 
     def visualize(job: Job, shelf: Shelf, *, layer: str, channel: int, target: str, **given: Any) -> Iterator[News]:

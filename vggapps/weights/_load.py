@@ -149,11 +149,6 @@ def _auto(name: str, head: Head | None) -> str:
     return name
 
 
-def here(head: Head | None = "none") -> list[str]:
-    """The networks that :func:`load_vgg` fills by itself with what is on this machine, without a download."""
-    return [name for name in PLANS if name in RECORDS and store.find(RECORDS[_auto(name, head)])]
-
-
 def find_weights(weights: str | Path, network: str) -> tuple[WeightsRecord | None, Path]:
     """The record of that name and its checked file, downloaded where it is not here; or None and a path.
 
