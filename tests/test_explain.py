@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.explanation import METHODS, Explanation, ask, explain, overlay
+from vggapps.explanation import METHODS, Explanation, ask, explain
 from vggapps.explanation._methods import seen_at
 from vggapps.explanation._question import Question, likeliest
 from vggapps.explanation._report import figure
 from vggapps.explanation._settings import ExplainSettings, MethodName
+from vggapps.figures import overlay
 from vggapps.image import Picture
 from vggapps.objectives._objective import channel
 from vggapps.vgg._network import VGG, initialize

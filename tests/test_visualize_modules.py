@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError
 from vggapps.explanation import explain
 from vggapps.image import save_picture
+from vggapps.objectives import class_score, parse, see
 from vggapps.optimize._step import last
 from vggapps.visualization import (
-    class_score,
     dream,
     exemplars,
     filter_sheet,
@@ -26,9 +26,7 @@ from vggapps.visualization import (
     judge,
     maps_of,
     maxima,
-    parse,
     sample,
-    see,
     visualize,
     zoom,
 )

@@ -2,9 +2,9 @@ from .image import open_picture as open_picture
 from .image import save_picture as save_picture
 from .losses._perceptual import PerceptualLoss as PerceptualLoss
 from .optimize._step import last as last
+from .vgg._extractor import FeatureExtractor as FeatureExtractor
 from .vgg._hooks import record as record
 from .vgg._network import VGG as VGG
-from .vgg._network import FeatureExtractor as FeatureExtractor
 from .weights._load import load_vgg as load_vgg
 
 __version__: str

@@ -28,7 +28,7 @@ def classified(networks: Sequence[VGG], picture: Picture) -> Classified:
     """
     check_strip(picture, whole=False)
     view = crops(to_tensor(scaled_to(picture, *scales_of("center"))), "center")
-    rows = [softened(vgg(view.to(vgg.conv1_1.weight.device)), vgg.temperature)[0].cpu() for vgg in networks]
+    rows = [softened(vgg(view.to(vgg.device)), vgg.temperature)[0].cpu() for vgg in networks]
     shares = torch.stack(rows).mean(0)
     index = int(shares.argmax())
     return Classified(index, float(shares[index]))

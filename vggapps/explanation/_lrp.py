@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vggapps.errors import SettingsError, unknown
 from vggapps.explanation._question import Question
 from vggapps.objectives._objective import Seen
+from vggapps.vgg._any import as_network
 from vggapps.vgg._hooks import OUTPUT, input_of
 from vggapps.vgg._network import VGG
 from vggapps.vgg._pooling import Flatten, Pool, Sliding, Summarize
@@ -182,10 +183,10 @@ def relevance(
         network = deepcopy(network).to(dtype)
     x = image.detach().to(dtype)
     row, ends = _row(network, x, question.objective.layers)
-    x = network.convention(x) if isinstance(network, VGG) else input_of(network, x)
+    x = as_network(network).prepared(x)
     bounds = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
-    if isinstance(network, VGG):
-        bounds = network.convention(torch.zeros_like(bounds[0])), network.convention(torch.ones_like(bounds[1]))
+    if convention := as_network(network).convention:
+        bounds = convention(torch.zeros_like(bounds[0])), convention(torch.ones_like(bounds[1]))
     inputs, outputs = [], {}
     with torch.no_grad():
         for name, module in row:

@@ -78,7 +78,7 @@ def describe(network: VGG, layer: str, pool: str = "avg", size: int = 224) -> De
     if pool not in POOLS:
         raise unknown("pooling", pool, POOLS)
     is_map = len(_shape(network, layer, size)) == 3
-    dtype = str(network.conv1_1.weight.dtype).removeprefix("torch.")
+    dtype = str(network.dtype).removeprefix("torch.")
     return Descriptor(network.plan.name, network.weights_name, layer, pool if is_map else "none", size, dtype)
 
 

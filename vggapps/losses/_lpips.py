@@ -121,9 +121,8 @@ def _network(net: str, backbone: Backbone | Trunk | None) -> Network:
         assert not isinstance(weights, Plan)
         network = Trunk.load(_TRUNKS[net], weights or "auto")
     wanted = _TRUNKS.get(net, "vgg16")
-    found = network.plan.name if isinstance(network, VGG) else network.name
-    if found != wanted:
-        raise SettingsError(f"LPIPS with net='{net}' is calibrated on {wanted}, not {found}", f"give a {wanted}")
+    if network.name != wanted:
+        raise SettingsError(f"LPIPS with net='{net}' is calibrated on {wanted}, not {network.name}", f"give a {wanted}")
     return network
 
 

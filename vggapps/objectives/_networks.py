@@ -8,9 +8,11 @@ from collections.abc import Collection, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.objectives._looking import device_of, is_grey, look
 from vggapps.objectives._objective import Seen
 from vggapps.objectives._text import Networks as Networks
+from vggapps.optimize._engine import Render
+from vggapps.vgg._any import as_network
+from vggapps.vgg._foreign import luminance
 from vggapps.vgg._plan import PLANS, layer_names
 from vggapps.vgg._settings import ClassSettings, NetworkSettings
 from vggapps.weights._backbone import Needs, load_network
@@ -58,15 +60,20 @@ def see(
     """What networks see of pictures, in float32; the last pictures of the batch are the references, by name.
 
     Raises:
-        SettingsError: see :func:`~vggapps.objectives._looking.look`.
+        SettingsError: see :meth:`~vggapps.vgg._foreign.Foreign.look`.
     """
     found: dict[str, Tensor] = {}
     for name, own in _by_network(networks, layers).items():
         prefix = f"{name}/" if name else ""
-        found |= {prefix + layer: f.float() for layer, f in look(networks[name], image, own).items()}
+        found |= {prefix + layer: f.float() for layer, f in as_network(networks[name]).look(image, own).items()}
     n = len(image) - len(references)
     compared = {name: {k: f[n + i : n + i + 1] for k, f in found.items()} for i, name in enumerate(references)}
     return Seen({layer: f[:n] for layer, f in found.items()}, compared)
+
+
+def in_grey(render: Render) -> Render:
+    """The same pictures without colours, of three equal channels."""
+    return lambda leaves: luminance(render(leaves)).expand(-1, 3, -1, -1)
 
 
 def only_grey(networks: Networks, layers: Collection[str], image: Float[Tensor, "n 3 h w"]) -> bool:
@@ -74,8 +81,8 @@ def only_grey(networks: Networks, layers: Collection[str], image: Float[Tensor, 
 
     The picture is one of the size that they are to see.
     """
-    image = image.to(device_of(networks[""]))
-    return all(is_grey(networks[name], image, own) for name, own in _by_network(networks, layers).items())
+    image = image.to(as_network(networks[""]).device)
+    return all(as_network(networks[name]).is_grey(image, own) for name, own in _by_network(networks, layers).items())
 
 
 def _by_network(networks: Networks, layers: Collection[str]) -> dict[str, list[str]]:

@@ -110,7 +110,7 @@ def stylize(
     if grey := _is_grey(settings, photo, paintings):
         start = start.mean(1, keepdim=True)
     scales = rungs(size, split_steps(settings.steps, max(size)), SMALLEST, narrowest)
-    device = vgg.conv1_1.weight.device
+    device = vgg.device
     paintings = [painting.to(device) for painting in paintings]
     score = partial(_score, vgg, photo.to(device), paintings, settings, memory.tile)
     optimizer: Optimizer = LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()

@@ -68,8 +68,6 @@ def accelerate(module: M, device: str | torch.device = "auto", dtype: str = "aut
     Float16 is not offered, Gram matrices overflow in it.
     """
     device = pick_device(device) if isinstance(device, str) else device
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
     module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for leaf in module.modules():
         if not any(leaf.children()) and not getattr(leaf, "exact", False):

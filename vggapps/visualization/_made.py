@@ -14,11 +14,10 @@ from torch import Tensor
 from vggapps import __version__
 from vggapps.figures._sheet import contact_sheet, manifest
 from vggapps.image import Picture, resize
-from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, see
 from vggapps.objectives._objective import Objective, Seen, each
 from vggapps.settings import nameless, to_dict
-from vggapps.vgg._network import VGG
+from vggapps.vgg._any import as_network
 from vggapps.visualization._natural import yardstick
 from vggapps.visualization._render import parameterization_of
 from vggapps.visualization._settings import VisualizeSettings
@@ -111,7 +110,7 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
         networks: that see them, as :func:`vggapps.objectives._networks.load_networks` gives them.
     """
     network = networks[""]
-    device = device_of(network)
+    device = as_network(network).device
     own = list(objectives) * (len(pictures) if len(objectives) == 1 else 1)
     yards = [yardstick(one.text, network) for one in own]
     scores: list[float] = []
@@ -125,7 +124,7 @@ def judge(pictures: Float[Tensor, "n 3 h w"], objectives: Sequence[Objective], n
             scores += whole.score(seen).tolist()
             reached += measured.score(seen).tolist()
     natural = [yard and round(far / yard[1], 4) for yard, far in zip(yards, reached, strict=True)]
-    name = network.weights_name or network.plan.name if isinstance(network, VGG) else type(network).__name__
+    name = as_network(network).weights_name or as_network(network).name
     return Made(pictures, tuple(own), tuple(scores), tuple(natural), name)
 
 

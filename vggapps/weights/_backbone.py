@@ -14,9 +14,10 @@ from torch import nn
 
 from vggapps.errors import SettingsError, WeightsError, unknown
 from vggapps.vgg._fast import accelerated
+from vggapps.vgg._layers import Padding
 from vggapps.vgg._moving import ordinary
 from vggapps.vgg._names import listed, unknown_layer
-from vggapps.vgg._network import VGG, Padding
+from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import PLANS, Plan, get_plan, layer_names, torchvision_names
 from vggapps.vgg._pooling import Pooling
 from vggapps.weights import _store as store
