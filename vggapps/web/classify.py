@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from vggapps.classification._settings import ClassifySettings
+from vggapps.classification._settings import ClassifySettings, Views
 from vggapps.errors import SettingsError
 from vggapps.web.controls import Controls, choice
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf, examples, upload
-from vggapps.web.running import Page, loaded, offer, status
+from vggapps.web.running import Page, classifying, loaded, offer, status
+
+if TYPE_CHECKING:
+    from vggapps.classification._classifier import Classifier
+
+
+def classifier_of(backbone: str, views: Views) -> Classifier:
+    """A classifier on a network that all views share."""
+    from vggapps.classification._classifier import Classifier
+
+    return Classifier(loaded(classifying, backbone), views=views)
 
 
 def classify_tab(page: Page) -> None:
@@ -42,7 +52,6 @@ def classify_tab(page: Page) -> None:
 
     def classify(job: Job, shelf: Shelf, *, image: str | None, backbone: str, **given: Any) -> Iterator[News]:
         """Name what is in a picture: the likeliest classes with their probabilities, and where the first is seen."""
-        from vggapps.classification._classifier import Classifier
         from vggapps.classification._localize import explained
         from vggapps.image import open_picture
 
@@ -51,7 +60,7 @@ def classify_tab(page: Page) -> None:
         settings = controls.read(given)
         yield {line: "10 % · looking"}
         picture = open_picture(image)
-        classifier = loaded(Classifier.of, ClassifySettings((backbone,), settings.views))
+        classifier = classifier_of(backbone, settings.views)
         best = job.whole(lambda: classifier(picture, settings.top))
         yield {bars: {one.label: one.probability for one in best}, line: "60 % · looking where"}
         shown = job.whole(lambda: explained(classifier, image, best[0].index))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from vggapps.explanation._settings import ExplainSettings
 from vggapps.web.controls import Controls
 from vggapps.web.device import Job, News
 from vggapps.web.files import Shelf, examples, upload
-from vggapps.web.running import Page, counted, loaded, offer, reveal, status, stopping
+from vggapps.web.running import Page, classifying, counted, loaded, offer, reveal, status, stopping
 
 WORDS = {
     "method": ("Method", "How the evidence is found."),
@@ -70,8 +69,7 @@ def explain_tab(page: Page) -> None:
         settings = controls.read(given)
         yield {line: "1 % · looking"}
         picture = open_explained(image, settings)
-        # Of the settings only these choose the network.
-        network = loaded(load_explained, replace(ExplainSettings(), backbone=settings.backbone))
+        network = load_explained(settings, loaded(classifying, settings.backbone, settings.dtype))
         watch = partial(counted, job, line)
         named = None if settings.target else job.whole(lambda: classified([network], picture))
         found = job.whole(lambda: explanations(network, picture, settings, lambda _: watch, named))
