@@ -217,7 +217,7 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-OWN = ["--backbone", "vgg11", "--weights", "five.safetensors"]
+OWN = ["--backbone", "five.safetensors"]
 ALL = {
     "classify": (["photo.png", "--backbone", "five.safetensors", "--json"], []),
     "localize": (["photo.png", "--backbone", "five.safetensors", "--json"], ["--class", "hen"]),

@@ -182,7 +182,7 @@ def test_a_preview_is_written_on_the_way_and_goes_at_the_end(
         (["town.png", "waves.png:inf"], 2, "weights must be positive"),
         (["town.png", "waves.png", "-o", "out.xyz"], 2, ".png"),
         (["town.png", "waves.png", "-o", "no/such/out.png"], 3, "no/such"),
-        (["town.png", "waves.png", "--weights", "no.pth"], 5, "no.pth"),
+        (["town.png", "waves.png", "--backbone", "vgg19=no.pth"], 5, "no.pth"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_an_exit_code(

@@ -84,7 +84,7 @@ def test_pictures_of_one_objective_are_told_apart(cli: Callable[..., Ran]) -> No
         (["conv1_1:0", "-o", "taken.png"], 4, "taken.png exists"),
         (["conv1_1:0", "-o", "-", "--json"], 2, "both want stdout"),
         (["conv1_1:0", "conv1_1:1", "--pictures", "2"], 2, "give one objective"),
-        (["conv1_1:0", "--weights", "none.pth"], 5, "none.pth"),
+        (["conv1_1:0", "--backbone", "vgg19=none.pth"], 5, "none.pth"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_made(

@@ -13,8 +13,9 @@ import typer
 from vggapps import errors
 from vggapps.cli import app as door
 from vggapps.errors import SettingsError, VggappsError, argument, unknown
+from vggapps.vgg._extractor import FeatureExtractor
 from vggapps.vgg._fast import pick_device, pick_dtype
-from vggapps.vgg._network import VGG, FeatureExtractor, initialize
+from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan, get_plan
 
 CODES = {

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from tests.conftest import Ran
-from vggapps.classification import _classifier as classifiers
 from vggapps.explanation import Explanation
 from vggapps.explanation import _faithfulness as faithfulness
 from vggapps.explanation import _report as report
@@ -25,11 +24,12 @@ from vggapps.image import open_picture, read_settings, resize, save_picture
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._normalize import PLAIN
 from vggapps.vgg._plan import Plan
+from vggapps.weights import _backbone as loading
 from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8, 8)))
 Cli = Callable[..., Ran]
-LOAD = classifiers._load
+LOAD = loading._loaded
 
 
 def network() -> VGG:
@@ -40,7 +40,7 @@ def network() -> VGG:
 
 @pytest.fixture(autouse=True)
 def _folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(classifiers, "_load", lambda *_: network())
+    monkeypatch.setattr(loading, "_loaded", lambda *_: network())
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     for i, (height, width) in enumerate(((300, 400), (256, 240))):
@@ -197,7 +197,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_written(
 def test_a_layer_behind_the_head_that_comes_with_the_package_is_found(
     cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(classifiers, "_load", LOAD)
+    monkeypatch.setattr(loading, "_loaded", LOAD)
     seen = load_vgg("vgg19", head="none")(open_picture("photos/1.png").rgb)
     target = f"pool5:{int(seen.mean((2, 3)).argmax())}"
     ran = cli("explain", "photos/1.png", "--target", target, "--json", "-o", "why.png")
@@ -225,7 +225,7 @@ def test_what_is_explained_is_the_class_that_classify_names_and_another_of_the_w
     cli: Cli, monkeypatch: pytest.MonkeyPatch, red: float, blue: float, likeliest: str
 ) -> None:
     """The picture is red in the middle, where ``classify`` looks, and blue around that: in 24 of the 49 last cells."""
-    monkeypatch.setattr(classifiers, "_load", lambda *_: colours())
+    monkeypatch.setattr(loading, "_loaded", lambda *_: colours())
     picture = torch.zeros(1, 3, 512, 512)
     picture[:, 2] = blue
     picture[:, :, 28:-28, 28:-28] = torch.tensor([red, 0, 0]).view(3, 1, 1)

@@ -17,7 +17,7 @@ from vggapps.explanation._faithfulness import measure_faithfulness
 from vggapps.explanation._question import Question, likeliest
 from vggapps.explanation._sanity import randomised
 from vggapps.objectives._objective import channel
-from vggapps.vgg._hooks import features
+from vggapps.vgg._any import features
 
 QUICK: dict[str, dict[str, Any]] = {
     "rise": {"samples": 6},

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from tests.test_explain_modules import QUICK, chain, normalize, pictures
 from vggapps.errors import SettingsError
 from vggapps.explanation import METHODS, explain_batch
-from vggapps.vgg._hooks import features, preprocessed
+from vggapps.vgg._any import features
+from vggapps.vgg._hooks import preprocessed
 from vggapps.vgg._network import VGG
 
 

@@ -23,11 +23,12 @@ from vggapps.cli.inputs import take
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 from vggapps.features import _describe as features
 from vggapps.features import _extraction as extraction
-from vggapps.features._describe import POOLS, describe, extract_chunks, load_network, pooled, width
+from vggapps.features._describe import POOLS, describe, extract_chunks, pooled, width
 from vggapps.features._extraction import extract_to
 from vggapps.features._files import load_features
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
+from vggapps.weights import _backbone as loading
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (8,), (8,), (8,)))
 Cli = Callable[..., Ran]
@@ -60,7 +61,7 @@ def command(cli: Cli, network: VGG, monkeypatch: pytest.MonkeyPatch) -> Cli:
     app.command(name="extract")(extract_command.extract)
     app.callback()(lambda: None)
     monkeypatch.setattr(door, "app", app)
-    monkeypatch.setattr(features, "load_network", lambda *_: network)
+    monkeypatch.setattr(loading, "load_network", lambda *_, **__: network)
     return cli
 
 
@@ -248,7 +249,7 @@ def test_wrong_words_are_told_before_anything_is_read(pictures: list[str], netwo
     with pytest.raises(SettingsError, match="there is no pooling 'average'"):
         extract_chunks(pictures, network, "pool4", "average")
     with pytest.raises(SettingsError, match="did you mean 'fc7'"):
-        load_network("vgg16", "fc77")
+        loading.load_network("vgg16", layers=["fc77"])
     with pytest.raises(SettingsError, match=r"ends in \.npy, \.safetensors, \.parquet"):
         next(write("f.csv", pictures, network))
     with pytest.raises(SettingsError, match="there is no file"):

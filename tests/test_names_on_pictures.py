@@ -19,7 +19,6 @@ from vggapps.classification._classifier import Result
 from vggapps.classification._localize import Found, draw
 from vggapps.explanation import _report as report
 from vggapps.explanation._methods import explain_batch
-from vggapps.features import _describe as features
 from vggapps.features._similar import similar_sheet
 from vggapps.figures._plots import confusion_picture
 from vggapps.figures._sheet import contact_sheet
@@ -29,6 +28,7 @@ from vggapps.image._fonts import Face
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._normalize import PLAIN
 from vggapps.vgg._plan import Plan
+from vggapps.weights import _backbone as loading
 from vggapps.weights._labels import Label
 
 CLASSES = ("猫", "кот", "größe")
@@ -171,7 +171,7 @@ def test_commands_draw_them_and_say_what_is_missing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(classifiers, "Classifier", Located if command == "localize" else Fake)
-    monkeypatch.setattr(features, "load_network", lambda *_: narrow("none"))
+    monkeypatch.setattr(loading, "load_network", lambda *_, **__: narrow("none"))
     arguments = {
         "similar": ("data/кот/кот 1.png", "data", "--layer", "pool4", "-o", "drawn.png"),
         "evaluate": ("data", "--confusion", "drawn.png"),

@@ -181,7 +181,7 @@ def test_files_that_are_none(here: Path, cli: Cli, words: list[str]) -> None:
 
 @pytest.mark.parametrize("weights", ["~nosuchuser/x.pth", "loop.png", "folder.png", LONG, "file/x.pth"])
 def test_weights_that_are_none(here: Path, cli: Cli, weights: str) -> None:
-    ran = cli("stylize", "town.png", "waves.png", *QUICK, "--weights", weights)
+    ran = cli("stylize", "town.png", "waves.png", *QUICK, "--backbone", f"vgg19={weights}")
     assert (ran.code, "defect" in ran.err) == (5, False), ran.err
 
 

@@ -250,3 +250,16 @@ def test_adams_moments_are_carried() -> None:
     adam.update([large], [torch.full((1, 1, 4, 4), 0.25)])
     # The same gradient again, in the larger picture's units: a full step of the learning rate, as the second would be.
     torch.testing.assert_close(large.detach(), torch.full((1, 1, 4, 4), 0.49))
+
+
+def test_cudnn_is_tuned_while_a_step_is_computed_and_as_it_was_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    seen = []
+
+    def score(image: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        seen.append(torch.backends.cudnn.benchmark)
+        return image.sum(), {"sum": image.sum()}
+
+    for _ in optimize([torch.zeros(1, 3, 2, 2)], lambda leaves: leaves[0], score, Adam(), 2):
+        assert not torch.backends.cudnn.benchmark
+    assert seen == [True, True]

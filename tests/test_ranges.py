@@ -20,7 +20,8 @@ from vggapps.explanation._methods import explain_batch
 from vggapps.image import Picture, open_picture, rgb_of
 from vggapps.losses import Bundle, functional
 from vggapps.optimize._step import last
-from vggapps.vgg._network import VGG, FeatureExtractor, initialize
+from vggapps.vgg._extractor import FeatureExtractor
+from vggapps.vgg._network import VGG, initialize
 from vggapps.visualization._activations import maps_of
 from vggapps.visualization._inversion import invert_steps
 

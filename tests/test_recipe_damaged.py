@@ -21,8 +21,8 @@ from vggapps.style._settings import StylizeSettings
 DIGEST = "0" * 64
 GONE = ...  # this entry is left out
 SETTINGS = {
-    "backbone": [7, None, [], "vgg91"],
-    "weights": [7, None, {}, "/etc/passwd", "../w.pth", ""],
+    "backbone": [7, None, [], "vgg91", {}, "/etc/passwd", "../w.pth", "vgg19=../w.pth", ""],
+    "weights": ["own.pth"],
     "init": [7, None, "/etc/passwd", "..", "a/b.jpg"],
     "device": [0, None, ["cpu"]],
     "dtype": [32, "float16", None],

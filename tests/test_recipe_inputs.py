@@ -167,10 +167,10 @@ def test_a_recipe_without_digests_and_machine_says_that_it_can_not_be_sure(
 
 def test_weights_from_a_file_are_noted_and_names_of_weights_are_not(here: Path) -> None:
     Path("own.pth").write_bytes(b"weights")
-    found = identify_files(StylizeSettings(weights=str(here / "own.pth")))
-    assert found == {"weights": (Identity("own.pth", hashlib.sha256(b"weights").hexdigest()),)}
-    assert identify_files(StylizeSettings(weights="vgg19-installed", init="noise")) == {}
-    assert find(found["weights"][0], "project/made.png", "") == "own.pth"
+    found = identify_files(StylizeSettings(backbone=f"vgg19={here / 'own.pth'}"))
+    assert found == {"backbone": (Identity("own.pth", hashlib.sha256(b"weights").hexdigest()),)}
+    assert identify_files(StylizeSettings(backbone="vgg19-installed", init="noise")) == {}
+    assert find(found["backbone"][0], "project/made.png", "") == "own.pth"
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".png", "nothing\ud800.png", "project", r"a\xe9.png"])

@@ -47,7 +47,7 @@ def command(cli: Cli, network: VGG, monkeypatch: pytest.MonkeyPatch) -> Cli:
     app.command(name="similar")(similar_command.similar)
     app.callback()(lambda: None)
     monkeypatch.setattr(door, "app", app)
-    monkeypatch.setattr(verbs, "load_network", lambda *_: network)
+    monkeypatch.setattr(verbs, "load_network", lambda *_, **__: network)
     return cli
 
 

@@ -258,8 +258,7 @@ def test_a_gpu_paints_what_the_cpu_paints(narrow: VGG) -> None:
     thin = VGG(narrow.plan, head="none", padding="replicate").freeze()
     thin.load_state_dict(narrow.state_dict())
     on_gpu = run(thin.to("cuda"))
-    assert on_gpu.device.type == "cpu"
-    assert (on_gpu - on_cpu).abs().mean() < 0.02
+    assert on_gpu.device.type == "cpu" and (on_gpu - on_cpu).abs().mean() < 0.02
 
 
 # What is refused, at the call and not at the first step
@@ -283,9 +282,7 @@ def test_bad_arguments_fail_at_the_call(narrow: VGG, tmp_path: Path) -> None:
         stylize_steps(good, good, vgg=narrow, init=str(tmp_path / "no-start.jpg"))
 
 
-def test_more_memory_than_there_is_is_refused_with_a_size_that_fits(
-    narrow: VGG, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_large_is_refused_with_a_size_that_fits(narrow: VGG, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "free_memory", lambda _device: 300_000_000)
     with pytest.raises(OutOfMemoryError, match=r"size=\d+"):
         stylize_steps(noise(1, 64, 64), noise(2, 64, 64), vgg=narrow, size=4096)

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from tests.test_vgg_hooks import NARROW, picture
 from vggapps.errors import SettingsError
+from vggapps.vgg._any import features
 from vggapps.vgg._cut import Cut
-from vggapps.vgg._hooks import OUTPUT, features, replaced
+from vggapps.vgg._hooks import OUTPUT, replaced
 from vggapps.vgg._network import VGG, initialize
 
 

@@ -12,9 +12,10 @@ import torchvision
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
+from vggapps.vgg._extractor import FeatureExtractor
 from vggapps.vgg._fast import accelerate
 from vggapps.vgg._hooks import record
-from vggapps.vgg._network import VGG, FeatureExtractor, initialize
+from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 
 NARROW = Plan("narrow", "narrow", ((8, 8), (16, 16), (16,) * 4, (32,) * 4, (32,) * 4))

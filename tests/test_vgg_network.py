@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import normalize
 
 from vggapps.errors import SettingsError
+from vggapps.vgg._layers import make
 from vggapps.vgg._network import INITS, VGG, Init, initialize
 from vggapps.vgg._normalize import OXFORD, PLAIN
-from vggapps.vgg._plan import Plan
+from vggapps.vgg._plan import AVERAGED, Layer, Plan
 from vggapps.weights._load import load_vgg
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -222,3 +223,19 @@ class TestInitialize:
         assert not torch.equal(first, initialize(vgg, init, seed=5).conv5_3.weight)
         assert torch.equal(first, initialize(vgg, init, seed=4).conv5_3.weight)
         assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("padding", ["replicate", "reflect", "replicate-first"])
+@torch.no_grad()
+def test_a_variant_pads_as_a_network_that_was_made_so_and_shares_its_weights(padding: str) -> None:
+    vgg, other = random_vgg(NARROW, head="none"), random_vgg(NARROW, head="none", padding=padding)
+    assert vgg.state_dict().keys() == other.state_dict().keys()
+    variant = vgg.variant(padding=padding)  # type: ignore[arg-type]
+    torch.testing.assert_close(variant(picture(64, 64)), other(picture(64, 64)))
+    assert variant.conv1_1.weight is vgg.conv1_1.weight
+    assert vgg.conv1_1.padding_mode == "zeros"
+
+
+def test_a_layer_of_an_unknown_kind_is_an_error() -> None:
+    with pytest.raises(ValueError, match="swish1 is of an unknown kind, 'swish'"):
+        make(Layer("swish1", "swish", 8), "max", "zeros", AVERAGED)

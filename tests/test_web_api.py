@@ -41,7 +41,7 @@ OF = {
 MIXTURE = {"content", "style", "share", "second_style", "second_share", "third_style", "third_share"}
 OWN = {"stylize": MIXTURE, "classify": {"image"}, "explain": {"image"}, "visualize": {"layer", "channel", "target"}}
 # Not for visitors to decide, or files of the server and what is to be said of them.
-SERVERS = {"device", "dtype", "weights", "convention", "classes", "start", "spectrum"}
+SERVERS = {"device", "dtype", "convention", "classes", "start", "spectrum"}
 
 
 def grey_levels(path: str | Path) -> torch.Tensor:

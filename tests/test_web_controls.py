@@ -25,8 +25,8 @@ from vggapps.web.controls import Controls
 # What is chosen from on the page, where the settings take any word; the first stands for None.
 LAYERS = [("the last", ""), "relu4_1", "relu5_1", "relu3_1", "relu2_2"]
 CHOICES: dict[type, dict[str, list[Any]]] = {
-    StylizeSettings: {"init": ["content", "noise"], "backbone": ["vgg19", "vgg16"]},
-    VisualizeSettings: {"backbone": ["vgg19", "vgg16"]},
+    StylizeSettings: {"init": ["content", "noise"], "backbone": ["auto", "vgg19", "vgg16"]},
+    VisualizeSettings: {"backbone": ["auto", "vgg19", "vgg16"]},
     ExplainSettings: {
         "target": [("the likeliest", ""), "class:tabby", "class:mouse", "class:tray", "class:tub"],
         "layer": LAYERS,

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import ray
 
-from vggapps.features import extract_chunks, load_network
+from vggapps.features import extract_chunks
 from vggapps.image import look_into
 from vggapps.vgg import VGG
+from vggapps.weights import load_network
 
 Batch = dict[str, Any]
 
@@ -57,7 +58,8 @@ def features_of(
 def main(folder: str, target: str, layer: str = "pool5", pool: str = "avg") -> None:
     """Every picture below the folder."""
     paths = [str(path.resolve()) for path in look_into(folder).pictures]
-    features_of(paths, partial(load_network, "auto", layer), layer, pool).write_parquet(str(Path(target).resolve()))
+    load = partial(load_network, layers=[layer], device="auto")
+    features_of(paths, load, layer, pool).write_parquet(str(Path(target).resolve()))
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, overload
@@ -19,23 +17,19 @@ from vggapps.classification._settings import ClassifySettings as ClassifySetting
 from vggapps.classification._settings import EvaluateSettings, LocalizeSettings, Views
 from vggapps.classification._views import WHOLE, check_views, crops, probabilities, scales_of, softened
 from vggapps.datasets._reading import Reading, check_strip, read_pictures, scaled_to, to_tensor
-from vggapps.errors import SettingsError, VggappsError, WeightsError, unknown
+from vggapps.errors import SettingsError, VggappsError
 from vggapps.image import Picture, from_pil, open_picture, rgb_of
 from vggapps.image._opening import Source
-from vggapps.vgg._fast import Device, Dtype, accelerate, pick_device
+from vggapps.vgg._fast import Device, Dtype, pick_device
 from vggapps.vgg._moving import ordinary
 from vggapps.vgg._network import VGG
-from vggapps.vgg._plan import PLANS, InputName
-from vggapps.weights import _store as store
+from vggapps.vgg._plan import InputName
+from vggapps.weights._backbone import is_file, load_network
 from vggapps.weights._files import known_convention
-from vggapps.weights._heads import network_of
 from vggapps.weights._labels import Label as Label
 from vggapps.weights._labels import labels_for
-from vggapps.weights._load import load_vgg, name_classes
 from vggapps.weights._records import RECORDS
 
-OFFLINE = "vgg19-gap"  # what `auto` takes where no full network is on this machine
-_HEADED = f"use {OFFLINE}, or vgg16, which is downloaded"
 Input = Source | Picture | Image.Image | Float[Tensor, "3 h w"] | Float[Tensor, "1 3 h w"]
 
 
@@ -61,10 +55,8 @@ class Classifier:
     True
 
     Args:
-        backbone: a network or several, whose probabilities are averaged (section 4.4): names (``vgg16``), names of
-            weights (``vgg16-caffe``), files, or loaded networks. ``auto`` is VGG-19 with its fully connected layers
-            where they are on this machine, then VGG-16's, else the head that comes with this package, on the installed
-            convolutions. A name of a network downloads what is not here.
+        backbone: a network or several, whose probabilities are averaged (section 4.4), as
+            :func:`~vggapps.weights._backbone.load_network` takes them.
         views: ``center``, ``ten``, ``dense``, ``multi-scale``, ``multi-crop`` or ``multi-crop+dense``.
         device: where to compute.
         dtype: of the networks; probabilities are float32.
@@ -92,29 +84,24 @@ class Classifier:
     ) -> None:
         words = [backbone] if isinstance(backbone, str | Path | VGG) else list(backbone)
         self.views, self.batch, self.device = check_views(views), batch, pick_device(device)
-        own = [word for word in words if not isinstance(word, VGG) and _is_file(word)]
-        if convention and not own:
-            raise known_convention("this backbone", convention)
-        loaded = []
-        # A network that the caller goes on using must not be changed by what makes ours fast.
-        for word in words:
-            of_file = convention if word in own else None
-            loaded.append(deepcopy(word) if isinstance(word, VGG) else _load(word, of_file))
-        if not loaded:
+        own = [not isinstance(word, VGG) and is_file(word) for word in words]
+        if not words:
             raise SettingsError("no backbone is named", "auto takes what is on this machine")
-        for vgg in loaded:
-            if vgg.head == "none":
-                raise WeightsError(f"{vgg.weights_name or vgg.plan.name} has no head: it names no classes", _HEADED)
-            if classes is not None:
-                name_classes(vgg, classes)
+        if convention and not any(own):
+            raise known_convention("this backbone", convention)
+        loaded = [
+            load_network(
+                word, needs="classes", classes=classes, convention=convention if of_file else None,
+                device=self.device, dtype=dtype,
+            )
+            for word, of_file in zip(words, own, strict=True)
+        ]  # fmt: skip
         kinds = {labels_for(vgg) for vgg in loaded}
         if len(kinds) > 1:
             raise SettingsError("these networks know different classes", "average those of one training set only")
         self.labels: tuple[Label, ...] = kinds.pop()
         self.backbone = tuple(vgg.weights_name or vgg.plan.name for vgg in loaded)
-        self.networks = tuple(
-            accelerate(vgg if vgg.head == "conv" else vgg.dense(), self.device, dtype).freeze() for vgg in loaded
-        )
+        self.networks = tuple(vgg if vgg.head == "conv" else vgg.dense() for vgg in loaded)
         trained = {RECORDS[name].trained_at if name in RECORDS else (256, 256) for name in self.backbone}
         least, greatest = min(t[0] for t in trained), max(t[1] for t in trained)
         self.scales = scales_of(self.views, (least, greatest))
@@ -239,30 +226,3 @@ def _opened(image: Input, scales: Sequence[int]) -> Picture:
     if isinstance(image, Tensor):
         return Picture(rgb_of(image.detach().cpu()[(None,) * (image.ndim == 3)]))
     return open_picture(image, at_least=2 * max(scales))
-
-
-def _is_file(word: str | Path) -> bool:
-    """Whether it names a file, not a network or weights on record."""
-    return word != "auto" and word not in RECORDS and word not in PLANS
-
-
-def _load(word: str | Path, convention: InputName | None) -> VGG:
-    """A network with a classifier, from whatever people call it."""
-    if word == "auto":
-        here = [name for name in ("vgg19", "vgg16") if store.find(RECORDS[name])]
-        return load_vgg(here[0], here[0]) if here else load_vgg("vgg19", OFFLINE)
-    if isinstance(word, str) and word in RECORDS:
-        record = RECORDS[word]
-        if record.layers == "features":
-            raise WeightsError(f"{word} has no head: it names no classes", _HEADED)
-        return load_vgg(record.network, word)
-    if isinstance(word, str) and word in PLANS:
-        return load_vgg(word, head="fc")
-    network, equals, file = str(word).partition("=")
-    path = Path(os.path.expanduser(file if equals else word))  # noqa: PTH111 - pathlib's raises for no such user
-    if not path.suffix and not os.path.lexists(path):
-        raise unknown("backbone", str(word), ["auto", *(r.name for r in RECORDS.values() if r.layers != "features")])
-    known = network if equals else network_of(path)
-    if known is None:
-        raise SettingsError(f"{path.name} does not say which network it is of", f"say so: vgg16={path}")
-    return load_vgg(known, path, convention=convention)

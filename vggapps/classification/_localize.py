@@ -161,14 +161,14 @@ def class_heat(classifier: Classifies, source: Source, index: int) -> Float[Tens
 @torch.inference_mode(False)  # which has no gradients
 def _heat(network: VGG, image: Float[Tensor, "1 3 h w"], indices: Sequence[int]) -> Float[Tensor, "k h w"]:
     size = image.shape[2], image.shape[3]
-    return heat(grad_cam(network, in_graph(image).to(network.conv1_1.weight.device), indices), size)[:, 0].float().cpu()
+    return heat(grad_cam(network, in_graph(image).to(network.device), indices), size)[:, 0].float().cpu()
 
 
 @torch.no_grad()
 def _regressed(
     network: VGG, image: Float[Tensor, "1 3 h w"], indices: Sequence[int], regressor: BoxRegressor
 ) -> list[Box]:
-    image = image.to(network.conv1_1.weight.device)
+    image = image.to(network.device)
     windows = describe_windows(network, image).cpu()
     probabilities = likelihoods(network(image).float() / network.temperature).cpu()
     # A head on an earlier layer has more windows than pool5.

@@ -22,7 +22,7 @@ class ClassifierSettings(ClassSettings):
 
     backbone: tuple[str, ...] = setting(
         ("auto",),
-        help="Networks, whose probabilities are averaged: auto, vgg16, a name of weights, or a file.",
+        help="Networks, whose probabilities are averaged: auto, vgg16, a name of weights, a file, or vgg16=FILE.",
         metavar="NAME,...",
         panel=PANEL,
         files=True,

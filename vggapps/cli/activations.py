@@ -60,7 +60,7 @@ def activations(  # noqa: D103 - people see HELP
         raise SettingsError("give a picture, or --filters without one", "for example: vggapps activations cat.jpg")
     check_stdout(output, as_json=as_json)
     kind = "_filters" if filters else "_grid" if settings.grid else "_activations"
-    (target,) = plan_outputs([Input(image or f"{settings.backbone}.png")], kind, output, force=force)
+    (target,) = plan_outputs([Input(image or f"{Path(settings.backbone).stem}.png")], kind, output, force=force)
     assert target is not None
 
     from vggapps.datasets._reading import scaled_picture

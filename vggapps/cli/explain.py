@@ -88,7 +88,7 @@ def explain(  # noqa: D103 - people see HELP
     plan_distinct(*planned, maps_file)
     photos, targets = wanted(photos, planned)
 
-    from vggapps.classification._explained import load_explained
+    from vggapps.explanation._question import load_explained
     from vggapps.explanation._report import common_scales, explanation_record, figure, headline, save_maps
     from vggapps.image._recipe import identify_files
 

@@ -56,11 +56,11 @@ def extract(  # noqa: D103 - people see HELP
 
     plan_file(output, paths, force=force)
 
-    from vggapps.features._describe import load_network
     from vggapps.features._extraction import extract_to
     from vggapps.features._files import load_features
+    from vggapps.weights._backbone import load_network
 
-    network = load_network(settings.backbone, settings.layer, settings.device)
+    network = load_network(settings.backbone, layers=[settings.layer], device=settings.device)
     failures, resumed = Failures(len(paths)), 0
     parts = extract_to(output, paths, network, settings.layer, settings.pool, size=settings.size, force=force)
     try:

@@ -3,9 +3,8 @@
 S. Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions, PLoS ONE 10 (2015); rules and the
 composite for VGG from G. Montavon et al., Layer-Wise Relevance Propagation: An Overview, LNCS 11700 (2019), section 10.
 
-Each layer shares an output's relevance among its inputs by what they contributed. What works on each number alone hands
-it on: a ReLU, a head's root. Layers must follow one another; batch norm becomes a part of the convolution before it.
-"""
+Each layer distributes an output's relevance over its inputs by their contribution; elementwise functions pass it on.
+Layers must follow one another; batch norm is fused into the convolution before it."""
 
 from __future__ import annotations
 
@@ -24,6 +23,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from vggapps.errors import SettingsError, unknown
 from vggapps.explanation._question import Question
 from vggapps.objectives._objective import Seen
+from vggapps.vgg._any import as_network
 from vggapps.vgg._hooks import OUTPUT, input_of
 from vggapps.vgg._network import VGG
 from vggapps.vgg._pooling import Flatten, Pool, Sliding, Summarize
@@ -182,10 +182,10 @@ def relevance(
         network = deepcopy(network).to(dtype)
     x = image.detach().to(dtype)
     row, ends = _row(network, x, question.objective.layers)
-    x = network.convention(x) if isinstance(network, VGG) else input_of(network, x)
+    x = as_network(network).prepared(x)
     bounds = x.amin((1, 2, 3), keepdim=True), x.amax((1, 2, 3), keepdim=True)
-    if isinstance(network, VGG):
-        bounds = network.convention(torch.zeros_like(bounds[0])), network.convention(torch.ones_like(bounds[1]))
+    if convention := as_network(network).convention:
+        bounds = convention(torch.zeros_like(bounds[0])), convention(torch.ones_like(bounds[1]))
     inputs, outputs = [], {}
     with torch.no_grad():
         for name, module in row:

@@ -21,10 +21,10 @@ from vggapps.explanation._lrp import lrp
 from vggapps.explanation._question import Question, Target, ask, likeliest
 from vggapps.explanation._settings import MethodName
 from vggapps.image._arrays import checked_values, from_levels
+from vggapps.vgg._any import as_network
 from vggapps.vgg._hooks import input_of, preprocessed
 from vggapps.vgg._inference import check_inference
 from vggapps.vgg._moving import check_differentiable, in_graph
-from vggapps.vgg._network import VGG
 
 _STEP = 32  # of five poolings
 _LONGEST = 8  # shorter sides: what is still longer is squeezed, or a strip would fill the memory
@@ -180,9 +180,10 @@ def explain_batch(
     check_inference(network)
     check_differentiable(network)
     image = in_graph(_batch(image))
-    image = from_levels(image) if preprocess is None and not isinstance(network, VGG) else checked_values(image)
+    net = as_network(network)
+    image = from_levels(image) if preprocess is None and net.convention is None else checked_values(image)
     weight = next(network.parameters(), image)
-    image = image.detach().to(weight.device, image.dtype if isinstance(network, VGG) else weight.dtype)
+    image = image.detach().to(weight.device, weight.dtype if net.convention is None else image.dtype)
     if preprocess is not None:
         network = preprocessed(network, preprocess)
         _check_uncropped(network, image)

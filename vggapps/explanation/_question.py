@@ -14,12 +14,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, VggappsError, out_of_memory
+from vggapps.explanation._settings import ExplainSettings
+from vggapps.objectives._networks import needed
 from vggapps.objectives._objective import Objective, Seen, class_score, each
 from vggapps.objectives._text import parse
+from vggapps.vgg._any import as_network, features
 from vggapps.vgg._cut import Cut
-from vggapps.vgg._hooks import OUTPUT, features
+from vggapps.vgg._hooks import OUTPUT
 from vggapps.vgg._inference import check_inference
 from vggapps.vgg._network import VGG
+from vggapps.weights._backbone import Backbone, load_network
 from vggapps.weights._labels import labels_for
 
 One = int | str | Objective  # of numbers also NumPy's and a tensor's
@@ -50,8 +54,7 @@ class Question:
     @property
     def of_classes(self) -> bool:
         """Whether the number is made of class scores, so that there is a probability."""
-        headless = isinstance(self.network, VGG) and self.network.head == "none"
-        return self.objective.layers == {OUTPUT} and not headless
+        return self.objective.layers == {OUTPUT} and as_network(self.network).outputs != 0
 
     def score(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
         """The number for each picture; a class's is before the softmax."""
@@ -67,8 +70,7 @@ class Question:
         """
         if not self.of_classes:
             return self.score(image)
-        temperature = self.network.temperature if isinstance(self.network, VGG) else 1.0
-        rows = _rows(exact(_outputs(self.network, image))) / temperature
+        rows = _rows(exact(_outputs(self.network, image))) / as_network(self.network).temperature
         shares = rows.sigmoid() if rows.shape[1] == 1 else rows.softmax(1)
         said, at_most = (self._score({OUTPUT: each}, len(image)) for each in (shares, torch.ones_like(shares)))
         return said - at_most.clamp(max=0)  # of p, what is not p is 1 - p
@@ -90,8 +92,7 @@ class Question:
 
     def blank(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """The picture that says nothing: the mean colour, zero to the convolutions, of ours; black for a module."""
-        nothing = torch.zeros_like(image)
-        return self.network.convention.inverse(nothing) if isinstance(self.network, VGG) else nothing
+        return as_network(self.network).blank(image)
 
     def _score(self, found: Mapping[str, Tensor], pictures: int) -> Float[Tensor, " n"]:
         if self.parts and len(self.parts) != pictures:
@@ -122,6 +123,28 @@ def ask(network: nn.Module, target: Target) -> Question:
         raise SettingsError("there is no class in the list of targets", "give one, or one for each picture")
     parts = tuple(_objective(network, one) for one in target)
     return Question(network, each(parts), parts)
+
+
+def load_explained(settings: ExplainSettings, backbone: Backbone | None = None) -> VGG:
+    """The network that settings name, applied at every position, with the head that the target needs.
+
+    Args:
+        settings: which network, and what is to be explained.
+        backbone: another than the settings', for example one that is loaded already.
+
+    Raises:
+        SettingsError: no such network, layer or target.
+        WeightsError: they can't be had.
+    """
+    needs, layers = needed(settings.target or "class:0")
+    network = load_network(
+        backbone or settings.backbone,
+        needs=needs, layers=[*layers, *filter(None, [settings.layer])], classes=settings.classes,
+        convention=settings.convention, device=settings.device, dtype=settings.dtype,
+    )  # fmt: skip
+    network = network.dense() if network.head in ("fc", "gap") else network
+    ask(network, settings.target or 0)
+    return network
 
 
 def likeliest(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> list[int]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggapps.settings import check, setting
-from vggapps.vgg._settings import PANEL, ClassSettings
+from vggapps.vgg._settings import BACKBONE, PANEL, ClassSettings
 
 MethodName = Literal[
     "gradient",
@@ -53,9 +53,7 @@ class ExplainSettings(ClassSettings):
     seed: int = setting(
         0, minimum=0, help="Of smoothgrad's noise, rise's masks and the random parts of the evaluation."
     )
-    backbone: str = setting(
-        "auto", metavar="NAME", help="The network: auto, vgg16, a name of weights, a file.", panel=PANEL, files=True
-    )
+    backbone: str = setting("auto", metavar="NAME", help=BACKBONE, panel=PANEL, files=True)
     device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.", panel=PANEL)
     dtype: Literal["auto", "float32", "bfloat16"] = setting(
         "float32",

@@ -1,7 +1,6 @@
 from ._describe import Chunk as Chunk
 from ._describe import Descriptor as Descriptor
 from ._describe import extract_chunks as extract_chunks
-from ._describe import load_network as load_network
 from ._extraction import extract_to as extract_to
 from ._files import FeatureTable as FeatureTable
 from ._files import load_features as load_features
@@ -33,7 +32,6 @@ __all__ = [
     "extract_chunks",
     "extract_to",
     "load_features",
-    "load_network",
     "nearest",
     "probe",
     "save_head",

@@ -18,12 +18,9 @@ from vggapps.datasets._reading import Reading, read_pictures, to_tensor
 from vggapps.errors import SettingsError, VggappsError, argument, unknown
 from vggapps.image import center
 from vggapps.image._opening import Source
-from vggapps.vgg._fast import accelerate
-from vggapps.vgg._names import unknown_layer
 from vggapps.vgg._network import VGG
-from vggapps.vgg._plan import Plan, Pooled, get_plan, layer_facts, layer_names, torchvision_names
+from vggapps.vgg._plan import Pooled, layer_facts
 from vggapps.vgg._pooling import Summarize
-from vggapps.weights._load import load_vgg
 
 Pool = Literal["avg", "max", "avg+max", "pyramid", "none"]
 POOLS: tuple[Pool, ...] = get_args(Pool)
@@ -71,33 +68,6 @@ class Chunk:
     errors: Mapping[int, VggappsError]
 
 
-def load_network(
-    backbone: str | Plan = "auto",
-    layer: str = "pool5",
-    device: str = "auto",
-    weights: str = "auto",
-    dtype: str = "auto",
-) -> VGG:
-    """A frozen network that reaches the layer, on the device.
-
-    Args:
-        backbone: a plan or its name; ``auto`` is vgg19, whose convolutions are installed with vggapps.
-        layer: fully connected layers (``fc7``, ``relu7``) need weights that carry them: a download.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        weights: as :func:`vggapps.weights.load_vgg` takes them.
-        dtype: ``float32``, ``bfloat16``, or ``auto``, which is the faster there.
-
-    Raises:
-        SettingsError: a wrong name.
-        WeightsError: the weights can't be had.
-    """
-    plan = get_plan("vgg19" if backbone == "auto" else backbone)
-    if layer not in layer_names(plan, "fc"):  # asked before half a gigabyte is fetched
-        raise unknown_layer(layer, layer_names(plan, "fc"), torchvision_names(plan))
-    head: Literal["none", "fc"] = "none" if layer in layer_names(plan, "none") else "fc"
-    return accelerate(load_vgg(plan, weights, head=head), device, dtype)
-
-
 def describe(network: VGG, layer: str, pool: str = "avg", size: int = 224) -> Descriptor:
     """What rows of this network are; checks the words.
 
@@ -108,7 +78,7 @@ def describe(network: VGG, layer: str, pool: str = "avg", size: int = 224) -> De
     if pool not in POOLS:
         raise unknown("pooling", pool, POOLS)
     is_map = len(_shape(network, layer, size)) == 3
-    dtype = str(network.conv1_1.weight.dtype).removeprefix("torch.")
+    dtype = str(network.dtype).removeprefix("torch.")
     return Descriptor(network.plan.name, network.weights_name, layer, pool if is_map else "none", size, dtype)
 
 
@@ -164,7 +134,7 @@ def extract_chunks(
 
     Args:
         sources: paths, or files' bytes.
-        network: frozen, on its device; see :func:`load_network`.
+        network: frozen, on its device; see :func:`~vggapps.weights._backbone.load_network`.
         layer: ``pool5``, ``relu5_3``, ``fc7``.
         pool: how a map becomes a row, see :func:`pooled`; nothing to a layer that is a row already.
         size: side of the square, in pixels.

@@ -13,11 +13,12 @@ import numpy as np
 from vggapps._progress import tracked
 from vggapps._tables import html_table
 from vggapps.errors import PictureError, SettingsError, VggappsError, argument
-from vggapps.features._describe import Chunk, describe, extract_chunks, load_network
+from vggapps.features._describe import Chunk, describe, extract_chunks
 from vggapps.features._files import FeatureTable, load_features
 from vggapps.features._similar import Match, blocks_of, is_query, nearest, similar_sheet
 from vggapps.image import Picture, Source, look_into, open_picture
 from vggapps.vgg._network import VGG
+from vggapps.weights._backbone import load_network
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def extract(
         WeightsError: the weights can't be had.
     """
     paths = _files(pictures)
-    network = load_network(backbone, layer, device) if network is None else network
+    network = load_network(backbone, layers=[layer], device=device) if network is None else network
     settings = describe(network, layer, pool, size)
     chunks = list(_shown(extract_chunks(paths, network, layer, pool, size=size), len(paths), progress=progress))
     errors = {index: error for chunk in chunks for index, error in chunk.errors.items()}
@@ -149,9 +150,9 @@ def similar(
         for field, word, own in (("layer", layer, made.layer), ("pool", pool, made.pool)):
             if word not in (None, own):
                 raise SettingsError(f"{argument(field, word)}, and {name} has {own}", f"leave {argument(field)} out")
-        network = load_network(made.network, made.layer, device, made.weights, made.dtype)
+        network = load_network(f"{made.network}={made.weights}", layers=[made.layer], device=device, dtype=made.dtype)
     else:
-        network = load_network("auto", layer or "pool5", device)
+        network = load_network(layers=[layer or "pool5"], device=device)
         made = describe(network, layer or "pool5", pool or "avg")
     # As large as the network and the sheet look at it.
     at_least = max(512, 2 * round(made.size * 256 / 224))

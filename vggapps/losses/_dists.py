@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError
-from vggapps.losses._backbone import Backbone, load_backbone
 from vggapps.losses._calibrated import calibrated
 from vggapps.losses._distance import Measured, maps_of_one_size
 from vggapps.losses._feature_loss import IMAGE, FeatureLoss
@@ -19,6 +18,7 @@ from vggapps.losses._pictures import Gradient, Range, Size
 from vggapps.losses._precision import comparison
 from vggapps.losses._reduction import Reduction
 from vggapps.vgg._moving import ordinary
+from vggapps.weights._backbone import Backbone, load_network
 
 _LAYERS = (IMAGE, "relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
 _SMALL = 1e-6  # c1 and c2
@@ -56,7 +56,7 @@ class DISTS(FeatureLoss):
         checkpoint: bool = False,
         gradient: Gradient = "first",
     ) -> None:
-        vgg = load_backbone(backbone or "vgg16-convolutions")
+        vgg = load_network(backbone or "vgg16-convolutions")
         if vgg.plan.name != "vgg16":
             raise SettingsError(f"DISTS is calibrated on vgg16, not {vgg.plan.name}", "give a vgg16")
         super().__init__(

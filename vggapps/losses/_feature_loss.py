@@ -34,7 +34,7 @@ from vggapps.losses._pictures import (
 )
 from vggapps.losses._reduction import Reduction, check_reduction, reduced
 from vggapps.losses._target import Target
-from vggapps.losses._trunk import Network, smallest_side, title
+from vggapps.losses._trunk import Network
 from vggapps.vgg._derivatives import numbers, transformed
 from vggapps.vgg._exact import without_autocast
 from vggapps.vgg._moving import in_graph, kept
@@ -83,7 +83,7 @@ class FeatureLoss(nn.Module, ABC):
         self.constants: dict[str, Tensor] = {}
         self.range, self.reduction, self.resize, self.checkpoint = range, reduction, resize, checkpoint
         self.gradient = gradient
-        self.side = smallest_side(network, self._inner)
+        self.side = network.smallest_side(self._inner)
         self._watch = Watch()
 
     @property
@@ -171,7 +171,7 @@ class FeatureLoss(nn.Module, ABC):
             "sum": "sum over pictures and of",
             "none": "by picture, sum of",
         }
-        first = f"{type(self).__name__} on {title(self.network)}, pictures in {self.range}"
+        first = f"{type(self).__name__} on {self.network.title}, pictures in {self.range}"
         if self.resize is not None:
             first += f", resized to {self.resize}"
         return "\n".join([first, f"{how[self.reduction]}", *(f"  {line}" for line in self.formula())])
@@ -251,7 +251,7 @@ class FeatureLoss(nn.Module, ABC):
 
     def _made(self) -> str:
         """What a target must have been made by: the same network, size and formula."""
-        return "\n".join([title(self.network), f"size {self.resize}", *self.formula()])
+        return "\n".join([self.network.title, f"size {self.resize}", *self.formula()])
 
     def pair(self, x: Tensor, y: Tensor | Target, mask: Tensor | None) -> Target:
         """The target of a call: prepared already, or now."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Literal, get_args
 
 import torch
@@ -11,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError, unknown
-from vggapps.losses._backbone import Backbone, load_backbone
 from vggapps.losses._calibrated import calibrated as _published
 from vggapps.losses._distance import Measured, average, maps_of_one_size
 from vggapps.losses._feature_loss import FeatureLoss
@@ -22,6 +20,8 @@ from vggapps.losses._trunk import LAYERS, Network, Trunk
 from vggapps.vgg._moving import ordinary
 from vggapps.vgg._network import VGG
 from vggapps.vgg._normalize import SIGNED
+from vggapps.vgg._plan import Plan
+from vggapps.weights._backbone import Backbone, load_network
 from vggapps.weights._records import WeightsRecord
 from vggapps.weights._trunk import TrunkName
 
@@ -58,7 +58,7 @@ class LPIPS(FeatureLoss):
         net: Net = "vgg",
         version: Version = "0.1",
         *,
-        backbone: Backbone | Trunk | Path | None = None,
+        backbone: Backbone | Trunk | None = None,
         calibrated: bool = True,
         reduction: Reduction = "mean",
         resize: Size = None,
@@ -110,19 +110,19 @@ class LPIPS(FeatureLoss):
         ]
 
 
-def _network(net: str, backbone: Backbone | Trunk | Path | None) -> Network:
+def _network(net: str, backbone: Backbone | Trunk | None) -> Network:
     network: Network
     if isinstance(backbone, Trunk | VGG):
-        network = backbone if isinstance(backbone, Trunk) else load_backbone(backbone)
+        network = backbone if isinstance(backbone, Trunk) else load_network(backbone)
     elif net == "vgg":
-        network = load_backbone(backbone or "vgg16-convolutions")  # type: ignore[arg-type]
+        network = load_network(backbone or "vgg16-convolutions")
     else:
         weights = backbone.name if isinstance(backbone, WeightsRecord) else backbone
+        assert not isinstance(weights, Plan)
         network = Trunk.load(_TRUNKS[net], weights or "auto")
     wanted = _TRUNKS.get(net, "vgg16")
-    found = network.plan.name if isinstance(network, VGG) else network.name
-    if found != wanted:
-        raise SettingsError(f"LPIPS with net='{net}' is calibrated on {wanted}, not {found}", f"give a {wanted}")
+    if network.name != wanted:
+        raise SettingsError(f"LPIPS with net='{net}' is calibrated on {wanted}, not {network.name}", f"give a {wanted}")
     return network
 
 

@@ -10,7 +10,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError, WeightsError, argument
-from vggapps.losses._backbone import Backbone, load_backbone
 from vggapps.losses._distance import Measured, maps_of_one_size
 from vggapps.losses._feature_loss import FeatureLoss
 from vggapps.losses._hypercolumns import hypercolumns
@@ -20,6 +19,7 @@ from vggapps.losses._reduction import Reduction
 from vggapps.losses._target import Target
 from vggapps.losses._terms import Criterion, Layers, Term, parts_of
 from vggapps.vgg._names import listed
+from vggapps.weights._backbone import Backbone, load_network
 
 _PRESET_OPTIONS = ("backbone", "reduction", "resize", "range", "checkpoint", "gradient")
 
@@ -79,7 +79,7 @@ class PerceptualLoss(FeatureLoss):
             raise SettingsError("there is no layer to compare", "name one: layers='relu3_3'")
         seen = [layer for part in self.parts.values() for layer in part.layers]
         super().__init__(
-            load_backbone(backbone), seen, range=range, reduction=reduction, resize=resize, checkpoint=checkpoint,
+            load_network(backbone), seen, range=range, reduction=reduction, resize=resize, checkpoint=checkpoint,
             gradient=gradient,
         )  # fmt: skip
 
@@ -106,7 +106,7 @@ class PerceptualLoss(FeatureLoss):
                 )
         wanted: Backbone | None = options.pop("backbone", None)  # type: ignore[assignment]
         try:
-            backbone = load_backbone(found.backbone if wanted is None else wanted)
+            backbone = load_network(found.backbone if wanted is None else wanted)
         except WeightsError as error:
             if wanted is None:
                 other = (

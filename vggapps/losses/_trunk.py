@@ -82,26 +82,21 @@ class Trunk(nn.Module):
                 raise unknown_layer(name, self.layer_names, indexed)
         return names
 
+    def smallest_side(self, layers: Iterable[str]) -> int:
+        """The side in pixels below which a picture leaves nothing at the last layer."""
+        return _SIDES[self.name]
+
+    @property
+    def title(self) -> str:
+        """In a few words: network, weights, input convention."""
+        return f"{self.name} ({self.weights_name or 'own weights'}, {self.convention.name} input)"
+
     def train(self, mode: bool = True) -> Self:
         """Stays in inference mode."""
         return super().train(False)
 
 
 Network = VGG | Trunk
-
-
-def smallest_side(network: Network, layers: Iterable[str]) -> int:
-    """The side in pixels below which a picture leaves nothing at the deepest of the layers."""
-    if isinstance(network, Trunk):
-        return _SIDES[network.name]
-    return network.smallest_side(layers)
-
-
-def title(network: Network) -> str:
-    """In a few words: network, weights, input convention, pooling."""
-    name = network.plan.name if isinstance(network, VGG) else network.name
-    pooling = f", {network.pooling} pooling" if isinstance(network, VGG) else ""
-    return f"{name} ({network.weights_name or 'own weights'}, {network.convention.name} input{pooling})"
 
 
 def equal(a: Network, b: Network) -> bool:

@@ -8,14 +8,16 @@ from collections.abc import Collection, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.errors import SettingsError, argument
-from vggapps.objectives._looking import device_of, is_grey, look
 from vggapps.objectives._objective import Seen
 from vggapps.objectives._text import Networks as Networks
-from vggapps.vgg._fast import accelerate
-from vggapps.vgg._plan import PLANS, Head, get_plan
+from vggapps.optimize._engine import Render
+from vggapps.vgg._any import as_network
+from vggapps.vgg._foreign import luminance
+from vggapps.vgg._plan import PLANS, layer_names
 from vggapps.vgg._settings import ClassSettings, NetworkSettings
-from vggapps.weights._load import load_vgg
+from vggapps.weights._backbone import Needs, load_network
+
+_LAYERS = {layer for plan in PLANS.values() for layer in layer_names(plan, "fc")}
 
 
 def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
@@ -30,23 +32,26 @@ def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
     others = [name for name in PLANS if re.search(rf"\b{name}/", text)]
     found: dict[str, nn.Module] = {}
     for name in ["", *others]:
-        own = re.findall(rf"\b{name}/(\w+)", text) if name else re.findall(r"(?<![\w/])\w+", text)
-        plan, weights = get_plan(name or settings.backbone), "auto" if name else settings.weights
-        convention = None if name else settings.convention
-        classes = settings.classes if isinstance(settings, ClassSettings) and not name else None
-        if classes and "class" not in own:
-            raise SettingsError(f"{argument('classes', classes)} names classes, and none is asked for", "leave it out")
-        head: Head | None = "none"
-        if {"class", "fc8"} & set(own):
-            head = "gap" if (plan.name, weights) == ("vgg19", "auto") else None
-        elif any(re.fullmatch(r"(fc|relu|drop)[67]", layer) for layer in own):
-            head = "fc"
-        vgg = load_vgg(
-            plan, weights, head=head, pooling=settings.pooling, padding="replicate-first",
-            convention=convention, classes=classes,  # type: ignore[arg-type]
-        )  # fmt: skip
-        found[name] = accelerate(vgg, settings.device, settings.dtype)
+        needs, layers = needed(text, name)
+        found[name] = load_network(
+            name or settings.backbone,
+            needs=needs,
+            layers=layers,
+            pooling=settings.pooling,
+            padding="replicate-first",
+            convention=None if name else settings.convention,
+            classes=settings.classes if isinstance(settings, ClassSettings) and not name else None,
+            device=settings.device,
+            dtype=settings.dtype,
+        )
     return found
+
+
+def needed(text: str, name: str = "") -> tuple[Needs, list[str]]:
+    """What objectives in text form need of the network of that name, and layers that it has to have."""
+    own = re.findall(rf"\b{name}/(\w+)", text) if name else re.findall(r"(?<![\w/])\w+", text)
+    needs: Needs = "classes" if {"class", "fc8"} & set(own) else "features"
+    return needs, [word for word in own if word in _LAYERS]
 
 
 def see(
@@ -55,15 +60,20 @@ def see(
     """What networks see of pictures, in float32; the last pictures of the batch are the references, by name.
 
     Raises:
-        SettingsError: see ``look``.
+        SettingsError: see :meth:`~vggapps.vgg._foreign.Foreign.look`.
     """
     found: dict[str, Tensor] = {}
     for name, own in _by_network(networks, layers).items():
         prefix = f"{name}/" if name else ""
-        found |= {prefix + layer: f.float() for layer, f in look(networks[name], image, own).items()}
+        found |= {prefix + layer: f.float() for layer, f in as_network(networks[name]).look(image, own).items()}
     n = len(image) - len(references)
     compared = {name: {k: f[n + i : n + i + 1] for k, f in found.items()} for i, name in enumerate(references)}
     return Seen({layer: f[:n] for layer, f in found.items()}, compared)
+
+
+def in_grey(render: Render) -> Render:
+    """The same pictures without colours, of three equal channels."""
+    return lambda leaves: luminance(render(leaves)).expand(-1, 3, -1, -1)
 
 
 def only_grey(networks: Networks, layers: Collection[str], image: Float[Tensor, "n 3 h w"]) -> bool:
@@ -71,8 +81,8 @@ def only_grey(networks: Networks, layers: Collection[str], image: Float[Tensor, 
 
     The picture is one of the size that they are to see.
     """
-    image = image.to(device_of(networks[""]))
-    return all(is_grey(networks[name], image, own) for name, own in _by_network(networks, layers).items())
+    image = image.to(as_network(networks[""]).device)
+    return all(as_network(networks[name]).is_grey(image, own) for name, own in _by_network(networks, layers).items())
 
 
 def _by_network(networks: Networks, layers: Collection[str]) -> dict[str, list[str]]:

@@ -15,9 +15,7 @@ from vggapps.errors import PictureError, SettingsError, unknown
 from vggapps.image import open_picture
 from vggapps.objectives._forms import Form
 from vggapps.objectives._objective import FORMS, Objective, Seen, terms
-from vggapps.vgg._hooks import OUTPUT
-from vggapps.vgg._network import VGG
-from vggapps.vgg._plan import layers
+from vggapps.vgg._any import as_network
 from vggapps.weights._labels import find_label, labels_for
 
 Networks = Mapping[str, nn.Module]
@@ -151,15 +149,16 @@ class _Term:
 
 def _class(word: str, network: nn.Module, text: str) -> tuple[int, str]:
     """A class's index and name, by the names that its network has."""
-    if isinstance(network, VGG) and network.head == "none":
-        raise SettingsError(f"{text}: this {network.plan.name} has no classes", "load it with a head")
+    net = as_network(network)
+    if net.outputs == 0:
+        raise SettingsError(f"{text}: this {net.name} has no classes", "load it with a head")
     if labels := labels_for(network):
         label = find_label(word, labels)
         return label.index, label.name
     number = word.removeprefix("index:").strip()
     if not number.isdecimal():
         raise SettingsError(
-            f"{text}: this {type(network).__name__} does not say what its classes are called",
+            f"{text}: this {net.name} does not say what its classes are called",
             "give the number of the output, class:3, or set the network's attribute classes to all names, in order",
         )
     return int(number), ""
@@ -193,15 +192,7 @@ def check_layer(network: nn.Module, layer: str) -> int | None:
     Raises:
         SettingsError: the network has no such layer.
     """
-    if isinstance(network, VGG):
-        (layer,) = network.check((layer,))
-        classes = network.get_parameter("fc8.bias").numel() if "fc8" in network.layer_names else 0
-        plan = layers(network.plan, network.head, classes, network.pooled)
-        return next(one.channels for one in plan if one.name == layer)
-    modules = dict(network.named_modules())
-    if layer not in modules or layer == OUTPUT:
-        raise unknown(f"module of {type(network).__name__}", layer, [name for name in modules if name])
-    return None
+    return as_network(network).channels(layer)
 
 
 def _vector(file: str) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -55,7 +56,7 @@ def optimize(
     seconds = 0.0
     for index in range(1, steps + 1):
         start = time.perf_counter()
-        with torch.enable_grad():
+        with torch.enable_grad(), _tuned():
             picture = render(leaves)
             loss, terms = score(picture)
             gradients = torch.autograd.grad(loss, leaves)
@@ -84,6 +85,17 @@ def optimize(
             _image=partial(shown.picture, index),
         )
     shown.put_back(leaves)
+
+
+@contextmanager
+def _tuned() -> Iterator[None]:
+    """cuDNN tries which algorithm is fastest for each shape, which pays where the same shape comes again and again."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 class _Shown:

@@ -37,11 +37,10 @@ from vggapps.style._score import StyleScore, content_term, style_term, whole
 from vggapps.style._settings import LARGEST, StylizeSettings
 from vggapps.style._styles import Painting, Source, Styles, held_by, is_grey, pairs_of, read, read_styles
 from vggapps.style._tiling import Tiling, tiled
-from vggapps.vgg._fast import accelerate
 from vggapps.vgg._moving import check_differentiable
 from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import layer_facts
-from vggapps.weights._load import load_vgg
+from vggapps.weights._backbone import load_network
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +56,12 @@ TV = 4.0
 AVERAGE = 0.5
 
 
-@torch.inference_mode(False)
 def load_backbone(settings: StylizeSettings) -> VGG:
     """The network that the settings ask for, where and how it runs fastest. Load it once for many pictures."""
-    vgg = load_vgg(
-        settings.backbone, settings.weights, head="none", pooling=settings.pooling, padding="replicate-first",
-        convention=settings.convention,  # type: ignore[arg-type]
+    return load_network(
+        settings.backbone, layers=settings.layers, pooling=settings.pooling, padding="replicate-first",
+        convention=settings.convention, device=settings.device, dtype=settings.dtype,
     )  # fmt: skip
-    vgg.check(settings.layers)
-    return accelerate(vgg, settings.device, settings.dtype)
 
 
 @torch.inference_mode(False)
@@ -113,7 +109,7 @@ def stylize_steps(
     if grey := _is_grey(settings, photo, paintings):
         start = start.mean(1, keepdim=True)
     scales = rungs(size, split_steps(settings.steps, max(size)), SMALLEST, narrowest)
-    device = vgg.conv1_1.weight.device
+    device = vgg.device
     paintings = [painting.to(device) for painting in paintings]
     score = partial(_score, vgg, photo.to(device), paintings, settings, memory.tile)
     optimizer: Optimizer = LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()

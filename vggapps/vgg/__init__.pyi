@@ -1,3 +1,4 @@
+from ._extractor import FeatureExtractor as FeatureExtractor
 from ._fast import accelerate as accelerate
 from ._fast import pick_device as pick_device
 from ._fast import pick_dtype as pick_dtype
@@ -5,7 +6,6 @@ from ._hooks import OUTPUT as OUTPUT
 from ._hooks import preprocessed as preprocessed
 from ._hooks import record as record
 from ._network import VGG as VGG
-from ._network import FeatureExtractor as FeatureExtractor
 from ._network import initialize as initialize
 from ._normalize import PLAIN as PLAIN
 from ._normalize import Convention as Convention

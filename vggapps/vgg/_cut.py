@@ -8,8 +8,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
+from vggapps.vgg._any import features
 from vggapps.vgg._frozen import lean
-from vggapps.vgg._hooks import OUTPUT, features, record, replacing
+from vggapps.vgg._hooks import OUTPUT, record, replacing
 from vggapps.vgg._network import VGG
 
 Map = Float[Tensor, "n c *hw"]
@@ -37,8 +38,10 @@ class Cut:
     def __init__(self, network: nn.Module, layer: str, ends: Iterable[str] = (OUTPUT,)) -> None:
         self.network, self.layer, self.ends = network, layer, tuple(ends)
         self.pictures: Tensor | None = None  # for modules, which have to run as a whole
-        if not isinstance(network, VGG):
+        self._ours = network if isinstance(network, VGG) else None
+        if not self._ours:
             return
+        network = self._ours
         names = list(network.layer_names)
         network.check((layer, *self._named(network)))
         for end in self._named(network):
@@ -57,8 +60,8 @@ class Cut:
             activations: one row for each picture that :meth:`before` was given; any number of them if it was one.
             picture: the one that all rows belong to. It matters where the network has ways around the layer.
         """
-        if isinstance(self.network, VGG):
-            return self._after(self.network, activations)
+        if self._ours:
+            return self._after(self._ours, activations)
         assert self.pictures is not None, "before() comes first"
         pictures = self.pictures if picture is None else self.pictures[picture : picture + 1]
         ends = [end for end in self.ends if end != self.layer]

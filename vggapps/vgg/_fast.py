@@ -10,10 +10,11 @@ layers only: at best 1.2 times for the whole network. oneDNN's reduced-precision
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, argument, unknown
 from vggapps.vgg._plan import Device as Device
@@ -67,10 +68,19 @@ def accelerate(module: M, device: str | torch.device = "auto", dtype: str = "aut
     Float16 is not offered, Gram matrices overflow in it.
     """
     device = pick_device(device) if isinstance(device, str) else device
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
     module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for leaf in module.modules():
         if not any(leaf.children()) and not getattr(leaf, "exact", False):
             leaf.to(pick_dtype(dtype, device))
     return module
+
+
+@torch.inference_mode(False)
+def accelerated(network: M, device: str | torch.device = "auto", dtype: str = "auto") -> M:
+    """As :func:`accelerate`, but the network that is given stays as it is; weights that need not change are shared."""
+    memo: dict[int, Tensor] = {}
+    for tensor in (*network.parameters(), *network.buffers()):
+        if not tensor.is_inference():  # those are copied, into tensors that a graph can keep
+            learns = isinstance(tensor, nn.Parameter)
+            memo[id(tensor)] = nn.Parameter(tensor.detach(), tensor.requires_grad) if learns else tensor
+    return accelerate(deepcopy(network, memo), device, dtype)

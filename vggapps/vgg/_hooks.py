@@ -11,35 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
-from vggapps.vgg._moving import check_differentiable
+from vggapps.vgg._names import OUTPUT as OUTPUT
 from vggapps.vgg._network import VGG
 
 M = TypeVar("M", bound=nn.Module)
-OUTPUT = ""
-"""The layer name of a network's output; ``named_modules()`` gives the network itself the same name."""
-
-
-def features(network: nn.Module, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Tensor]:
-    """The outputs of the named layers of our network or of any module, in one forward pass.
-
-    Args:
-        network: ours runs no deeper than the deepest layer; so does a module, which is left by an exception.
-        image: what the network takes: ours RGB in [0, 1].
-        layers: ``relu4_2``; in a module a path of ``named_modules()``. ``OUTPUT`` is the network's own output.
-
-    Raises:
-        SettingsError: a layer that the network has not.
-    """
-    layers = tuple(layers)
-    if image.requires_grad:
-        check_differentiable(network)
-    if isinstance(network, VGG):
-        names = [network.layer_names[-1] if layer == OUTPUT else layer for layer in layers]
-        found = network.features(image, names)
-        return {layer: found[name] for layer, name in zip(layers, names, strict=True)}
-    with record(network, layers) as found, suppress(_Enough), _until(network, layers, found):
-        network(image)
-    return {layer: found[layer] for layer in layers}
 
 
 def preprocessed(network: M, preprocess: Callable[[Tensor], Tensor]) -> M:
@@ -224,7 +199,7 @@ class _Enough(Exception):
 
 
 @contextmanager
-def _until(module: nn.Module, names: Collection[str], found: Mapping[str, Tensor]) -> Iterator[None]:
+def until(module: nn.Module, names: Collection[str], found: Mapping[str, Tensor]) -> Iterator[None]:
     """Leave the module's forward pass, by an exception, as soon as all names are found."""
 
     def hook(*_: object) -> None:
@@ -233,7 +208,8 @@ def _until(module: nn.Module, names: Collection[str], found: Mapping[str, Tensor
 
     handles = [_named(module, name).register_forward_hook(hook) for name in names if name != OUTPUT]
     try:
-        yield
+        with suppress(_Enough):
+            yield
     finally:
         for handle in handles:
             handle.remove()

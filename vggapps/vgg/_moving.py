@@ -77,6 +77,23 @@ def relocated(network: M, apply: Apply) -> M:
     return copy.deepcopy(network, memo)  # its layers anew, with these tensors
 
 
+def share(network: nn.Module, other: nn.Module) -> None:
+    """Let frozen networks keep the weights that both have under the same name once, also where one slides over maps."""
+    theirs = dict(other.named_parameters())
+    for name, own in network.named_parameters():
+        if name not in theirs:
+            continue
+        twin: Tensor = theirs[name]
+        if (own.dtype, own.device, own.numel()) != (twin.dtype, twin.device, twin.numel()):
+            continue
+        if own.shape != twin.shape:  # a linear layer, and the convolution that it is on maps
+            if not (own.is_contiguous() and twin.is_contiguous()):
+                continue
+            twin = twin.view(own.shape)
+        if own.data_ptr() != twin.data_ptr() and own.stride() == twin.stride() and torch.equal(own, twin):
+            own.data = twin.data
+
+
 def _shared(apply: Apply, tensor: Tensor) -> Tensor:
     device, dtype = _place(apply, tensor)
     if (device, dtype) == (tensor.device, tensor.dtype):

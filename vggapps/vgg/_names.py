@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from vggapps.errors import SettingsError, unknown
 
+OUTPUT = ""  # the name of what a network gives in the end; named_modules() calls the network itself so, too
+
 
 def listed(layers: str | Iterable[str]) -> tuple[str, ...]:
     """One name or several, as a tuple."""

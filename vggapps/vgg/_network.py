@@ -11,58 +11,21 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps._ranges import Watch, check_shape, check_side, extent, mistaken
+from vggapps._ranges import check_shape, check_side
 from vggapps.errors import SettingsError, unknown
-from vggapps.vgg._exact import ExactLinear, ResponseNorm
 from vggapps.vgg._frozen import Stage, lean
-from vggapps.vgg._names import listed, unknown_layer
+from vggapps.vgg._inference import check_inference
+from vggapps.vgg._layers import PADDINGS, Padding, make, padded, padding_of, sliding
+from vggapps.vgg._moving import check_differentiable
+from vggapps.vgg._names import OUTPUT, listed, unknown_layer
 from vggapps.vgg._normalize import IMAGENET, Convention
-from vggapps.vgg._plan import AVERAGED, Head, Layer, Plan, Pooled, get_plan, layer_names, layers, torchvision_names
+from vggapps.vgg._plan import AVERAGED, Head, Plan, Pooled, get_plan, layer_names, layers, torchvision_names
 from vggapps.vgg._pooling import Flatten, Pool, Pooling, Sliding, Summarize
 from vggapps.vgg._radial import Radial
+from vggapps.vgg._seen import Reach, Sees, boxes, reach
 
-Padding = Literal["zeros", "replicate", "reflect", "replicate-first"]
 Init = Literal["he", "glorot", "paper"]
-PADDINGS: tuple[Padding, ...] = ("zeros", "replicate", "reflect", "replicate-first")
 INITS: tuple[Init, ...] = ("he", "glorot", "paper")
-
-
-def _module(layer: Layer, pooling: Pooling, padding: Padding, pooled: Pooled) -> nn.Module:
-    match layer.kind:
-        case "conv":
-            if padding == "replicate-first":
-                padding = "replicate" if layer.name == "conv1_1" else "zeros"
-            kind = Sliding if layer.name.startswith("fc") else nn.Conv2d
-            return kind(layer.inputs, layer.channels, layer.kernel, padding=layer.padding, padding_mode=padding)
-        case "linear":
-            return (ExactLinear if pooled.radial else nn.Linear)(layer.inputs, layer.channels)
-        case "bn":
-            return nn.BatchNorm2d(layer.channels)
-        case "lrn":
-            # AlexNet's constants, as in the paper: n 5, alpha 1e-4, beta 0.75, k 2. torch divides alpha by n.
-            return ResponseNorm(5, alpha=5e-4, beta=0.75, k=2.0)
-        case "pool":
-            return Pool(pooling)
-        case "drop":
-            return nn.Dropout(0.5)
-        case "flatten":
-            return Flatten()
-        case "gap":
-            return Summarize(pooled)
-        case "radial":
-            return Radial(layer.inputs, layer.channels)
-        case _:
-            return nn.ReLU()
-
-
-def _sliding(linear: nn.Linear, side: int) -> Sliding:
-    """A linear layer on maps of so many positions a side, as a convolution with the same weights."""
-    outputs, inputs = linear.out_features, linear.in_features // side**2
-    sliding = Sliding(inputs, outputs, side, device="meta")
-    sliding.weight = nn.Parameter(linear.weight.view(outputs, inputs, side, side), linear.weight.requires_grad)
-    sliding.bias = linear.bias
-    sliding.exact = isinstance(linear, ExactLinear)
-    return sliding
 
 
 class VGG(nn.Module):
@@ -81,6 +44,9 @@ class VGG(nn.Module):
             zeros look like (crowsonkb/style-transfer-pytorch) and costs nothing.
         convention: what is done to a picture before the first convolution.
         pooled: what the head ``gap`` looks at.
+        class_names: of its outputs; none means ImageNet's for 1,000 outputs, else that they are not known.
+        temperature: what scores are divided by before a softmax for its probabilities to be calibrated.
+        weights_name: where its weights come from.
     """
 
     conv1_1: nn.Conv2d  # the others, too, are attributes; this one tells the dtype
@@ -95,6 +61,9 @@ class VGG(nn.Module):
         padding: Padding = "zeros",
         convention: Convention = IMAGENET,
         pooled: Pooled = AVERAGED,
+        class_names: tuple[str, ...] = (),
+        temperature: float = 1.0,
+        weights_name: str = "",
     ) -> None:
         super().__init__()
         if padding not in PADDINGS:
@@ -105,14 +74,9 @@ class VGG(nn.Module):
         self.convention = convention
         self.frozen = False
         self.pooled = pooled
-        # What whoever fills the weights in knows of them: where they come from, the names of the classes (none: they
-        # are ImageNet's if there are 1,000 outputs, else only numbers), and what the scores are divided by before a
-        # softmax for its probabilities to be believed.
-        self.weights_name = ""
-        self.classes: tuple[str, ...] = ()
-        self.temperature = 1.0
+        self.classes, self.temperature, self.weights_name = class_names, temperature, weights_name
         for layer in layers(self.plan, head, classes, pooled):
-            self.add_module(layer.name, _module(layer, pooling, padding, pooled))
+            self.add_module(layer.name, make(layer, pooling, padding, pooled))
         self.layer_names = layer_names(self.plan, head, pooled)
 
     def features(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n ..."]]:
@@ -123,11 +87,12 @@ class VGG(nn.Module):
             layers: names such as ``relu4_2`` or ``conv3_1``.
 
         Raises:
-            SettingsError: a layer that this network has not, or what is no batch of pictures large enough for it.
+            SettingsError: there is no such layer, or the input is no batch of pictures large enough for it.
         """
         check_shape(image)
         found: dict[str, Tensor] = {}
-        if not (wanted := set(self.check(layers))):
+        asked, last = listed(layers), self.layer_names[-1]
+        if not (wanted := set(self.check([last if layer == OUTPUT else layer for layer in asked]))):
             return found
         check_side(image, self.smallest_side(wanted), "enlarge it, or take a layer before")
         x = self.convention(image).to(self.conv1_1.weight.dtype)
@@ -140,7 +105,42 @@ class VGG(nn.Module):
                 found[name] = x
             if len(found) == len(wanted):
                 break
+        if OUTPUT in asked:
+            found[OUTPUT] = found[last] if last in asked else found.pop(last)
         return found
+
+    def look(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n ..."]]:
+        """The same, but a network that is in training mode, or can't give gradients that are wanted, is refused."""
+        check_inference(self)
+        if image.requires_grad:
+            check_differentiable(self)
+        return self.features(image, layers)
+
+    def is_grey(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> bool:
+        """It takes colours."""
+        return False
+
+    def channels(self, layer: str) -> int:
+        """How many channels a layer has."""
+        (layer,) = self.check((layer,))
+        plan = layers(self.plan, self.head, self.outputs, self.pooled)
+        return next(one.channels for one in plan if one.name == layer)
+
+    def reach(self, layer: str, size: int | None = None) -> Reach:
+        """How far the positions of a layer see."""
+        return reach(self.plan, self.head, self.pooled, layer)
+
+    def sees(self, layer: str) -> Sees:
+        """What each position of a layer sees."""
+        return boxes(self.plan, self.head, self.pooled, self.pooling, layer)
+
+    def prepared(self, image: Float[Tensor, "n 3 h w"]) -> Tensor:
+        """What the first convolution is given."""
+        return self.convention(image)
+
+    def blank(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """The mean colour, which is zero to the convolutions."""
+        return self.convention.inverse(torch.zeros_like(image))
 
     def smallest_side(self, layers: Iterable[str]) -> int:
         """The side in pixels below which a picture leaves nothing at the deepest of the layers."""
@@ -186,13 +186,17 @@ class VGG(nn.Module):
         """As usual, but a frozen network stays in inference mode."""
         return super().train(mode and not self.frozen)
 
-    def variant(self, *, pooling: Pooling | None = None, convention: Convention | None = None) -> VGG:
-        """The same layers and weights, which are shared, with another pooling or another input convention."""
+    def variant(
+        self, *, pooling: Pooling | None = None, padding: Padding | None = None, convention: Convention | None = None
+    ) -> VGG:
+        """The same layers and weights, which are shared, with another pooling, padding or input convention."""
         other = copy(self)
         other._modules = dict(self._modules)
         for name, module in self.named_children():
             if pooling and isinstance(module, Pool):
                 other._modules[name] = Pool(pooling)
+            if padding and isinstance(module, nn.Conv2d) and module.padding_mode != padding_of(name, padding):
+                other._modules[name] = padded(module, padding_of(name, padding))
         other.pooling, other.convention = pooling or self.pooling, convention or self.convention
         return other
 
@@ -215,11 +219,32 @@ class VGG(nn.Module):
                 other._modules[name] = Summarize(self.pooled, 224 // stride)
             elif isinstance(module, nn.Linear):
                 side = 7 if name == "fc6" else 1
-                other._modules[name] = _sliding(module, side)
+                other._modules[name] = sliding(module, side)
             elif not isinstance(module, Flatten):
                 other._modules[name] = module
         other.head = "conv" if self.head == "fc" else self.head
         return other
+
+    @property
+    def name(self) -> str:
+        """The plan's."""
+        return self.plan.name
+
+    @property
+    def title(self) -> str:
+        """In a few words: network, weights, input convention, pooling."""
+        weights = self.weights_name or "own weights"
+        return f"{self.name} ({weights}, {self.convention.name} input, {self.pooling} pooling)"
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.conv1_1.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of its convolutions."""
+        return self.conv1_1.weight.dtype
 
     @property
     def outputs(self) -> int:
@@ -228,37 +253,6 @@ class VGG(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.plan.name}, head={self.head}, input={self.convention.name}, frozen={self.frozen}"
-
-
-class FeatureExtractor(nn.Module):
-    """A frozen VGG and a list of layers: pictures in, dictionary of features out.
-
-    >>> extract = FeatureExtractor(VGG("vgg16", head="none"), ["relu1_2", "pool2"])
-    >>> {name: tuple(f.shape) for name, f in extract(torch.rand(1, 3, 64, 48)).items()}
-    {'relu1_2': (1, 64, 64, 48), 'pool2': (1, 128, 16, 12)}
-    """
-
-    def __init__(self, vgg: VGG, layers: Iterable[str]) -> None:
-        super().__init__()
-        self.layers = vgg.check(layers)
-        self.vgg = vgg.freeze()
-        self._watch = Watch()
-
-    def forward(self, image: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n ..."]]:
-        """Features of RGB pictures in [0, 1], by layer name.
-
-        Pictures far outside are warned of once: on a GPU, which would have to wait, only the first of each shape is
-        looked at, and in compiled code none.
-
-        Raises:
-            SettingsError: it is no batch of pictures, or too small for the deepest layer.
-        """
-        check_shape(image)
-        looks = image.is_floating_point() and image.numel() and self._watch.wants(image)
-        if looks and (found := mistaken(image, *extent(image), "0..1")):
-            kind, words = found
-            self._watch.warn(f"{words} ({kind.remedy if kind else 'bring the picture into 0..1'})")
-        return self.vgg.features(image, self.layers)
 
 
 def initialize(vgg: VGG, init: Init = "he", seed: int = 0) -> VGG:

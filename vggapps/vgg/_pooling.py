@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -81,7 +82,9 @@ class Flatten(nn.Module):
 class Sliding(nn.Conv2d):
     """A linear layer slid over a map; where it fits once only, it is computed as what it is, ten times faster."""
 
-    exact = False
+    def __init__(self, *arguments: Any, exact: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.exact = exact  # whether it stays in float32 where others are rounded
 
     def forward(self, input: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h2 w2"]:
         """A convolution's output."""

@@ -8,6 +8,7 @@ from vggapps.settings import check, setting
 from vggapps.vgg._plan import Dtype, Head, Pooling
 
 PANEL = "The network"
+BACKBONE = "The network: auto, vgg16, a name of `vggapps weights list`, a file, or vgg16=FILE."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,16 +45,7 @@ class ClassSettings(FileSettings):
 class NetworkSettings(FileSettings):
     """A network of ours; rooms inherit it, and add what they can be told."""
 
-    backbone: str = setting(
-        "vgg19", metavar="NAME", help="The network: vgg11, vgg13, vgg16, vgg19, with _bn too.", panel=PANEL
-    )
-    weights: str = setting(
-        "auto",
-        metavar="NAME|PATH",
-        help="Its weights: a name of `vggapps weights list`, or a file.",
-        panel=PANEL,
-        files=True,
-    )
+    backbone: str = setting("auto", metavar="NAME", help=BACKBONE, panel=PANEL, files=True)
     pooling: Pooling = setting("max", help="Average and L2 pooling give smoother pictures.", panel=PANEL)
     device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.", panel=PANEL)
     dtype: Dtype = setting(

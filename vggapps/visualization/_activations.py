@@ -18,10 +18,9 @@ from vggapps.figures._colors import colors_of
 from vggapps.figures._mosaic import mosaic
 from vggapps.figures._sheet import Bounds, contact_sheet, manifest, short_number
 from vggapps.image import Picture, resize, rgb_of
-from vggapps.objectives._looking import device_of, look
 from vggapps.objectives._objective import direction
 from vggapps.optimize._step import last
-from vggapps.vgg._network import VGG
+from vggapps.vgg._any import as_network
 from vggapps.visualization._render import visualize_steps
 from vggapps.visualization._settings import VisualizeSettings
 
@@ -53,8 +52,8 @@ class Activation:
 @torch.inference_mode()
 def maps_of(network: nn.Module, layer: str, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "c h2 w2"]:
     """A layer's output for one picture, float32, on the CPU; one position where the layer has none."""
-    image = rgb_of(image) if isinstance(network, VGG) else image
-    maps = look(network, image.to(device_of(network)), (layer,))[layer][0].float().cpu()
+    image = image if as_network(network).convention is None else rgb_of(image)
+    maps = as_network(network).look(image.to(as_network(network).device), (layer,))[layer][0].float().cpu()
     return maps if maps.ndim == 3 else maps.flatten()[:, None, None]
 
 

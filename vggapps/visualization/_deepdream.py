@@ -28,13 +28,13 @@ from vggapps.errors import SettingsError
 from vggapps.image import Picture, open_picture, resize
 from vggapps.image._identity import identified
 from vggapps.image._recipe import identify_files, recipe
-from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, load_networks, see
 from vggapps.objectives._objective import Objective, Seen
 from vggapps.objectives._text import parse
 from vggapps.optimize._engine import Score
 from vggapps.optimize._pyramid import Scale, pyramid
 from vggapps.optimize._step import Step, last
+from vggapps.vgg._any import as_network
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._photo import Source, check_width, photo
 from vggapps.visualization._settings import DreamSettings
@@ -151,7 +151,7 @@ def ascend(
         like: the picture whose mean and deviation of each colour the dream keeps.
     """
     _, field, stride = field_of(networks, objective.layers)
-    device = device_of(networks[""])
+    device = as_network(networks[""]).device
     start, like = start.to(device), like.to(device)
     generator = torch.Generator().manual_seed(settings.seed)
 
@@ -221,7 +221,7 @@ def guided(layer: str, guide: Float[Tensor, "1 3 h w"], networks: Networks, name
     factor = min(1.0, GUIDE / max(guide.shape[2:]))
     shown = resize(guide, (max(1, round(guide.shape[2] * factor)), max(1, round(guide.shape[3] * factor))))
     with torch.no_grad():
-        device = device_of(networks[""])
+        device = as_network(networks[""]).device
         vectors = see(networks, shown.to(device), [layer]).features[layer].flatten(2)[0]
 
     def score(seen: Seen) -> Float[Tensor, " n"]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError
 from vggapps.figures._sheet import contact_sheet
 from vggapps.image import Picture
-from vggapps.vgg._network import VGG
+from vggapps.vgg._any import as_network
 
 
 def first_filters(network: nn.Module) -> Float[Tensor, "c 3 k k"]:
@@ -27,8 +27,8 @@ def first_filters(network: nn.Module) -> Float[Tensor, "c 3 k k"]:
     if first is None:
         raise SettingsError(f"{type(network).__name__} has no convolution of colours", "its filters can't be drawn")
     weights = first.weight.detach().float().cpu().expand(-1, 3, -1, -1)
-    if isinstance(network, VGG):  # a colour that is scaled down before counts for less
-        weights = weights / torch.tensor(network.convention.std).view(3, 1, 1)
+    if convention := as_network(network).convention:  # a colour that is scaled down before counts for less
+        weights = weights / torch.tensor(convention.std).view(3, 1, 1)
     return 0.5 + 0.5 * weights / weights.abs().max().clamp_min(torch.finfo(weights.dtype).tiny)
 
 

@@ -21,14 +21,14 @@ from vggapps.figures._sheet import contact_sheet
 from vggapps.image import Picture, open_picture
 from vggapps.image._identity import identified
 from vggapps.image._recipe import identify_files, recipe
-from vggapps.objectives._looking import device_of, in_grey
-from vggapps.objectives._networks import Networks, load_networks, only_grey, see
+from vggapps.objectives._networks import Networks, in_grey, load_networks, only_grey, see
 from vggapps.objectives._text import check_layer
 from vggapps.optimize._chain import side_by_side
 from vggapps.optimize._engine import Render, Score, optimize
 from vggapps.optimize._optimizers import LBFGS, Optimizer
 from vggapps.optimize._parameterize import fourier
 from vggapps.optimize._step import Step, last
+from vggapps.vgg._any import as_network
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._photo import Source, check_width, photo
 from vggapps.visualization._priors import (
@@ -146,7 +146,7 @@ def errors(
         layers: by name.
         networks: as :func:`invert_networks` gives them.
     """
-    device = device_of(networks[""])
+    device = as_network(networks[""]).device
     target = photo(image, max(made.shape[2:])).to(device)
     found = {}
     with torch.no_grad():
@@ -190,7 +190,7 @@ def _prepared(target: Float[Tensor, "1 3 h w"], layer: str, settings: InvertSett
     size = (target.shape[2], target.shape[3])
     stride = field_of(networks, [layer]).stride
     check_width(size, stride)
-    device = device_of(networks[""])
+    device = as_network(networks[""]).device
     with torch.no_grad():
         wanted = see(networks, target.to(device), [layer]).features[layer]
     steps = settings.steps or STEPS[settings.method]

@@ -16,12 +16,11 @@ from vggapps.figures._sheet import contact_sheet, manifest
 from vggapps.image import Picture, resize, square
 from vggapps.image._identity import Identity
 from vggapps.image._recipe import identify_files, recipe
-from vggapps.objectives._looking import device_of
 from vggapps.objectives._networks import Networks, load_networks, see
 from vggapps.objectives._objective import Objective, Seen, each
 from vggapps.objectives._text import expand, parse
 from vggapps.optimize._step import last
-from vggapps.vgg._network import VGG
+from vggapps.vgg._any import as_network
 from vggapps.visualization._natural import natural_maximum
 from vggapps.visualization._render import parameterization_of, visualize_steps
 from vggapps.visualization._settings import VisualizeSettings
@@ -126,7 +125,7 @@ def score_pictures(
         networks: that see them, as :func:`vggapps.objectives.load_networks` gives them.
     """
     network = networks[""]
-    device = device_of(network)
+    device = as_network(network).device
     own = list(objectives) * (len(pictures) if len(objectives) == 1 else 1)
     yards = [natural_maximum(one.text, network) for one in own]
     scores: list[float] = []
@@ -140,7 +139,7 @@ def score_pictures(
             scores += whole.score(seen).tolist()
             reached += measured.score(seen).tolist()
     natural = [yard and round(far / yard[1], 4) for yard, far in zip(yards, reached, strict=True)]
-    name = network.weights_name or network.plan.name if isinstance(network, VGG) else type(network).__name__
+    name = as_network(network).weights_name or as_network(network).name
     return Visualized(pictures, tuple(own), tuple(scores), tuple(natural), name)
 
 

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from vggapps.datasets._reading import scaled_pictures
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import center
-from vggapps.objectives._looking import device_of, look
 from vggapps.objectives._objective import Objective, channel, class_score, neuron
+from vggapps.vgg._any import as_network
 from vggapps.vgg._hooks import OUTPUT
 from vggapps.vgg._network import VGG
 from vggapps.weights._labels import find_label, labels_for
@@ -61,10 +61,10 @@ def maxima(network: nn.Module, paths: Iterable[str | Path], layers: Sequence[str
         PictureError: no picture can be read.
         SettingsError: a layer that the network has not.
     """
-    device = device_of(network)
+    device = as_network(network).device
     found: dict[str, Natural] = {}
     for batch in _squares(paths):
-        for layer, maps in look(network, batch.to(device), layers).items():
+        for layer, maps in as_network(network).look(batch.to(device), layers).items():
             positions = maps.float().flatten(2) if maps.ndim > 2 else maps.float()[..., None]
             now = Natural(positions.mean(2).amax(0).cpu(), positions.amax((0, 2)).cpu())
             old = found.get(layer, now)
@@ -141,7 +141,8 @@ def natural_maximum(text: str, network: nn.Module | None = None) -> tuple[Object
 
 
 def _is_shipped(network: nn.Module) -> bool:
-    return isinstance(network, VGG) and network.weights_name in _WEIGHTS and network.pooling == "max"
+    net = as_network(network)
+    return net.weights_name in _WEIGHTS and net.pooling == "max"
 
 
 @cache

@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError, argument
 from vggapps.image import open_picture, square
 from vggapps.losses._variation import total_variation
-from vggapps.objectives._looking import device_of, in_grey
-from vggapps.objectives._networks import Networks, load_networks, only_grey, see
+from vggapps.objectives._networks import Networks, in_grey, load_networks, only_grey, see
 from vggapps.objectives._objective import Objective, each
 from vggapps.objectives._text import parse
 from vggapps.optimize._chain import side_by_side
@@ -27,6 +26,7 @@ from vggapps.optimize._engine import Score, optimize
 from vggapps.optimize._optimizers import Adam
 from vggapps.optimize._parameterize import Parameters, cppn, fourier, laplacian, maco, pixel
 from vggapps.optimize._step import Step
+from vggapps.vgg._any import as_network
 from vggapps.vgg._hooks import OUTPUT
 from vggapps.visualization._fields import field_of
 from vggapps.visualization._redirect import redirected
@@ -109,7 +109,7 @@ def _run(
     parameters = parameters_of(settings, (canvas, canvas), n)
     if only_grey(networks, objective.layers, torch.zeros(1, 3, side, side)):
         parameters = replace(parameters, render=in_grey(parameters.render))
-    device = device_of(networks[""])
+    device = as_network(networks[""]).device
     references = {name: square(image, canvas).to(device) for name, image in objective.references.items()}
     views = Views(margin, settings.scale, settings.rotate)
     steps = optimize(

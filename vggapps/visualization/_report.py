@@ -15,7 +15,7 @@ from vggapps.figures._sheet import short_number
 from vggapps.image import encode_picture
 from vggapps.objectives._objective import channel
 from vggapps.optimize._step import last
-from vggapps.vgg._network import VGG
+from vggapps.vgg._any import as_network
 from vggapps.visualization._activations import maps_of
 from vggapps.visualization._made import score_pictures
 from vggapps.visualization._render import visualize_steps
@@ -84,7 +84,8 @@ def report(network: nn.Module, layer: str, found: Exemplars, made: Sequence[Floa
         synthetic = _figure(picture, f"made for {name}", [_reached(network, layer, index, picture)], "made")
         inside = f'<div>{synthetic}<div class="found">\n{natural}\n</div></div>'
         sections.append(f'<section id="{escape(name)}">\n<h2>{escape(name)}</h2>\n{inside}\n</section>')
-    which = f"{network.plan.name}, {network.weights_name}" if isinstance(network, VGG) else type(network).__name__
+    net = as_network(network)
+    which = ", ".join(filter(None, (net.name, net.weights_name)))
     title, about = f"What {layer} looks for", f"{which}; {found.pictures} pictures"
     return _PAGE.format(title=escape(title), about=escape(about), style=_STYLE, sections="\n".join(sections))
 

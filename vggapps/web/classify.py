@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from vggapps.classification._settings import ClassifySettings
+from vggapps.classification._settings import ClassifySettings, Views
 from vggapps.errors import SettingsError
 from vggapps.web.controls import Controls, choice
 from vggapps.web.device import Job, Updates
 from vggapps.web.files import RunFiles, examples, upload
 from vggapps.web.frame import Frame, put
-from vggapps.web.running import Page, loaded
+from vggapps.web.running import Page, classifying, loaded
+
+if TYPE_CHECKING:
+    from vggapps.classification._classifier import Classifier
 
 
-def classifiers() -> list[tuple[str, str]]:
-    """Networks with classes that are on this machine, for people and for the settings."""
-    from vggapps.weights._records import RECORDS
-    from vggapps.weights._store import find
+def classifier_of(backbone: str, views: Views) -> Classifier:
+    """A classifier on a network that all views share."""
+    from vggapps.classification._classifier import Classifier
 
-    here = [name for name, record in RECORDS.items() if record.layers != "features" and find(record)]
-    return [("the best one here", "auto"), *((name, name) for name in here)]
+    return Classifier(loaded(classifying, backbone), views=views)
 
 
 def classify_tab(page: Page) -> None:
     """Put the tab's content here."""
+    from vggapps.weights._backbone import networks_here
+
     frame, controls = Frame(page, "classify", "Name it"), Controls(ClassifySettings)
     with frame.column("inputs"):
         image = upload("Picture", page.limits, elem_id="classify-image", height=300, alt_text="The picture")
@@ -42,12 +45,11 @@ def classify_tab(page: Page) -> None:
     with frame.column("settings"):
         controls.place("top", most={"top": 20})
         with gr.Accordion("More", open=False):
-            backbone = choice(classifiers(), "auto", label="Backbone", info="The network.", interactive=True)
+            backbone = choice(networks_here("classes"), "auto", label="Backbone", info="The network.", interactive=True)
             controls.place("views")
 
     def classify(job: Job, files: RunFiles, *, image: str | None, backbone: str, **given: Any) -> Iterator[Updates]:
         """Name what is in a picture: the likeliest classes with their probabilities, and where the first is seen."""
-        from vggapps.classification._classifier import Classifier
         from vggapps.classification._localize import class_heat
         from vggapps.image import open_picture
 
@@ -56,7 +58,7 @@ def classify_tab(page: Page) -> None:
         settings = controls.read(given)
         yield {frame.status: "10 % · looking"}
         picture = open_picture(image)
-        classifier = loaded(Classifier.of, ClassifySettings((backbone,), views=settings.views))
+        classifier = classifier_of(backbone, settings.views)
         best = job.call(lambda: classifier(picture, settings.top))
         yield {bars: {one.label: one.probability for one in best}, frame.status: "60 % · looking where"}
         shown = job.call(lambda: class_heat(classifier, image, best[0].index))

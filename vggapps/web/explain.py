@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,12 +11,11 @@ import gradio as gr
 
 from vggapps.errors import SettingsError
 from vggapps.explanation._settings import ExplainSettings
-from vggapps.web.classify import classifiers
 from vggapps.web.controls import Choices, Controls
 from vggapps.web.device import Job, Updates
 from vggapps.web.files import RunFiles, examples, upload
 from vggapps.web.frame import Frame, put
-from vggapps.web.running import Page, loaded, with_progress
+from vggapps.web.running import Page, classifying, loaded, with_progress
 
 WORDS = {
     "method": ("Method", "How the evidence is found."),
@@ -45,13 +43,14 @@ def explain_tab(page: Page) -> None:
     """Put the tab's content here."""
     from vggapps.explanation._methods import METHODS
     from vggapps.vgg._plan import get_plan, layer_facts
+    from vggapps.weights._backbone import networks_here
     from vggapps.weights._labels import imagenet
 
     frame, controls = Frame(page, "explain", "Explain"), Controls(ExplainSettings)
     convolutional = [fact.name for fact in layer_facts(get_plan("vgg19"), head="none") if fact.name.startswith("relu")]
-    choices = {
+    choices: dict[str, Sequence[str | tuple[str, str]]] = {
         "method": [(f"{method.name}: {method.help}", name) for name, method in METHODS.items()],
-        "backbone": classifiers(),
+        "backbone": networks_here("classes"),
     }
     suggestions: dict[str, Choices] = {
         "target": [NAMED, *(label.name for label in imagenet())],
@@ -78,7 +77,8 @@ def explain_tab(page: Page) -> None:
 
     def explain(job: Job, files: RunFiles, *, image: str | None, **given: Any) -> Iterator[Updates]:
         """Show where in a picture the evidence lies for what a network sees there."""
-        from vggapps.classification._explained import classified, load_explained
+        from vggapps.classification._explained import classified
+        from vggapps.explanation._question import load_explained
         from vggapps.explanation._report import explanation_record, explanations, figure, headline, open_explained
         from vggapps.image._identity import identify
 
@@ -87,8 +87,7 @@ def explain_tab(page: Page) -> None:
         settings = controls.read(given | {"target": of_class(given["target"])})
         yield {frame.status: "1 % · looking"}
         picture = open_explained(image, settings)
-        # Of the settings only these choose the network.
-        network = loaded(load_explained, replace(ExplainSettings(), backbone=settings.backbone))
+        network = load_explained(settings, loaded(classifying, settings.backbone, settings.dtype))
         watch = partial(with_progress, job, frame.status)
         named = None if settings.target else job.call(lambda: classified([network], picture))
         found = job.call(lambda: explanations(network, picture, settings, lambda _: watch, named))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from gradio.components import Component
 
@@ -15,8 +16,12 @@ from vggapps.web.limits import Limits
 
 if TYPE_CHECKING:
     from vggapps.optimize._step import Step
+    from vggapps.vgg._network import VGG
+    from vggapps.vgg._plan import Dtype
 
 N = TypeVar("N")
+
+_LIVE: WeakSet[Any] = WeakSet()  # networks that the page has loaded, and that somebody still uses
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,5 +88,26 @@ def ending(job: Job, seconds: float) -> str:
 
 @lru_cache(maxsize=10)  # about what a visitor who tries every tab uses
 def loaded(load: Callable[..., N], *arguments: Any) -> N:
-    """Networks stay in memory for the next visitor, the last few of them. Only the device's thread asks for them."""
-    return load(*arguments)
+    """Networks stay in memory for the next visitor, the last few of them. Only the device's thread asks for them.
+
+    Weights that several of them have in common are kept once.
+    """
+    from torch import nn
+
+    from vggapps.vgg._moving import share
+
+    made = load(*arguments)
+    parts: Any = made.values() if isinstance(made, Mapping) else [getattr(made, "network", made)]
+    for network in parts:
+        if isinstance(network, nn.Module):
+            for other in _LIVE:
+                share(network, other)
+            _LIVE.add(network)
+    return made
+
+
+def classifying(backbone: str, dtype: Dtype = "auto") -> VGG:
+    """A network with classes, kept for the next visitor; views and explanations of it share its weights."""
+    from vggapps.weights._backbone import load_network
+
+    return load_network(backbone, needs="classes", device="auto", dtype=dtype)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from vggapps.vgg._network import VGG
 
 MAIN = ("strength", "size", "steps", "colors", "seed")
-SERVERS = ("device", "dtype", "weights")  # for whoever runs the page to decide, not for visitors
+SERVERS = ("device", "dtype")  # for whoever runs the page to decide, not for visitors
 SHOW = {"Photo": 100, "Half and half": 50, "Painting": 0}  # per cent of the width that is the photo
 HELPS = {
     "content": "The photo.",
@@ -38,7 +38,7 @@ HELPS = {
 
 def stylize_tab(page: Page) -> None:
     """Put the tab's content here."""
-    from vggapps.weights._load import here
+    from vggapps.weights._backbone import networks_here
 
     frame, controls = Frame(page, "stylize", "Paint"), Controls(StylizeSettings)
     most = {"size": page.limits.max_size, "steps": 400}
@@ -73,7 +73,7 @@ def stylize_tab(page: Page) -> None:
         with gr.Accordion("Mix several paintings", open=False):
             mixed = _mixture(page)
         with gr.Accordion("More", open=False):
-            choices = {"init": ("content", "noise"), "backbone": here()}
+            choices = {"init": ("content", "noise"), "backbone": networks_here()}
             controls.place(*controls.rest(*SERVERS), *choices, choices=choices)
             recorded = upload(
                 "Settings of a painting made here", page.limits, elem_id="recorded", height=120,

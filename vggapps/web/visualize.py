@@ -26,12 +26,14 @@ FIRST = "conv4_2"
 def visualize_tab(page: Page) -> None:
     """Put the tab's content here."""
     from vggapps.vgg._names import unknown_layer
-    from vggapps.vgg._plan import get_plan, layer_facts, torchvision_names
+    from vggapps.vgg._plan import layer_facts, torchvision_names
+    from vggapps.weights._backbone import networks_here, plan_of
     from vggapps.weights._labels import imagenet
-    from vggapps.weights._load import here
 
     def channels(backbone: str) -> dict[str, int]:
-        facts = layer_facts(get_plan(backbone), head="none")
+        plan = plan_of(backbone)
+        assert plan is not None, "the page offers networks by name only"
+        facts = layer_facts(plan, head="none")
         return {fact.name: fact.shape[0] for fact in facts}
 
     def suggested(backbone: str) -> list[str]:
@@ -64,9 +66,9 @@ def visualize_tab(page: Page) -> None:
     with frame.column("settings"):
         controls.place("parameterization", "steps", "seed", most={"steps": 512})
         with gr.Accordion("More", open=False):
-            choices = {"backbone": here()}
+            choices = {"backbone": networks_here()}
             most = {"size": min(512, page.limits.max_size), "pictures": 4}
-            places = controls.rest("device", "dtype", "weights", "start", "spectrum")
+            places = controls.rest("device", "dtype", "start", "spectrum")
             controls.place(*places, "backbone", choices=choices, most=most)
 
     def visualize(
@@ -99,7 +101,8 @@ def visualize_tab(page: Page) -> None:
     def of_channel(backbone: str, layer: str, channel: int) -> str:
         found = channels(backbone)
         if layer not in found:
-            raise unknown_layer(layer, list(found), torchvision_names(get_plan(backbone)))
+            plan = plan_of(backbone)
+            raise unknown_layer(layer, list(found), torchvision_names(plan) if plan else {})
         if channel >= found[layer]:
             raise SettingsError(f"{backbone} has {found[layer]} channels in {layer}", "choose another one")
         return f"{layer}:{channel}"

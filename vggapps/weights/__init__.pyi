@@ -1,3 +1,4 @@
+from ._backbone import load_network as load_network
 from ._files import save_weights as save_weights
 from ._labels import imagenet as imagenet
 from ._load import load_vgg as load_vgg
@@ -9,6 +10,7 @@ __all__ = [
     "RECORDS",
     "WeightsRecord",
     "imagenet",
+    "load_network",
     "load_trunk",
     "load_vgg",
     "save_weights",

@@ -81,13 +81,12 @@ def labels_for(network: nn.Module) -> tuple[Label, ...]:
     Raises:
         SettingsError: not as many names as outputs.
     """
-    from vggapps.vgg._network import VGG
+    from vggapps.vgg._any import as_network
 
-    names = getattr(network, "classes", ())
-    if isinstance(network, VGG):
-        return labels_of(names, network.outputs) if network.outputs else ()
-    told = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    return labels_of(names) if told and names else ()
+    net = as_network(network)
+    if net.outputs is None:  # only running it would tell how many there are
+        return labels_of(net.classes) if net.classes else ()
+    return labels_of(net.classes, net.outputs) if net.outputs else ()
 
 
 def names_of(classes: str | Path | Sequence[str], outputs: int) -> tuple[str, ...]:

@@ -6,16 +6,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 from torch import nn
 
 from vggapps.errors import SettingsError, WeightsError, argument, unknown
+from vggapps.vgg._layers import Padding
 from vggapps.vgg._moving import ordinary
-from vggapps.vgg._network import VGG, Init, Padding, initialize
-from vggapps.vgg._normalize import CONVENTIONS, Convention
-from vggapps.vgg._plan import AVERAGED, HEADS, PLANS, Head, InputName, Plan, Pooled, get_plan
+from vggapps.vgg._network import VGG, Init, initialize
+from vggapps.vgg._normalize import CONVENTIONS
+from vggapps.vgg._plan import HEADS, PLANS, Head, InputName, Plan, get_plan
 from vggapps.vgg._pooling import Pooling
 from vggapps.weights import _store as store
 from vggapps.weights._files import Contents, known_convention, read
@@ -77,9 +78,11 @@ def load_vgg(
     if convention is not None and convention not in get_args(InputName):
         raise unknown("convention", convention, get_args(InputName))
     if weights is None:
-        vgg = _empty(plan, head or "fc", 1000, pooling, padding, CONVENTIONS[convention or "imagenet"])
+        vgg = _empty(
+            plan, head=head or "fc", pooling=pooling, padding=padding, convention=CONVENTIONS[convention or "imagenet"],
+            weights_name=f"random-{init}-{seed}",
+        )  # fmt: skip
         vgg = _randomize(vgg, init, seed)
-        weights_name = f"random-{init}-{seed}"
     else:
         record, path = _choose(plan, weights, head)
         contents = read_head(path, plan) or read(path, plan, record, convention, head)
@@ -93,7 +96,12 @@ def load_vgg(
         weights_name = record.name if record else path.name
         if head in ("fc", "conv") and contents.head not in ("fc", "conv"):
             raise _no_fully_connected(plan, weights_name, head)
-        vgg = _empty(plan, head, contents.classes, pooling, padding, contents.convention, contents.pooled)
+        vgg = _empty(
+            plan, head=head, classes=contents.classes, pooling=pooling, padding=padding,
+            convention=contents.convention, pooled=contents.pooled, weights_name=weights_name,
+            class_names=contents.names if head != "none" else (),
+            temperature=contents.temperature if head != "none" else 1.0,
+        )  # fmt: skip
         if head == "gap" and contents.head != "gap":
             vgg = _randomize(vgg, init, seed)
         if contents.base and head == contents.head:
@@ -101,9 +109,6 @@ def load_vgg(
             if problem := misfit({key: contents.state[key] for key in contents.state if key.startswith("fc")}, wanted):
                 raise WeightsError(f"{weights_name} is no head of {contents.base}: {problem}", "make it again")
         _fill(vgg, contents)
-        if head != "none":
-            vgg.classes, vgg.temperature = contents.names, contents.temperature
-    vgg.weights_name = weights_name
     if classes is not None:
         name_classes(vgg, classes)
     return vgg.train() if trainable else vgg.freeze()
@@ -149,11 +154,6 @@ def _auto(name: str, head: Head | None) -> str:
     return name
 
 
-def here(head: Head | None = "none") -> list[str]:
-    """The networks that :func:`load_vgg` fills by itself with what is on this machine, without a download."""
-    return [name for name in PLANS if name in RECORDS and store.find(RECORDS[_auto(name, head)])]
-
-
 def find_weights(weights: str | Path, network: str) -> tuple[WeightsRecord | None, Path]:
     """The record of that name and its checked file, downloaded where it is not here; or None and a path.
 
@@ -183,20 +183,10 @@ def _no_fully_connected(plan: Plan, weights_name: str, head: str) -> WeightsErro
     )
 
 
-def _empty(
-    plan: Plan,
-    head: Head,
-    classes: int,
-    pooling: Pooling,
-    padding: Padding,
-    convention: Convention,
-    pooled: Pooled = AVERAGED,
-) -> VGG:
+def _empty(plan: Plan, **settings: Any) -> VGG:
     """A network without numbers: torch would fill it with random ones first, 2 s for a full VGG-19."""
     with torch.device("meta"):
-        return VGG(
-            plan, head=head, classes=classes, pooling=pooling, padding=padding, convention=convention, pooled=pooled
-        ).float()  # whatever torch's default is
+        return VGG(plan, **settings).float()  # whatever torch's default is
 
 
 def _randomize(vgg: VGG, init: Init, seed: int) -> VGG:

@@ -1,0 +1,216 @@
+"""One way to a network: what people call it, and what is needed of it, decide what is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from copy import deepcopy
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from vggapps.errors import SettingsError, WeightsError, argument, unknown
+from vggapps.vgg._fast import accelerated
+from vggapps.vgg._layers import Padding
+from vggapps.vgg._moving import ordinary
+from vggapps.vgg._names import listed, unknown_layer
+from vggapps.vgg._network import VGG
+from vggapps.vgg._plan import PLANS, Plan, get_plan, layer_names, torchvision_names
+from vggapps.vgg._pooling import Pooling
+from vggapps.weights import _store as store
+from vggapps.weights._files import known_convention
+from vggapps.weights._heads import network_of
+from vggapps.weights._load import load_vgg, name_classes
+from vggapps.weights._records import RECORDS, WeightsRecord
+
+Backbone = str | Path | Plan | WeightsRecord | VGG
+Needs = Literal["features", "classes"]
+AUTO = "auto"
+INSTALLED, HEAD = "vgg19-installed", "vgg19-gap"  # what is on every machine
+_FULL = ("vgg19", "vgg16")  # what `auto` takes instead of the installed head, where it is on this machine
+_WITH_CLASSES = f"use {HEAD}, which is installed, or vgg16, which is downloaded"
+
+
+@torch.inference_mode(False)
+@ordinary()
+def load_network(
+    backbone: Backbone = AUTO,
+    *,
+    needs: Needs = "features",
+    layers: Iterable[str] = (),
+    pooling: Pooling = "max",
+    padding: Padding = "zeros",
+    convention: str | None = None,
+    classes: str | Path | Sequence[str] | None = None,
+    device: str | torch.device | None = None,
+    dtype: str = "auto",
+) -> VGG:
+    """A frozen network by any of its names, with the head that is needed of it.
+
+    >>> load_network(layers=["relu4_2"]).weights_name
+    'vgg19-installed'
+
+    Args:
+        backbone: one of
+
+            - ``auto``: the convolutions of VGG-19 that are installed. For classes, the full ``vgg19`` or ``vgg16`` if
+              it is on this machine, else ``vgg19-gap``, the head that is installed. Nothing is downloaded, unless a
+              fully connected layer is needed and neither full network is here: then ``vgg19`` is.
+            - a network, ``vgg16``: its published weights, for features the convolutions alone; downloaded if needed.
+              The convolutions of ``vgg19`` are the installed ones.
+            - weights, ``vgg16-caffe``: a name from ``vggapps weights list``, or a record.
+            - a file that vggapps has written, ``mine.safetensors``.
+            - any other file, with the network that it is of: ``vgg16=mine.pth``.
+            - a loaded network. A frozen one is shared, one that learns is copied.
+        needs: ``features``, or ``classes``, for which it has to have a head.
+        layers: that it has to have. Fully connected ones are loaded only if they are named.
+        pooling: see :func:`~vggapps.weights._load.load_vgg`, as are ``padding`` and ``convention``.
+        classes: names of the outputs, see there.
+        device: where it is to run, laid out as it runs fastest there, see :func:`~vggapps.vgg._fast.accelerate`; None
+            leaves it in float32 on the CPU, and a loaded network as it is.
+        dtype: for the device.
+
+    Raises:
+        SettingsError: a wrong name, or a setting that would have no effect.
+        WeightsError: weights that can't be had, are damaged, do not fit, or have no head where classes are needed.
+    """
+    layers = listed(layers)
+    if classes is not None and needs != "classes":
+        raise SettingsError(f"{argument('classes', classes)} names classes, and none is asked for", "leave it out")
+    if isinstance(backbone, nn.Module):
+        vgg = _given(backbone, pooling, padding, convention)
+        if vgg.head == "none" and needs == "classes":
+            raise _no_classes(vgg.weights_name or vgg.plan.name)
+        vgg.check(layers)
+    else:
+        vgg = _loaded(backbone, needs, layers, pooling, padding, convention)
+    if device is not None:
+        vgg = accelerated(vgg, device, dtype)
+    if classes is not None:
+        vgg = vgg.variant()
+        name_classes(vgg, classes)
+    return vgg
+
+
+def plan_of(backbone: str) -> Plan | None:
+    """The plan that a word means; None for a file that does not say what it is of.
+
+    Raises:
+        SettingsError: no network, no weights and no file are called so.
+    """
+    return _meant(backbone)[0]
+
+
+def is_file(backbone: str | Path) -> bool:
+    """Whether a word names a file, not a network or weights on record."""
+    return file_in(str(backbone)) not in {AUTO, *RECORDS, *PLANS}
+
+
+def file_in(backbone: str) -> str:
+    """The word without the ``NAME=`` in front of it, which says what network a file is of."""
+    name, equals, file = backbone.partition("=")
+    return file if equals and name in PLANS else backbone
+
+
+def networks_here(needs: Needs = "features") -> list[str]:
+    """Words for networks that are on this machine, ``auto`` first."""
+    found = [record for record in RECORDS.values() if record.network in PLANS and store.find(record)]
+    headed = [record.name for record in found if record.layers != "features"]
+    if needs == "classes":
+        return [AUTO, *headed]
+    return [AUTO, *(r.name for r in found if r.layers != "head" and not (r.part and r.network in headed))]
+
+
+def _loaded(
+    backbone: str | Path | Plan | WeightsRecord,
+    needs: Needs,
+    layers: tuple[str, ...],
+    pooling: Pooling,
+    padding: Padding,
+    convention: str | None,
+) -> VGG:
+    if not isinstance(backbone, str | Path | Plan | WeightsRecord):
+        raise SettingsError(
+            f"the backbone is a {type(backbone).__name__}",
+            "give a network's name, a weights record, or a loaded VGG: load_vgg('vgg19', path, head='none')",
+        )
+    plan, weights = _auto(needs, layers) if backbone == AUTO else _meant(backbone)
+    if plan is None:
+        raise SettingsError(f"{weights} does not say which network it is of", f"say so: vgg16={weights}")
+    for layer in layers:  # asked before half a gigabyte is fetched
+        if layer not in (known := (*layer_names(plan, "fc"), "gap")):
+            raise unknown_layer(layer, known, torchvision_names(plan))
+    headless = set(layers) <= set(layer_names(plan, "none")) and needs == "features"
+    record = RECORDS.get(plan.name if weights == AUTO else str(weights))
+    if convention is not None and record:
+        raise known_convention(record.name, convention)
+    if not headless:
+        if weights == AUTO and record:
+            weights = record.name
+        if record and record.layers == "features":
+            raise _no_classes(record.name) if needs == "classes" else _ends_early(record.name, plan, layers)
+    vgg = load_vgg(
+        plan, weights, head="none" if headless else None, pooling=pooling, padding=padding,
+        convention=convention,  # type: ignore[arg-type]
+    )  # fmt: skip
+    if needs == "classes" and vgg.head == "none":
+        raise _no_classes(vgg.weights_name)
+    vgg.check(layers)
+    return vgg
+
+
+def _meant(backbone: str | Path | Plan | WeightsRecord) -> tuple[Plan | None, str | Path]:
+    """The plan, if it is known, and weights as :func:`~vggapps.weights._load.load_vgg` takes them."""
+    if isinstance(backbone, WeightsRecord):
+        return get_plan(backbone.network), backbone.name
+    if isinstance(backbone, Plan):
+        return backbone, AUTO
+    if backbone == AUTO:
+        return PLANS["vgg19"], INSTALLED
+    if backbone in PLANS:
+        return PLANS[str(backbone)], AUTO
+    if backbone in RECORDS:
+        return get_plan(RECORDS[str(backbone)].network), str(backbone)
+    path = Path(os.path.expanduser(backbone))  # noqa: PTH111 - pathlib's raises where there is no such user
+    name, equals, file = str(backbone).partition("=")
+    if equals and not os.path.lexists(path):
+        return get_plan(name), file if file in RECORDS else Path(os.path.expanduser(file))  # noqa: PTH111
+    if path.name == str(backbone) and not path.suffix and not os.path.lexists(path):  # a word, not a path
+        with suppress(SettingsError):
+            return get_plan(path.name), AUTO  # by its letter, or in capitals
+        raise unknown("network", str(backbone), [AUTO, *RECORDS])
+    found = network_of(path)
+    return get_plan(found) if found else None, path
+
+
+def _auto(needs: Needs, layers: tuple[str, ...]) -> tuple[Plan, str]:
+    """What answers without a download, if anything does."""
+    wanted, plan = set(layers), PLANS["vgg19"]
+    if needs == "features" and wanted.isdisjoint(set(layer_names(plan, "fc")) - set(layer_names(plan, "none"))):
+        return plan, INSTALLED
+    for name in _FULL:
+        if wanted <= set(layer_names(PLANS[name], "fc")) and store.find(RECORDS[name]):
+            return PLANS[name], name
+    return plan, HEAD if wanted <= set(layer_names(plan, "gap")) else "vgg19"
+
+
+def _given(vgg: object, pooling: Pooling, padding: Padding, convention: str | None) -> VGG:
+    if not isinstance(vgg, VGG):
+        raise SettingsError(f"the backbone is a {type(vgg).__name__}", "give a network's name, or a VGG of vggapps")
+    if (pooling, padding, convention) != ("max", "zeros", None):
+        raise SettingsError(
+            "a loaded network has its own pooling, padding and convention", "say these when it is loaded"
+        )
+    return vgg if vgg.frozen else deepcopy(vgg).freeze()
+
+
+def _no_classes(name: str) -> WeightsError:
+    return WeightsError(f"{name} has no head: it names no classes", _WITH_CLASSES)
+
+
+def _ends_early(name: str, plan: Plan, layers: tuple[str, ...]) -> WeightsError:
+    beyond = next(layer for layer in layers if layer not in layer_names(plan, "none"))
+    return WeightsError(f"{name} has no fully connected layers: there is no {beyond}", f"use {plan.name}")
