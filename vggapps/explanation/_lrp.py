@@ -25,7 +25,6 @@ from vggapps.explanation._question import Question
 from vggapps.objectives._objective import Seen
 from vggapps.vgg._any import as_network
 from vggapps.vgg._hooks import OUTPUT, input_of
-from vggapps.vgg._network import VGG
 from vggapps.vgg._pooling import Flatten, Pool, Sliding, Summarize
 from vggapps.vgg._radial import Radial
 
@@ -213,7 +212,7 @@ def _start(question: Question, found: Mapping[str, Tensor]) -> tuple[Float[Tenso
 
 def _row(network: nn.Module, image: Tensor, wanted: frozenset[str]) -> tuple[Row, dict[str, str]]:
     """The layers up to the last that is wanted, batch normalisation folded in; and the names of those wanted."""
-    row = list(network.named_children()) if isinstance(network, VGG) else _leaves(network, image)
+    row = list(network.named_children()) if as_network(network).convention else _leaves(network, image)
     names = [name for name, _ in row]
     ends = {layer: names[-1] if layer == OUTPUT else layer for layer in wanted}
     if absent := sorted(set(ends.values()) - set(names)):
