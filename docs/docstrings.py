@@ -4,6 +4,7 @@ setting is described by its help and its bounds."""
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from typing import Any
 
@@ -22,13 +23,21 @@ def fenced(doctest: re.Match[str]) -> str:
     return f"{indent}```pycon\n{code}\n{indent}```"
 
 
+def _text(attribute: griffe.Attribute, value: Any) -> str:
+    """A literal, or the value of a constant that several settings share."""
+    try:
+        return str(ast.literal_eval(str(value)))
+    except ValueError:
+        return str(getattr(importlib.import_module(attribute.module.path), str(value)))
+
+
 def read_setting(attribute: griffe.Attribute) -> None:
     """``size: int = setting(512, help=..., minimum=32)``: value 512; help and bounds become its docstring."""
     call = attribute.value
     if not isinstance(call, griffe.ExprCall) or str(call.function) != "setting":
         return
     named = {argument.name: argument.value for argument in call.arguments if isinstance(argument, griffe.ExprKeyword)}
-    text = str(ast.literal_eval(str(named["help"])))
+    text = _text(attribute, named["help"])
     bounds = [f"{word} `{named[name]}`" for name, word in BOUNDS.items() if name in named]
     attribute.docstring = griffe.Docstring(f"{text} {' and '.join(bounds)}", parent=attribute)
     attribute.value = next((a for a in call.arguments if not isinstance(a, griffe.ExprKeyword)), None)

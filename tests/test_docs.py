@@ -67,7 +67,9 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("command", commands())
 def test_the_commands_of_a_page_parse(command: str, cli: Callable[..., Ran]) -> None:
-    ran = cli(*shlex.split(command)[1:], "--help")
+    name, *words = shlex.split(command)[1:]
+    # The picture of --settings is read before anything else is, and need not exist here.
+    ran = cli(name, "--help", *words) if "--settings" in words else cli(name, *words, "--help")
     assert ran.code == 0, ran.err
 
 
@@ -97,7 +99,7 @@ def test_the_api_reference_has_every_public_name(site: Path) -> None:
     described = {line.split()[0] for line in lines}
     exported = {module: getattr(importlib.import_module(module), "__all__", ()) for module in MODULES}
     public = {f"{module}.{name}" for module, names in exported.items() for name in names}
-    assert public - described == set()
+    assert public - described - set(MODULES) == set()  # a package is described by its page
 
 
 def test_the_site_loads_nothing_from_other_hosts(site: Path) -> None:

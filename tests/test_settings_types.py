@@ -175,6 +175,6 @@ def test_any_file_name_can_be_written(name: bytes) -> None:
 
 def test_files_in_settings_are_recorded_writably_and_without_folders() -> None:
     for init, kept in (("/home/me/caf\udce9.jpg", r"caf\xe9.jpg"), ("noise", "noise")):
-        made = recipe("stylize", StylizeSettings(init=init, weights="a/b.pth"), {})
-        assert (made["settings"]["init"], made["settings"]["weights"]) == (kept, "b.pth")
+        made = recipe("stylize", StylizeSettings(init=init, backbone="vgg16=a/b.pth"), {})
+        assert (made["settings"]["init"], made["settings"]["backbone"]) == (kept, "vgg16=b.pth")
     assert writable("half a pair: \ud800") == r"half a pair: \ud800"

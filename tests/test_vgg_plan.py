@@ -219,7 +219,7 @@ class TestCommand:
         ("arguments", "line", "hint"),
         [
             (["vgg166"], "there is no network 'vgg166'", "did you mean 'vgg16'?"),
-            (["vgg16", "--head", "fcc"], "there is no head 'fcc'", "did you mean 'fc'?"),
+            (["vgg16", "--head", "fcc"], "there is no --head 'fcc'", "did you mean 'fc'?"),
             (
                 ["vgg16", "--size", "big"],
                 "--size is 'big'",

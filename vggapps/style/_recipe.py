@@ -15,7 +15,8 @@ from vggapps.image._recipe import Recipe
 from vggapps.style._machine import machine
 from vggapps.style._settings import StylizeSettings
 from vggapps.vgg._names import unknown_layer
-from vggapps.vgg._plan import get_plan, layer_names, torchvision_names
+from vggapps.vgg._plan import layer_names, torchvision_names
+from vggapps.weights._backbone import plan_of
 
 
 def recipe(
@@ -78,9 +79,9 @@ def settings_from(found: Recipe, given: Mapping[str, Any]) -> StylizeSettings:
     """
     made = recipes.settings_from(StylizeSettings, found, given)
     try:
-        plan = get_plan(made.backbone)
-        known = layer_names(plan, "none")
-        if wrong := [layer for layer in made.layers if layer not in known]:
+        plan = plan_of(made.backbone)
+        known = layer_names(plan, "none") if plan else made.layers
+        if plan and (wrong := [layer for layer in made.layers if layer not in known]):
             raise unknown_layer(wrong[0], known, torchvision_names(plan))
     except SettingsError as error:
         raise recipes.unfit(found.picture, error) from error
