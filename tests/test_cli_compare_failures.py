@@ -159,7 +159,7 @@ def test_failing_pairs_are_named_and_counted(cli: Cli) -> None:
     ran = cli("compare", "ref", "out", "--metric", "psnr", "--fail-below", 30, "-q")
     assert f"tiny.png: PSNR (dB) is {decibels(20):g}, below 30\n" in ran.err
     assert "comma.png: PSNR" not in ran.err
-    assert ran.err.endswith("2 of 4 pairs failed\n1 of 4 pairs beyond a limit\n")
+    assert ran.err.endswith("1 of 4 pairs beyond a limit\n2 of 4 pairs failed\n")
     *_, last = objects(cli("compare", "ref", "out", "--metric", "psnr", "--fail-below", 30, "--json"))
     assert last["beyond"] == 1
 
@@ -181,8 +181,8 @@ def test_a_pair_without_the_number_that_has_a_limit_fails(cli: Cli) -> None:
         ("--fail-below psrn=30", "did you mean 'psnr'"),
         ("--fail-above 0,05", "perceptual has two limits"),
         ("--metric ssim --fail-below psnr=30", "add it: --metric ssim,psnr"),
-        ("--metric ms-ssim --y-channel", "add --metric psnr,ssim"),
-        ("--metric perceptual --crop-border 4", "add --metric psnr,ssim"),
+        ("--metric ms-ssim --y-channel", "add them to --metric: psnr, ssim"),
+        ("--metric perceptual --crop-border 4", "add them to --metric: psnr, ssim"),
     ],
 )
 def test_limits_and_restrictions_without_effect_are_refused(cli: Cli, options: str, words: str) -> None:

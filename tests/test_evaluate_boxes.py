@@ -25,7 +25,7 @@ from vggapps.classification._published import PAPER_BOXES, comparable_boxes
 from vggapps.cli import evaluate as command
 from vggapps.datasets._dataset import Example
 from vggapps.errors import PictureError, SettingsError
-from vggapps.image import save_picture
+from vggapps.image import Picture, save_picture
 from vggapps.vgg._network import VGG
 from vggapps.vgg._normalize import PLAIN
 from vggapps.vgg._plan import Plan
@@ -59,7 +59,9 @@ class Fake:
 
     def run(self, sources: Sequence[Any], workers: int | None = None) -> Iterator[Result]:
         for i, source in enumerate(sources):
-            if Path(source).exists():
+            if isinstance(source, Picture):
+                yield Result(i, self.probabilities(Path(source.name)))
+            elif Path(source).exists():
                 yield Result(i, self.probabilities(Path(source)))
             else:
                 yield Result(i, error=PictureError(f"{source}: there is no such file"))

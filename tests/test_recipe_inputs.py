@@ -73,9 +73,7 @@ def test_the_start_is_found_beside_the_picture_and_another_of_its_name_is_not_ta
     Path("project/start.png").unlink()
     gone = cli("stylize", "--settings", "project/out.png", "-o", "third.png")
     assert gone.code == 3
-    assert gone.err == (
-        "error: start.png has changed since project/out.png was made from it\nhint: give --init on the command line\n"
-    )
+    assert gone.err == ("error: start.png has changed since project/out.png was made from it\nhint: give --init\n")
     assert cli("stylize", "--settings", "project/out.png", "--init", "start.png", "-o", "third.png").code == 0
 
 

@@ -81,7 +81,7 @@ class TestPictures:
         assert float(made.alpha[..., :20].mean()) == pytest.approx(1, abs=0.02)
         assert float(made.alpha[..., 28:].mean()) == pytest.approx(0, abs=0.02)
         assert made.settings is not None
-        assert made.settings["content"] == {"name": "cut-out", "sha256": None}
+        assert made.settings["inputs"]["content"] == [{"name": "cut-out", "sha256": None}]
 
     def test_progress_is_shown_on_stderr_and_only_on_wish(self, town: Path, capfd: pytest.CaptureFixture[str]) -> None:
         vggapps.dream("town.png", "relu1_1", size=48, steps=1, octaves=1)
@@ -154,8 +154,8 @@ class TestFeatures:
         Path("photos/broken.jpg").write_bytes(b"no picture")
         table = vggapps.extract("photos", "relu2_1", "max", size=64)
         options = ("--layer", "relu2_1", "--pool", "max", "--size", 64)
-        cli("extract", "photos", *options, "-o", "command.npz")
-        of_command = load_features("command.npz")
+        cli("extract", "photos", *options, "-o", "command.npy")
+        of_command = load_features("command.npy")
         assert np.array_equal(table.features, of_command.features)
         assert (table.paths, table.settings, table.failed) == (
             of_command.paths,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vggapps.web import Served
 
 pytestmark = GRADIOS_OWN
+PLAIN = {"evaluate": False, "no_caption": False}  # arguments of the command that the page does not have
 ENDPOINTS = {"stylize", "stop", "classify", "explain", "visualize", "compare"}
 OF = {
     "stylize": StylizeSettings,
@@ -131,8 +132,8 @@ def test_a_photo_is_painted_as_the_library_paints_it(client: Client, pictures: P
     assert told is not None
     assert told["settings"] == json.loads(json.dumps(to_dict(settings)))
     assert told["interrupted"] is False
-    assert told["content"] == {"name": "town.png", "sha256": hashlib.sha256(photo.read_bytes()).hexdigest()}
-    assert told["styles"] == [
+    assert told["inputs"]["content"] == [{"name": "town.png", "sha256": hashlib.sha256(photo.read_bytes()).hexdigest()}]
+    assert told["inputs"]["styles"] == [
         {"name": "waves.png", "weight": 1.0, "sha256": hashlib.sha256(painting.read_bytes()).hexdigest()}
     ]
     assert "done" in line
@@ -153,7 +154,7 @@ def test_paintings_are_mixed_by_their_shares_and_one_of_none_is_none(client: Cli
         third_style=file(photo), third_share=0, size=32, steps=4, api_name="/stylize",
     )[0]  # fmt: skip
     assert_shows(mixed, last(stylize_steps(photo, [(one, 0.25), (other, 0.5)], size=32, steps=4)).image())
-    assert [(style["name"], style["weight"]) for style in read_settings(mixed)["styles"]] == [  # type: ignore
+    assert [(style["name"], style["weight"]) for style in read_settings(mixed)["inputs"]["styles"]] == [  # type: ignore
         ("waves.png", 0.25),
         ("rocks.png", 0.5),
     ]
@@ -196,8 +197,8 @@ def test_an_explanation_is_of_the_class_that_classify_names_and_carries_its_sett
     best = Classifier()(str(path), 1)[0]
     told = read_settings(download)
     assert told is not None
-    assert told["settings"] == to_dict(ExplainSettings())
-    assert told["picture"] == "town.png"
+    assert told["settings"] == PLAIN | to_dict(ExplainSettings())
+    assert told["inputs"]["images"][0]["name"] == "town.png"
     assert told["target"] == f"class:{best.label}"
     assert answer.startswith(best.label)
     assert re.search(r"[0-9.]+ %", answer)
@@ -205,7 +206,7 @@ def test_an_explanation_is_of_the_class_that_classify_names_and_carries_its_sett
     other = client.predict(file(path), method="gradient", target="class:tench", size=256, seed=5, api_name="/explain")
     assert other[1].startswith("tench")
     settings = read_settings(other[2])["settings"]  # type: ignore[index]
-    assert settings == to_dict(ExplainSettings(method="gradient", target="class:tench", size=256, seed=5))
+    assert settings == PLAIN | to_dict(ExplainSettings(method="gradient", target="class:tench", size=256, seed=5))
 
 
 def test_a_channel_is_visualized_as_the_library_does_it(client: Client) -> None:
@@ -216,7 +217,9 @@ def test_a_channel_is_visualized_as_the_library_does_it(client: Client) -> None:
     assert grey_levels(shown).equal(grey_levels(download))
     told = read_settings(download)
     assert told is not None
-    assert told["settings"] == to_dict(VisualizeSettings(size=32, steps=4))
+    assert told["settings"] == {"objectives": ["conv2_1:3"], "grid": False} | to_dict(
+        VisualizeSettings(size=32, steps=4)
+    )
     assert [one["objective"] for one in told["pictures"]] == ["conv2_1:3"]  # type: ignore[attr-defined]
     assert answer.startswith("conv2_1:3")
     assert "done" in line

@@ -35,7 +35,7 @@ def test_help_names_every_option(cli: Cli) -> None:
 
 
 @pytest.fixture
-def should_end(monkeypatch: pytest.MonkeyPatch) -> Asked:
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     """What the page is served with; nobody serves it, and Ctrl-C comes at once."""
     calls: Asked = []
 

@@ -96,7 +96,7 @@ def test_a_port_that_is_taken_is_told_and_nothing_is_left(empty: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f":{port}.*taken") as refused, served(port=port):
             pass
-    assert "--port" in refused.value.hint
+    assert "another port" in refused.value.hint
     assert list(empty.iterdir()) == []
 
 

@@ -104,7 +104,7 @@ def explain(  # noqa: D103 - people see HELP
         for one in made:
             about = explanation_record(
                 {"images": [one.identity], **used}, settings, one.found, evaluate=evaluate, classified=one.classified,
-                arguments={"evaluate": evaluate, "no_caption": no_caption},
+                captioned=not no_caption,
             )  # fmt: skip
             place = deliver_picture(one.target, figure(one.picture, one.found, scales, captioned=not no_caption), about)
             if as_json:

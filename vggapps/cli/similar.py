@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vggapps.cli.inputs import identified, opened, paths_of
-from vggapps.cli.options import STREAM, Force, Json, Output, Quiet, Recorded, Verbose, with_settings
+from vggapps.cli.options import Force, Json, Output, Quiet, Recorded, Verbose, with_settings
 from vggapps.cli.outcome import Failures, note, print_json, print_totals, tell_in_passing
 from vggapps.cli.outputs import check_stdout, plan_picture
 from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver_picture
 from vggapps.features._settings import SimilarSettings
-
-if TYPE_CHECKING:
-    pass
 
 HELP = """
 Find the pictures that are most like IMAGE.
@@ -61,7 +59,7 @@ def similar(  # noqa: D103 - people see HELP
     from vggapps.features._verbs import similar
     from vggapps.image._recipe import recipe
 
-    source = data if image == STREAM else image
+    source = image if os.path.isfile(image) else data  # noqa: PTH113 - a pipe can be read only once
     found = similar(
         source, where, settings.top,
         layer=settings.layer, pool=settings.pool, device=settings.device, progress=not quiet,

@@ -148,8 +148,8 @@ def explanation_record(
     settings: ExplainSettings,
     found: Sequence[Explanation],
     *,
-    arguments: Mapping[str, Any] | None = None,
     evaluate: bool = False,
+    captioned: bool = True,
     classified: Classified | None = None,
 ) -> dict[str, Any]:
     """What there is to say of a picture's explanations, for JSON and for the picture that shows them.
@@ -158,8 +158,8 @@ def explanation_record(
         inputs: the picture, as ``images``, and the settings' files.
         settings: with which they were made.
         found: one explanation or more.
-        arguments: of the command, see :func:`vggapps.image._recipe.recipe`.
         evaluate: whether to measure how faithful they are, which takes longer than most of them.
+        captioned: whether the picture has a caption.
         classified: what :func:`explanations` was given.
     """
     first = found[0]
@@ -179,6 +179,7 @@ def explanation_record(
         maps.append(about)
     views = {} if settings.target is not None or classified is None else _views(first, classified)
     told = {"target": first.target, "score": float(first.score[0]), kind: float(first.confidence[0]), **views}
+    arguments = {"evaluate": evaluate, "no_caption": not captioned}
     return recipe("explain", settings, inputs, arguments, **told, maps=maps)
 
 

@@ -76,7 +76,7 @@ class Visualized:
         """
         kinds = [parameterization_of(settings, objective) for objective in self.objectives]
         pictures = [fact | {"parameterization": kind} for fact, kind in zip(self.facts(), kinds, strict=True)]
-        given = arguments or {"objectives": list(dict.fromkeys(self._texts()))}
+        given = arguments or {"objectives": list(dict.fromkeys(self._texts())), "grid": False}
         return recipe("visualize", settings, inputs or {}, given, pictures=pictures)
 
     def manifest(self) -> dict[str, Any]:
@@ -184,7 +184,8 @@ def visualize(
     steps = visualize_steps(objectives, settings, network=networks)
     title = objectives[0].text if len(objectives) == 1 else f"{len(objectives)} pictures"
     made = score_pictures(last(watched(steps, title, quiet=not progress)).image(), objectives, networks)
-    return replace(made.picture(), settings=made.recipe(settings, used))
+    texts = [one if isinstance(one, str) else one.text for one in wanted]
+    return replace(made.picture(), settings=made.recipe(settings, used, {"objectives": texts, "grid": False}))
 
 
 def _is_unfinished(far: float | None) -> bool:
