@@ -99,7 +99,7 @@ def test_the_api_reference_has_every_public_name(site: Path) -> None:
     described = {line.split()[0] for line in lines}
     exported = {module: getattr(importlib.import_module(module), "__all__", ()) for module in MODULES}
     public = {f"{module}.{name}" for module, names in exported.items() for name in names}
-    assert public - described - set(MODULES) == set()  # a package is described by its page
+    assert public - described - {*MODULES, "vggapps.losses.functional"} == set()  # modules are described by their pages
 
 
 def test_the_site_loads_nothing_from_other_hosts(site: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_photo_is_painted_before_the_visitors_eyes(browser: Browser, site: Ser
     found = read_settings(file)
     assert found is not None
     assert found["settings"]["strength"] == 0.7  # type: ignore[index]
-    assert [found["content"]["name"], found["interrupted"]] == ["village.jpg", False]  # type: ignore[index]
+    assert [found["inputs"]["content"][0]["name"], found["interrupted"]] == ["village.jpg", False]  # type: ignore[index]
 
     choose_number(page, "Strength", 0.2)  # type: ignore[arg-type]
     page.get_by_role("button", name="More").locator("visible=true").click()

@@ -53,6 +53,7 @@ class Form:
 
 
 FORMS: list[Form] = []
+"""The text forms of all objectives, in the order of their declaration."""
 
 
 def written(text: str, help: str) -> Callable[[Make], Make]:

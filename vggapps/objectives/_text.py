@@ -29,6 +29,7 @@ _COMPARED = 4096  # pixels of the shorter side: more than any picture has that i
 def parse(text: str, networks: Networks | nn.Module) -> Objective:
     """The objective that a text means, its layers, channels and classes checked.
 
+    >>> from vggapps.vgg import VGG
     >>> parse("conv1_2:3 - 0.5*conv2_1:7@center", VGG("vgg16", head="none")).text
     'conv1_2:3 - 0.5*conv2_1:7@center'
 
@@ -48,6 +49,7 @@ def parse(text: str, networks: Networks | nn.Module) -> Objective:
 def expand(text: str, networks: Networks, every: bool = False) -> list[str]:
     """``conv3_1:0-63`` as a text for each channel; with ``every`` also ``conv3_1``, for all of its channels.
 
+    >>> from vggapps.vgg import VGG
     >>> expand("conv1_1:2-4", {"": VGG("vgg16", head="none")})
     ['conv1_1:2', 'conv1_1:3', 'conv1_1:4']
 

@@ -14,6 +14,7 @@ from vggapps.vgg._network import VGG
 class FeatureExtractor(nn.Module):
     """A frozen VGG and a list of layers: pictures in, dictionary of features out.
 
+    >>> import torch
     >>> extract = FeatureExtractor(VGG("vgg16", head="none"), ["relu1_2", "pool2"])
     >>> {name: tuple(f.shape) for name, f in extract(torch.rand(1, 3, 64, 48)).items()}
     {'relu1_2': (1, 64, 64, 48), 'pool2': (1, 128, 16, 12)}

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from vggapps.errors import SettingsError, unknown
 
-OUTPUT = ""  # the name of what a network gives in the end; named_modules() calls the network itself so, too
+OUTPUT = ""
+"""The layer name of a network's output; ``named_modules()`` gives the network itself the same name."""
 
 
 def listed(layers: str | Iterable[str]) -> tuple[str, ...]:
