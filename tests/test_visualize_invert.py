@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import VggappsError
+from vggapps.objectives import load_networks
 from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.visualization import _priors as priors
-from vggapps.visualization._inversion import errors, invert_networks, invert_steps
+from vggapps.visualization._inversion import errors, invert_steps
 from vggapps.visualization._settings import InvertSettings, Method
 
 NARROW = Plan("narrow", "N", ((8,), (8,), (8,), (8,), (8,)))
@@ -158,7 +159,7 @@ class TestInvert:
     def test_the_real_networks_first_layer_knows_the_picture(self) -> None:
         settings = InvertSettings(size=64)
         image = noise(48, 64)
-        networks = invert_networks(["conv1_1"], settings)
+        networks = load_networks(["conv1_1"], settings)
         step = last(invert_steps(image, "conv1_1", settings, network=networks))
         decibels = -10 * math.log10(float((step.image() - image).square().mean()))
         assert decibels > 25

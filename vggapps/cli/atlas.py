@@ -7,7 +7,7 @@ from dataclasses import replace
 import typer
 
 from vggapps._progress import tracked
-from vggapps.cli.inputs import identified, paths_of
+from vggapps.cli.inputs import identify_inputs, paths_of
 from vggapps.cli.options import Force, Json, OutputFile, Pictures, Quiet, Recorded, Verbose, with_settings
 from vggapps.cli.outcome import Failures, note, print_json, print_totals
 from vggapps.cli.outputs import check_stdout, plan_picture
@@ -62,7 +62,7 @@ def atlas(  # noqa: D103 - people see HELP
     from vggapps.visualization._atlas_sheet import atlas_sheet
 
     layout, layer = room.choose_layout(settings.layout, len(paths)), settings.layer
-    inputs = {"pictures": identified(pictures), **identify_files(settings)}
+    inputs = {"pictures": identify_inputs(pictures), **identify_files(settings)}
     network = load_networks([layer], settings.drawing)[""]
     found = room.sample(network, layer, tracked(paths, "looking", quiet=quiet), settings.seed)
     side = settings.grid or room.grid_side(len(found.paths))
@@ -75,8 +75,7 @@ def atlas(  # noqa: D103 - people see HELP
     used = replace(settings, grid=side, layout=layout)
     place = deliver_picture(target, picture, recipe("atlas", used, inputs, seen=len(found.paths)))
     note(f"{len(cells)} cells of {len(found.paths)} pictures", quiet=quiet)
-    failures = Failures(len(paths))
-    failures.count = len(found.failed)
+    failures = Failures(len(paths), count=len(found.failed))
     if as_json:
         for one in facts:
             print_json(output=place, **one)

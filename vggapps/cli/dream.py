@@ -91,11 +91,12 @@ def dream(  # noqa: D103 - people see HELP
 
     from vggapps.image import open_picture
     from vggapps.image._recipe import identify_files, recipe
-    from vggapps.visualization._deepdream import dream_networks, dream_steps, objective_of
+    from vggapps.objectives._networks import load_networks
+    from vggapps.visualization._deepdream import dream_steps, objective_of
     from vggapps.visualization._zooming import zoom_steps as zoomed
 
     used = identify_files(settings)
-    networks = dream_networks(objective, settings)
+    networks = load_networks([objective], settings)
     wanted = objective_of(objective, settings, networks)
 
     def make(photo: Input, target: Target, stop: Stop) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from vggapps._progress import tracked
 from vggapps.classification._settings import EvaluateSettings
 from vggapps.cli.evaluation_files import Wanted, plan, write
 from vggapps.cli.evaluation_report import Measured, facts, print_report, reported
-from vggapps.cli.inputs import identified, parse_shard, take
+from vggapps.cli.inputs import identify_inputs, parse_shard, take
 from vggapps.cli.options import Force, Json, Quiet, Recorded, Shard, Verbose, with_settings
 from vggapps.cli.outcome import Failures, note
 from vggapps.cli.progress import silence
@@ -88,7 +88,7 @@ def evaluate(  # noqa: D103 - people see HELP
     listing = list_pictures(data)
     read = [path for path in (data, boxes, boxes_from) if path] + [str(entry.path) for entry in listing.entries]
     planned = plan(files, read=read, force=force)
-    inputs = {"data": identified([data]), **identify_files(settings)} if files.has_pictures else {}
+    inputs = {"data": identify_inputs([data]), **identify_files(settings)} if files.has_pictures else {}
     for line in listing.notes:
         note(line, quiet=quiet)
     table = read_boxes(boxes) if boxes else None
@@ -115,6 +115,5 @@ def evaluate(  # noqa: D103 - people see HELP
         typer.echo(json.dumps(facts(data, share, classifier, measured)))
     else:
         print_report(classifier, measured, shard=shard, is_validation=listing.is_validation_set)
-    failures = Failures(len(examples))
-    failures.count = found.unreadable
+    failures = Failures(len(examples), count=found.unreadable)
     failures.end()

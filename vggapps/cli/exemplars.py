@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vggapps._progress import tracked
-from vggapps.cli.inputs import identified, paths_of
+from vggapps.cli.inputs import identify_inputs, paths_of
 from vggapps.cli.options import Force, Json, Output, Pictures, Quiet, Recorded, Verbose, with_settings
 from vggapps.cli.outcome import Failures, print_json, print_totals
 from vggapps.cli.outputs import check_stdout, plan_distinct, plan_file, plan_picture
@@ -73,7 +73,7 @@ def exemplars(  # noqa: D103 - people see HELP
     from vggapps.visualization import _retrieval as room
     from vggapps.visualization._report import made_for, report
 
-    inputs = {"pictures": identified(pictures), **identify_files(settings)} if sheet else {}
+    inputs = {"pictures": identify_inputs(pictures), **identify_files(settings)} if sheet else {}
     network = load_networks([layer], settings.drawing)[""]
     found = room.exemplars(network, layer, tracked(paths, "looking", quiet=quiet), chosen, settings.top)
     for number, best in found.by_channel.items():
@@ -88,8 +88,7 @@ def exemplars(  # noqa: D103 - people see HELP
         made = made_for(network, layer, list(found.by_channel), settings.drawing)
         made = tracked(made, "making", len(found.by_channel), quiet=quiet)
         deliver(page_file, report(network, layer, found, list(made)).encode("utf-8", "replace"))
-    failures = Failures(len(paths))
-    failures.count = len(found.failed)
+    failures = Failures(len(paths), count=len(found.failed))
     if as_json:
         print_totals(rows=len(found.by_channel), pictures=found.pictures, failed=failures.count)
     failures.end()

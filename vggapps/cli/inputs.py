@@ -139,7 +139,7 @@ def opened(word: str) -> tuple[bytes, Identity]:
     return identity.opened(read(word))
 
 
-def identified(words: Sequence[str]) -> tuple[Identity, ...]:
+def identify_inputs(words: Sequence[str]) -> tuple[Identity, ...]:
     """Which files and folders words mean, for results that are made of many pictures.
 
     Raises:

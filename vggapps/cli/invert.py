@@ -82,10 +82,11 @@ def invert(  # noqa: D103 - people see HELP
 
     from vggapps.image import open_picture
     from vggapps.image._recipe import identify_files, recipe
-    from vggapps.visualization._inversion import errors, inversion_sheet, invert_networks, invert_steps
+    from vggapps.objectives._networks import load_networks
+    from vggapps.visualization._inversion import errors, inversion_sheet, invert_steps
 
     used = identify_files(settings)
-    networks = invert_networks(layers, settings)
+    networks = load_networks(layers, settings)
 
     def make(photo: Input, target: Target, stop: Stop) -> dict[str, Any]:
         data, identity = opened(photo.path)

@@ -71,10 +71,11 @@ class Failures:
     Args:
         of: how many inputs there are. What stops a single one is raised.
         what: they are.
+        count: how many have failed already, and were reported.
     """
 
-    def __init__(self, of: int, what: str = "pictures") -> None:
-        self.of, self.what, self.count = of, what, 0
+    def __init__(self, of: int, what: str = "pictures", count: int = 0) -> None:
+        self.of, self.what, self.count = of, what, count
 
     def add(self, error: Exception, about: str) -> None:
         """Report an input that failed.

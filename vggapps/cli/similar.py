@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vggapps.cli.inputs import identified, opened, paths_of
+from vggapps.cli.inputs import identify_inputs, paths_of, read
 from vggapps.cli.options import Force, Json, Output, Quiet, Recorded, Verbose, with_settings
 from vggapps.cli.outcome import Failures, note, print_json, print_totals, tell_in_passing
 from vggapps.cli.outputs import check_stdout, plan_picture
@@ -54,14 +53,12 @@ def similar(  # noqa: D103 - people see HELP
     check_stdout(output, printing=True)
     paths = paths_of([where], quiet=quiet) if Path(where).is_dir() else []
     target = plan_picture(output, 1, [image, *(paths or [where])], force=force) if output else None
-    data, identity = opened(image)
 
     from vggapps.features._verbs import similar
     from vggapps.image._recipe import recipe
 
-    source = image if os.path.isfile(image) else data  # noqa: PTH113 - a pipe can be read only once
     found = similar(
-        source, where, settings.top,
+        read(image), where, settings.top,
         layer=settings.layer, pool=settings.pool, device=settings.device, progress=not quiet,
     )  # fmt: skip
     for error in found.errors:
@@ -75,11 +72,10 @@ def similar(  # noqa: D103 - people see HELP
             typer.echo(match)
     place = None
     if target:
-        told = recipe("similar", settings, {"image": [identity], "where": identified([where])})
+        told = recipe("similar", settings, {"image": [found.identity], "where": identify_inputs([where])})
         place = deliver_picture(target, found.sheet(), told)
         note(f"{place}: {len(found)} pictures", quiet=quiet)
-    failures = Failures(len(paths))
-    failures.count = len(found.errors)
+    failures = Failures(len(paths), count=len(found.errors))
     if as_json:
         print_totals(rows=len(found), output=place, failed=failures.count)
     failures.end()

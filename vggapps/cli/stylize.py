@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -28,9 +28,6 @@ from vggapps.cli.progress import Stop, silence
 from vggapps.cli.saving import Saving, Target, check_room
 from vggapps.errors import SettingsError
 from vggapps.style._settings import StylizeSettings
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 

@@ -17,6 +17,7 @@ from vggapps.features._describe import Chunk, describe, extract_chunks
 from vggapps.features._files import FeatureTable, load_features
 from vggapps.features._similar import Match, blocks_of, is_query, nearest, similar_sheet
 from vggapps.image import Picture, Source, look_into, open_picture
+from vggapps.image._identity import Identity, identified
 from vggapps.vgg._network import VGG
 from vggapps.weights._backbone import load_network
 
@@ -83,12 +84,14 @@ class Matches(Sequence[Match]):
 
     Attributes:
         query: the picture that was asked for.
+        identity: which file it was.
         matches: what was found.
         left_out: the query's own file among the pictures, which is no result; None if it is not there.
         errors: why some of the pictures can't be read.
     """
 
     query: Picture
+    identity: Identity
     matches: tuple[Match, ...]
     left_out: str | None = None
     errors: tuple[VggappsError, ...] = ()
@@ -142,6 +145,7 @@ def similar(
         SettingsError: no such layer or pooling, or not the table's.
         WeightsError: the weights can't be had.
     """
+    source, identity = identified(image)
     paths = [] if isinstance(where, FeatureTable) or not Path(where).is_dir() else _files(where)
     table = None if paths else where if isinstance(where, FeatureTable) else load_features(os.fspath(where))
     if table:
@@ -156,7 +160,7 @@ def similar(
         made = describe(network, layer or "pool5", pool or "avg")
     # As large as the network and the sheet look at it.
     at_least = max(512, 2 * round(made.size * 256 / 224))
-    sought = open_picture(image, at_least=at_least, name="query" if isinstance(image, bytes) else None)
+    sought = open_picture(source, at_least=at_least, name="query" if isinstance(image, bytes) else identity.name)
     (query,) = extract_chunks([sought], network, made.layer, made.pool, size=made.size)
     if query.errors:
         raise query.errors[0]
@@ -179,7 +183,7 @@ def similar(
     if not matches:
         where = "the table" if isinstance(where, FeatureTable) else where
         raise PictureError(f"{where}: there is no other picture in it", "name a folder or table with more pictures")
-    return Matches(sought, tuple(matches), left_out[0] if left_out else None, tuple(errors))
+    return Matches(sought, identity, tuple(matches), left_out[0] if left_out else None, tuple(errors))
 
 
 def _files(pictures: PathLike | Sequence[PathLike]) -> list[str]:

@@ -52,7 +52,7 @@ def identified(source: Source | Picture) -> tuple[bytes | Picture, Identity]:
     Raises:
         PictureError: it can't be read.
     """
-    if isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike | bytes):
         return opened(source)
     picture = source if isinstance(source, Picture) else open_picture(source)
     return picture, Identity(writable(Path(picture.name).name) or "picture", None)

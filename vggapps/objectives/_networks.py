@@ -8,8 +8,9 @@ from collections.abc import Collection, Sequence
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.objectives._objective import Seen
+from vggapps.objectives._objective import Objective, Seen
 from vggapps.objectives._text import Networks as Networks
+from vggapps.objectives._text import by_name
 from vggapps.optimize._engine import Render
 from vggapps.vgg._any import as_network
 from vggapps.vgg._foreign import luminance
@@ -45,6 +46,19 @@ def load_networks(texts: Sequence[str], settings: NetworkSettings) -> Networks:
             dtype=settings.dtype,
         )
     return found
+
+
+def networks_of(
+    network: nn.Module | Networks | None, objectives: Sequence[str | Objective], settings: NetworkSettings
+) -> Networks:
+    """The given networks by name; those that the objectives in text form need are loaded if none is given.
+
+    Raises:
+        As :func:`load_networks`.
+    """
+    if network is not None:
+        return by_name(network)
+    return load_networks([one for one in objectives if isinstance(one, str)], settings)
 
 
 def needed(text: str, name: str = "") -> tuple[Needs, list[str]]:

@@ -26,6 +26,11 @@ _RANGE = re.compile(r"((?:\w+/)?[\w.]+):(\d+)-(\d+)")
 _COMPARED = 4096  # pixels of the shorter side: more than any picture has that is made to be like it
 
 
+def by_name(networks: nn.Module | Networks) -> Networks:
+    """Networks by name; a single one is the first."""
+    return {"": networks} if isinstance(networks, nn.Module) else networks
+
+
 def parse(text: str, networks: Networks | nn.Module) -> Objective:
     """The objective that a text means, its layers, channels and classes checked.
 
@@ -41,7 +46,7 @@ def parse(text: str, networks: Networks | nn.Module) -> Objective:
         SettingsError: a text that makes no sense, or a layer, channel or class that the network has not.
         PictureError: a file that it names can't be read.
     """
-    known = {"": networks} if isinstance(networks, nn.Module) else networks
+    known = by_name(networks)
     first, *rest = [weight * _term(term, known) for weight, term in terms(text)]
     return sum(rest, first)
 

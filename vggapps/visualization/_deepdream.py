@@ -28,7 +28,7 @@ from vggapps.errors import SettingsError
 from vggapps.image import Picture, open_picture, resize
 from vggapps.image._identity import identified
 from vggapps.image._recipe import identify_files, recipe
-from vggapps.objectives._networks import Networks, load_networks, see
+from vggapps.objectives._networks import Networks, networks_of, see
 from vggapps.objectives._objective import Objective, Seen
 from vggapps.objectives._text import parse
 from vggapps.optimize._engine import Score
@@ -73,8 +73,7 @@ def dream_steps(
         VggappsError: anything wrong with the arguments, before the first step is taken.
     """
     settings = replace(settings or DreamSettings(), **overrides)
-    networks = dream_networks(objective, settings) if network is None else network
-    networks = {"": networks} if isinstance(networks, nn.Module) else networks
+    networks = networks_of(network, [objective], settings)
     start = photo(image, settings.size)
     return ascend(start, objective_of(objective, settings, networks), settings, networks, like=start)
 
@@ -114,11 +113,6 @@ def dream(
     text = objective if isinstance(objective, str) else objective.text
     made = recipe("dream", settings, {"images": [identity], **used}, {"objective": text, "zoom": None})
     return replace(picture.with_rgb(step.full_image()), settings=made)
-
-
-def dream_networks(objective: str | Objective, settings: DreamSettings) -> Networks:
-    """The networks that a dream needs. Load them once for many pictures."""
-    return load_networks([objective] if isinstance(objective, str) else [], settings)
 
 
 def objective_of(objective: str | Objective, settings: DreamSettings, networks: Networks) -> Objective:

@@ -21,7 +21,7 @@ from vggapps.figures._sheet import contact_sheet
 from vggapps.image import Picture, open_picture
 from vggapps.image._identity import identified
 from vggapps.image._recipe import identify_files, recipe
-from vggapps.objectives._networks import Networks, in_grey, load_networks, only_grey, see
+from vggapps.objectives._networks import Networks, in_grey, networks_of, only_grey, see
 from vggapps.objectives._text import check_layer
 from vggapps.optimize._chain import side_by_side
 from vggapps.optimize._engine import Render, Score, optimize
@@ -75,8 +75,7 @@ def invert_steps(
     names = [layer] if isinstance(layer, str) else list(layer)
     if not names:
         raise SettingsError("there is no layer to invert", "for example conv4_3")
-    networks = invert_networks(names, settings) if network is None else network
-    networks = {"": networks} if isinstance(networks, nn.Module) else networks
+    networks = networks_of(network, names, settings)
     target = photo(image, settings.size)
     runs = [_prepared(target, name, settings, networks) for name in names]
     return side_by_side((run.steps() for run in runs), [run.count for run in runs])
@@ -114,19 +113,12 @@ def invert(
     source, identity = identified(image)
     used = identify_files(settings)
     picture = open_picture(source, at_least=2 * settings.size, name=identity.name)
-    if network is None:
-        network = invert_networks(layers, settings)
-    networks = {"": network} if isinstance(network, nn.Module) else network
+    networks = networks_of(network, layers, settings)
     steps = invert_steps(picture, layers, settings, network=networks)
     made = last(watched(steps, picture.name, quiet=not progress)).image()
     found = errors(picture, made, layers, networks)
     told = recipe("invert", settings, {"images": [identity], **used}, {"layer": ",".join(layers)}, errors=found)
     return replace(inversion_sheet(picture, made, found), settings=told)
-
-
-def invert_networks(layers: Sequence[str], settings: InvertSettings) -> Networks:
-    """The network that an inversion needs. Load it once for many pictures."""
-    return load_networks(layers, settings)
 
 
 def relative_error(found: Float[Tensor, "n c *hw"], target: Float[Tensor, "n c *hw"]) -> Float[Tensor, ""]:
@@ -144,7 +136,7 @@ def errors(
         image: the picture.
         made: its inversions, one for each of the layers, or for the first of them.
         layers: by name.
-        networks: as :func:`invert_networks` gives them.
+        networks: as :func:`vggapps.objectives.load_networks` gives them.
     """
     device = as_network(networks[""]).device
     target = photo(image, max(made.shape[2:])).to(device)

@@ -16,7 +16,7 @@ from vggapps.figures._sheet import contact_sheet, manifest
 from vggapps.image import Picture, resize, square
 from vggapps.image._identity import Identity
 from vggapps.image._recipe import identify_files, recipe
-from vggapps.objectives._networks import Networks, load_networks, see
+from vggapps.objectives._networks import Networks, networks_of, see
 from vggapps.objectives._objective import Objective, Seen, each
 from vggapps.objectives._text import expand, parse
 from vggapps.optimize._step import last
@@ -172,9 +172,7 @@ def visualize(
     """
     settings = replace(settings or VisualizeSettings(), **overrides)
     wanted = [objective] if isinstance(objective, str | Objective) else list(objective)
-    if network is None:
-        network = load_networks([text for text in wanted if isinstance(text, str)], settings)
-    networks = {"": network} if isinstance(network, nn.Module) else network
+    networks = networks_of(network, wanted, settings)
     used = identify_files(settings)
     objectives = [
         parse(text, networks) if isinstance(text, str) else text

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError, argument
 from vggapps.image import open_picture, square
 from vggapps.losses._variation import total_variation
-from vggapps.objectives._networks import Networks, in_grey, load_networks, only_grey, see
+from vggapps.objectives._networks import Networks, in_grey, networks_of, only_grey, see
 from vggapps.objectives._objective import Objective, each
 from vggapps.objectives._text import parse
 from vggapps.optimize._chain import side_by_side
@@ -70,9 +70,7 @@ def visualize_steps(
         raise SettingsError(
             f"{len(wanted)} objectives, and {argument('pictures', settings.pictures)}", "give one objective"
         )
-    if network is None:
-        network = load_networks([text for text in wanted if isinstance(text, str)], settings)
-    networks = {"": network} if isinstance(network, nn.Module) else network
+    networks = networks_of(network, wanted, settings)
     parsed = [parse(one, networks) if isinstance(one, str) else one for one in wanted]
     field = field_of(networks, frozenset[str]().union(*(one.layers for one in parsed)), settings.size)
     side = settings.size or field.side

@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.objectives._networks import Networks
+from vggapps.objectives._networks import Networks, networks_of
 from vggapps.objectives._objective import Objective
 from vggapps.optimize._chain import chained
 from vggapps.optimize._step import Step, last
-from vggapps.visualization._deepdream import ascend, dream_networks, objective_of
+from vggapps.visualization._deepdream import ascend, objective_of
 from vggapps.visualization._photo import Source, photo
 from vggapps.visualization._settings import DreamSettings
 
@@ -49,8 +49,7 @@ def zoom_steps(
         VggappsError: anything wrong with the arguments, before the first step is taken.
     """
     settings = replace(settings or DreamSettings(), **overrides)
-    networks = dream_networks(objective, settings) if network is None else network
-    networks = {"": networks} if isinstance(networks, nn.Module) else networks
+    networks = networks_of(network, [objective], settings)
     start = photo(image, settings.size)
     runs = _frames(start, objective_of(objective, settings, networks), settings, networks)
     return chained(islice(runs, frames), [1] * frames, [1.0] * frames)
