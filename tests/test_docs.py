@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,9 +43,20 @@ def commands() -> list[str]:
 
 
 # What stands on the page of weights downloads them.
+@pytest.fixture
+def own_forms() -> Iterator[None]:
+    """Objectives that a page adds are not there for other tests."""
+    from vggapps.objectives import FORMS
+
+    before = list(FORMS)
+    yield
+    FORMS[:] = before
+
+
 @pytest.mark.parametrize(
     "page", [p for p in PAGES if blocks(p, "python") and p.stem != "weights"], ids=lambda p: p.name
 )
+@pytest.mark.usefixtures("own_forms")
 def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In one namespace, from top to bottom, beside the pictures that it names; small and short."""
     from vggapps.image import open_picture, save_picture
