@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from vggapps.image import look_into
+from vggapps.image import scan_folder
 from vggapps.vgg import OUTPUT, accelerate
 from vggapps.visualization import maxima, save_natural
 from vggapps.weights import load_vgg
@@ -23,7 +23,7 @@ OUT = Path(__file__).parents[1] / "vggapps" / "data" / "vgg19-natural.safetensor
 
 def main() -> None:
     """Look at all pictures, write the file."""
-    paths = look_into(sys.argv[1], deep=False).pictures
+    paths = scan_folder(sys.argv[1], deep=False).pictures
     # Borders are repeated as where pictures are made: zeros would be edges that some channels see most of all.
     network = accelerate(load_vgg("vgg19", head="gap", padding="replicate-first"))
     layers = [name for name in network.layer_names if name.startswith(("conv", "relu")) and name != "relu7"]

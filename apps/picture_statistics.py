@@ -14,17 +14,17 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from vggapps.image import look_into, open_picture
+from vggapps.image import open_picture, scan_folder
 from vggapps.optimize import spectrum_of
-from vggapps.visualization import SIDE, spectrum_square
+from vggapps.visualization import SPECTRUM_SIDE, spectrum_square
 
 OUT = Path(__file__).parents[1] / "vggapps" / "data" / "spectrum.safetensors"
 
 
 def main() -> None:
     """Print the colours, write the spectrum."""
-    paths = look_into(sys.argv[1], deep=False).pictures
-    images = torch.cat([spectrum_square(open_picture(path, at_least=2 * SIDE).rgb) for path in paths])
+    paths = scan_folder(sys.argv[1], deep=False).pictures
+    images = torch.cat([spectrum_square(open_picture(path, at_least=2 * SPECTRUM_SIDE).rgb) for path in paths])
     pixels = images.movedim(1, 0).flatten(1).double()
     values, vectors = torch.linalg.eigh(pixels.cov())
     root = (vectors * values.clamp_min(0).sqrt()).flip(1)

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from vggapps import load_vgg
 from vggapps.features import Descriptor, FeatureTable, Head, probe, save_head
-from vggapps.image import look_into, open_picture, to_pil
+from vggapps.image import open_picture, scan_folder, to_pil
 from vggapps.vgg import accelerate
 from vggapps.weights import imagenet
 
@@ -139,7 +139,7 @@ def main() -> None:
     pools = []
     for word in arguments.pool:
         share, _, folder = word.partition("=")
-        pools.append((float(share), sorted(look_into(folder).pictures)))
+        pools.append((float(share), sorted(scan_folder(folder).pictures)))
     arguments.work.mkdir(parents=True, exist_ok=True)
     wanted = [arguments.work / f"{number:04}.npz" for number in range(math.ceil(arguments.samples / CHUNK))]
     if missing := [path for path in wanted if not path.exists()]:

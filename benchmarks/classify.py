@@ -29,7 +29,7 @@ from PIL import Image
 from torch import Tensor
 
 from vggapps.classification import VIEWS, Classifier, Evaluation, Rate, Result, evaluate
-from vggapps.datasets import Example, find_examples, read_pictures
+from vggapps.datasets import Example, list_pictures, read_pictures
 from vggapps.image import save_picture
 from vggapps.vgg import VGG, Plan, pick_device, pick_dtype
 from vggapps.weights import load_vgg
@@ -222,7 +222,7 @@ def accuracy(data: str, views: Sequence[str], backbone: str, every: int, device:
         base: dict[int, bool] = {}
         for name in dict.fromkeys(group):
             classifier = Classifier(backbone.split(","), views=name, device=str(device))  # type: ignore[arg-type]
-            examples = find_examples(data, classifier.labels)[::step]
+            examples = list_pictures(data).examples(classifier.labels)[::step]
             right: dict[int, bool] = {}
             found = evaluate(_noted(classifier, examples, right), examples, classifier.labels)
             base = base or right

@@ -30,13 +30,13 @@ from vggapps.explanation import (
     ask,
     completeness,
     explain_batch,
-    likeliest,
+    input_size,
     lrp,
     measure_faithfulness,
-    randomised,
-    seen_at,
+    predicted_classes,
+    randomization_test,
 )
-from vggapps.image import look_into, open_picture, resize
+from vggapps.image import open_picture, resize, scan_folder
 from vggapps.vgg import VGG, accelerate
 from vggapps.weights import load_vgg
 
@@ -55,11 +55,11 @@ CAMS = {
 
 def opened(folder: Path, count: int) -> list[Tensor]:
     """So many pictures, from all over the folder; their middle, 224 pixels a side."""
-    files = look_into(folder, deep=False).pictures
+    files = scan_folder(folder, deep=False).pictures
     found = []
     for file in files[:: max(1, len(files) // count)][:count]:
         rgb = open_picture(file).rgb
-        large = resize(rgb, seen_at(rgb.shape[2], rgb.shape[3], 224))
+        large = resize(rgb, input_size(rgb.shape[2], rgb.shape[3], 224))
         top, left = (large.shape[2] - 224) // 2, (large.shape[3] - 224) // 2
         found.append(large[:, :, top : top + 224, left : left + 224].clone())
     return found
@@ -121,7 +121,7 @@ def ours(name: str, vgg: VGG, image: Tensor, index: int) -> Tensor:
 
 def agreement(vgg: VGG, images: list[Tensor], methods: Sequence[str]) -> None:
     rows = [("method", "relative difference", "ours s", "theirs s")]
-    image, index = images[0], likeliest(vgg, images[0])[0]
+    image, index = images[0], predicted_classes(vgg, images[0])[0]
     for name in methods:
         began = time.perf_counter()
         other = theirs(name, vgg, image, index)
@@ -161,7 +161,7 @@ def sanity(vgg: VGG, images: list[Tensor], methods: Sequence[str]) -> None:
         def shown(question: Question, image: Tensor, name: str = name) -> Tensor:
             return explain_batch(question.network, image, question.objective, name).map
 
-        found = [randomised(ask(vgg, likeliest(vgg, image)[0]), image, shown) for image in images[:2]]
+        found = [randomization_test(ask(vgg, predicted_classes(vgg, image)[0]), image, shown) for image in images[:2]]
         ranks = [statistics.fmean(float(step.spearman) for step in steps) for steps in zip(*found, strict=True)]
         likeness = statistics.fmean(float(steps[-1].ssim) for steps in found)
         rows = rows or [("method", *(step.layer for step in found[0]), "SSIM at the end")]

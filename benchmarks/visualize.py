@@ -28,9 +28,9 @@ from kornia.geometry.transform import rotate, translate
 from PIL import Image
 from torch import Tensor
 
-from vggapps.image import Picture, from_pil, to_pil
+from vggapps.image import Picture, open_picture, to_pil
 from vggapps.losses import total_variation
-from vggapps.objectives import Networks, Objective, channel, each, load_networks, see
+from vggapps.objectives import Networks, Objective, channel, compute_activations, each, load_networks
 from vggapps.optimize import Step, fourier, maco, optimize
 from vggapps.vgg import pick_device
 from vggapps.visualization import VisualizeSettings, load_spectrum, score_pictures, visualize_steps
@@ -77,7 +77,7 @@ def lucent(networks: Networks, objectives: list[Objective], side: int) -> Iterat
                 x = F.interpolate(x, scale_factor=factor, mode="bilinear")
                 x = rotate(x, draw(generator, -10, 10))
             x = translate(x, move)
-        loss = -whole.score(see(networks, x, whole.layers)).sum()
+        loss = -whole.score(compute_activations(networks, x, whole.layers)).sum()
         return loss, {"objective": loss}
 
     return optimize(made.leaves, made.render, score, Torch(torch.optim.Adam, {"lr": 0.05}), 100_000)
@@ -95,7 +95,7 @@ def keras_vis(networks: Networks, objectives: list[Objective], side: int) -> Ite
     def score(image: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         move = torch.cat([draw(generator, -4, 4), draw(generator, -4, 4)]).round().int().tolist()
         x = rotate(image.roll(move, (2, 3)), draw(generator, -1, 1))
-        scores = whole.score(see(networks, x, whole.layers))
+        scores = whole.score(compute_activations(networks, x, whole.layers))
         rough = total_variation(255 * image, "l1") + 0.3 * (255 * image - 127.5).abs().mean((1, 2, 3)) / 127.5
         loss = (rough - scores).sum()
         return loss, {"objective": loss}
@@ -123,7 +123,7 @@ def horama(networks: Networks, objectives: list[Objective], side: int) -> Iterat
             x = image[:, :, low[0] : low[0] + width, low[1] : low[1] + width]
             x = F.interpolate(x, (side, side), mode="bilinear")
             x = x + 0.08 * torch.randn(x.shape, generator=generator) + draw(generator, -0.04, 0.04)
-            total = total - whole.score(see(networks, x, whole.layers)).sum() / 6
+            total = total - whole.score(compute_activations(networks, x, whole.layers)).sum() / 6
         return total, {"objective": total}
 
     return optimize(made.leaves, made.render, score, Torch(torch.optim.NAdam, {"lr": 1.0}), 100_000)
@@ -147,7 +147,7 @@ def jpeg(image: Tensor) -> Tensor:
     for one in image.split(1):
         file = io.BytesIO()
         to_pil(Picture(one)).save(file, "JPEG", quality=75)
-        stored.append(from_pil(Image.open(file)).rgb)
+        stored.append(open_picture(Image.open(file)).rgb)
     return torch.cat(stored)
 
 

@@ -52,7 +52,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def while_painting(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
     """Something that happens after each step of a run: ``while_painting(event)``."""
-    import vggapps.cli.drain as room
+    import vggapps.cli.runs as room
 
     def arrange(event: Callable[[], object]) -> None:
         def looking(steps: Iterator[object], *_: object, **__: object) -> Iterator[object]:

@@ -16,7 +16,7 @@ def forget() -> None:
     """What was found out about this machine's fonts, and told."""
     for known in (face_of, system_faces, lettering._runs):
         known.cache_clear()
-    lettering._told.clear()
+    lettering._warned.clear()
 
 
 def tables(data: bytes) -> dict[bytes, bytes]:

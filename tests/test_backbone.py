@@ -17,7 +17,7 @@ from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import PLANS
 from vggapps.weights import RECORDS, load_network, save_weights
 from vggapps.weights import _backbone as loading
-from vggapps.weights._backbone import file_in, is_file, networks_here, plan_of
+from vggapps.weights._backbone import file_of, is_file, local_networks, plan_of
 
 IMAGE = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 
@@ -98,11 +98,11 @@ def test_each_word_means_one_thing(
     [
         ("vg16", {}, "no network 'vg16' .did you mean 'vgg16'"),
         ("vgg91=mine.pth", {}, "no network 'vgg91'"),
-        ("mine.pth", {}, "mine.pth does not say which network it is of .say so: vgg16=mine.pth"),
+        ("mine.pth", {}, "mine.pth does not state its network .name it: vgg16=mine.pth"),
         ("vgg16", {"layers": ["fc77"]}, "did you mean 'fc7'"),
-        ("vgg16-caffe", {"convention": "oxford"}, "convention oxford has no effect: what vgg16-caffe wants"),
-        ("vgg16", {"classes": ["a"]}, "names classes, and none is asked for"),
-        ("vgg16-convolutions", {"needs": "classes"}, "vgg16-convolutions has no head: it names no classes"),
+        ("vgg16-caffe", {"convention": "oxford"}, "convention oxford has no effect: that of vgg16-caffe"),
+        ("vgg16", {"classes": ["a"]}, "has no effect: no class is used"),
+        ("vgg16-convolutions", {"needs": "classes"}, "vgg16-convolutions has no head and so no classes"),
         ("vgg16-convolutions", {"layers": ["fc7"]}, "vgg16-convolutions has no fully connected layers"),
         (nn.Linear(1, 1), {}, "the backbone is a Linear"),
         (7, {}, "the backbone is a int"),
@@ -156,7 +156,7 @@ def test_words_that_are_files() -> None:
         "a.pth",
         "vgg16=a.pth",
     ]
-    assert (file_in("vgg16=x/a.pth"), file_in("x=1/a.pth")) == ("x/a.pth", "x=1/a.pth")
+    assert (file_of("vgg16=x/a.pth"), file_of("x=1/a.pth")) == ("x/a.pth", "x=1/a.pth")
     assert [plan and plan.name for plan in map(plan_of, ("auto", "vgg16-caffe", "vgg13=a.pth", "a.pth"))] == [
         "vgg19",
         "vgg16",
@@ -167,6 +167,6 @@ def test_words_that_are_files() -> None:
 
 def test_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     present(monkeypatch)
-    assert (networks_here(), networks_here("classes")) == (["auto", "vgg19-installed"], ["auto", "vgg19-gap"])
+    assert (local_networks(), local_networks("classes")) == (["auto", "vgg19-installed"], ["auto", "vgg19-gap"])
     present(monkeypatch, "vgg16", "vgg16-convolutions", "vgg19-convolutions", "alexnet-convolutions")
-    assert networks_here() == ["auto", "vgg19-installed", "vgg16", "vgg19-convolutions"]
+    assert local_networks() == ["auto", "vgg19-installed", "vgg16", "vgg19-convolutions"]

@@ -111,7 +111,7 @@ def test_each_window_tells_of_its_own_place() -> None:
     found = whole.predict(torch.rand(1, 4, 2, 3), 0)
     corners = [(0, 0), (32, 0), (64, 0), (0, 32), (32, 32), (64, 32)]
     assert found == [Box(x, y, x + 224, y + 224) for x, y in corners]
-    with pytest.raises(SettingsError, match="5 numbers describe a window"):
+    with pytest.raises(SettingsError, match="a window has 5 features"):
         whole.predict(torch.rand(1, 5, 1, 1), 0)
     with pytest.raises(SettingsError, match="no boxes of class 2"):
         BoxRegressor(4, 2).predict(torch.rand(1, 4, 1, 1), 2)
@@ -134,7 +134,7 @@ def test_a_window_is_described_by_fc7_or_by_ninths_of_pool5() -> None:
         for column in range(3):
             square = pool5[0, :, 1 + 2 * row : 4 + 2 * row, 2 + 2 * column : 5 + 2 * column]
             torch.testing.assert_close(windows[0, 3 * row + column :: 9, 1, 2], square.mean((1, 2)))
-    with pytest.raises(SettingsError, match="hold no window"):
+    with pytest.raises(SettingsError, match="contain no window"):
         describe_windows(bare, torch.rand(1, 3, 223, 300))
 
 
@@ -169,5 +169,5 @@ def test_boxes_survive_a_file(classes: int | None, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"as boxes\.pt"):
         save_boxes(regressor, tmp_path / "boxes.pt")
     save_weights(network(), tmp_path / "vgg.safetensors")
-    with pytest.raises(WeightsError, match="holds no boxes"):
+    with pytest.raises(WeightsError, match="contains no box regression"):
         load_boxes(tmp_path / "vgg.safetensors")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from vggapps.classification._boxes import Box, box_of, iou, localization_error, match, merge, read_boxes
+from vggapps.classification._boxes import Box, box_of, iou, match, merge, overlaps, read_boxes
 from vggapps.errors import SettingsError
 
 SMALL = st.integers(-50, 50)
@@ -124,20 +124,14 @@ def test_merging_keeps_the_sum_of_scores_and_leaves_none_that_match(found: list[
     assert all(match(a, b) > 0.6 for i, a in enumerate(left) for b in left[:i])
 
 
-def test_a_picture_is_right_where_one_of_five_has_the_class_and_half_of_the_place() -> None:
+def test_a_box_is_right_where_it_shares_more_than_half_with_any_true_box() -> None:
     true, near, half = Box(0, 0, 10, 10), Box(0, 0, 10, 9), Box(0, 0, 10, 5)
     far = Box(50, 50, 60, 60)
-    predicted = [
-        [(7, near)],  # right
-        [(8, true)],  # the wrong class
-        [(7, half)],  # an IoU of exactly 0.5
-        [(1, far), (2, far), (3, far), (7, far), (7, near)],  # right, at the fifth
-        [(1, far), (2, far), (3, far), (4, far), (5, far), (7, true)],  # too late
-        [(7, far)],  # right, the second of the true boxes
-        [],
-    ]
-    truths = [(7, [true])] * 5 + [(7, [true, far])] + [(7, [true])]
-    assert localization_error(predicted, truths) == pytest.approx(4 / 7)
+    assert overlaps(near, [true])
+    assert not overlaps(half, [true])  # an IoU of exactly 0.5
+    assert not overlaps(far, [true])
+    assert overlaps(far, [true, far])  # the second of the true boxes
+    assert not overlaps(true, [])
 
 
 def test_a_table_of_boxes(tmp_path: Path) -> None:
@@ -154,8 +148,8 @@ def test_a_table_of_boxes(tmp_path: Path) -> None:
     [
         ("file,class,left,top,right\n", "no column 'bottom'"),
         ("", "no column 'file'"),
-        ("file,class,left,top,right,bottom\na,cat,1,2,3,4\na,cat,1,2,3\n", "line 3: this is no box"),
-        ("file,class,left,top,right,bottom\na,cat,1,2,x,4\n", "line 2: this is no box"),
+        ("file,class,left,top,right,bottom\na,cat,1,2,3,4\na,cat,1,2,3\n", "line 3: this is not a box"),
+        ("file,class,left,top,right,bottom\na,cat,1,2,x,4\n", "line 2: this is not a box"),
         ("file,class,left,top,right,bottom\na,cat,5,2,3,4\n", "line 2: this box has no area"),
         ("file,class,left,top,right,bottom\na,cat,nan,2,3,4\n", "line 2: this box has no area"),
     ],

@@ -22,7 +22,7 @@ from vggapps.explanation._question import ask
 from vggapps.objectives._text import parse
 from vggapps.vgg._network import VGG
 from vggapps.weights._files import save_weights
-from vggapps.weights._labels import find_label, imagenet, labels_for, labels_of, names_of
+from vggapps.weights._labels import find_label, imagenet, labels_for, labels_of, read_class_names
 from vggapps.weights._load import load_vgg
 
 Cli = Callable[..., Ran]
@@ -59,7 +59,7 @@ def test_no_room_gives_imagenets_names_to_a_networks_own_classes() -> None:
 def test_other_peoples_modules_have_numbers_alone(classes: int) -> None:
     net = module(classes)
     assert parse("class:3", net).text == "class:3"
-    with pytest.raises(SettingsError, match="does not say what its classes are called"):
+    with pytest.raises(SettingsError, match=r"the class names of this .* are not known"):
         parse("class:goldfish", net)
     net.classes = [f"kind {n}" for n in range(classes)]  # type: ignore[assignment]
     assert parse("class:kind 7", net).text == ask(net, 7).objective.text == "class:kind 7"
@@ -96,7 +96,7 @@ def test_names_are_kept_in_the_file(tmp_path: Path) -> None:
 )
 def test_names_are_read_from_a_file(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_bytes(text.encode())
-    assert names_of(str(tmp_path / name), 5) == tuple(FIVE)
+    assert read_class_names(str(tmp_path / name), 5) == tuple(FIVE)
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_names_are_read_from_a_file(tmp_path: Path, name: str, text: str) -> Non
 def test_a_list_of_names_that_does_not_fit_is_refused(tmp_path: Path, name: str, data: bytes, told: str) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(SettingsError, match=told):
-        names_of(tmp_path / name, 5)
+        read_class_names(tmp_path / name, 5)
     with pytest.raises(SettingsError, match="can't be read"):
-        names_of(tmp_path / "missing.txt", 5)
+        read_class_names(tmp_path / "missing.txt", 5)
     with pytest.raises(SettingsError, match="has no folders"):
-        names_of(tmp_path, 5)
+        read_class_names(tmp_path, 5)
 
 
 @pytest.fixture
@@ -131,14 +131,14 @@ def twelve(tmp_path: Path) -> Path:
 
 def test_a_folder_names_classes_in_torchvisions_order(twelve: Path) -> None:
     (twelve / ".ipynb_checkpoints").mkdir()
-    names = names_of(twelve, 12)
+    names = read_class_names(twelve, 12)
     assert names[:4] == ("0", "1", "10", "11")
     theirs = {Path(path): index for path, index in ImageFolder(twelve, allow_empty=True).samples}
     (twelve / ".ipynb_checkpoints").rmdir()
     theirs = {Path(path): index for path, index in ImageFolder(twelve).samples}
     listed = list_pictures(twelve)
     assert {e.path: e.index for e in listed.examples(labels_of(names, 12))} == theirs
-    by_number = {e.path: e.index for e in listed.examples(labels_of(names_of("numbers", 12)))}
+    by_number = {e.path: e.index for e in listed.examples(labels_of(read_class_names("numbers", 12)))}
     assert all(by_number[path] == int(path.parent.name) for path in theirs)
 
 
@@ -179,18 +179,18 @@ def test_folders_that_begin_with_one_are_asked_about(tmp_path: Path) -> None:
 
 def test_a_word_for_two_classes_names_both() -> None:
     cranes = labels_of(["crane", "tench", "crane"])
-    with pytest.raises(SettingsError, match=r"'crane' means several: outputs 0 \(crane\) and 2 \(crane\).*index:0 or"):
+    with pytest.raises(SettingsError, match=r"'crane' is ambiguous: outputs 0 \(crane\) and 2 \(crane\).*index:0 or"):
         find_label("crane", cranes)
     assert find_label("index:2", cranes).index == find_label("2", cranes).index == 2
     spelt = labels_of(["Sea_Lion", "sea lion"])
-    with pytest.raises(SettingsError, match="means several"):
+    with pytest.raises(SettingsError, match="is ambiguous"):
         find_label("SEA LION", spelt)
     assert find_label("sea lion", spelt).index == 1
 
 
 def test_a_number_that_is_another_classs_name_names_both() -> None:
     labels = labels_of(sorted(map(str, range(12))))
-    with pytest.raises(SettingsError, match=r"'2' means several: outputs 4 \(2\) and 2 \(10\)"):
+    with pytest.raises(SettingsError, match=r"'2' is ambiguous: outputs 4 \(2\) and 2 \(10\)"):
         find_label("2", labels)
     assert (find_label("name:2", labels).index, find_label("index:2", labels).index) == (4, 2)
     assert find_label("0", labels).index == 0
@@ -237,7 +237,7 @@ def test_every_command_takes_names(cli: Cli, work: Path, command: str) -> None:
     if command != "classify":
         refused = cli(command, *words, *asked)
         assert refused.code == 2
-        assert "no class 'hen': the network's have no names" in refused.err
+        assert "no class 'hen': the network's classes have no names" in refused.err
     short = cli(command, *words, *asked, "--classes", "missing.txt")
     assert (short.code, "can't be read" in short.err) == (2, True)
     known = cli(command, *words, *asked, "--classes", "names.txt", "--convention", "oxford")
@@ -254,7 +254,7 @@ def test_every_command_takes_names(cli: Cli, work: Path, command: str) -> None:
 )
 def test_names_without_effect_are_refused(cli: Cli, work: Path, words: list[str]) -> None:
     ran = cli(*words, "--classes", "names.txt")
-    assert (ran.code, "none is asked for" in ran.err) == (2, True)
+    assert (ran.code, "has no effect: no class is used" in ran.err) == (2, True)
 
 
 def test_evaluate_with_own_names(cli: Cli, work: Path) -> None:

@@ -83,7 +83,7 @@ def test_an_ensemble_averages_probabilities(folder: Path) -> None:
     alone = [Classifier(vgg, dtype="float32").probabilities(path) for vgg in (one, other)]
     together = Classifier([one, other], dtype="float32").probabilities(path)
     torch.testing.assert_close(together, (alone[0] + alone[1]) / 2)
-    with pytest.raises(SettingsError, match="know different classes"):
+    with pytest.raises(SettingsError, match="have different classes"):
         Classifier([one, network(classes=9)])
 
 
@@ -113,8 +113,8 @@ def test_names_and_temperature_travel_with_the_weights(tmp_path: Path, folder: P
 @pytest.mark.parametrize(
     ("backbone", "error", "text"),
     [
-        ("vgg16-features", WeightsError, "it names no classes"),
-        ("vgg19-installed", WeightsError, "it names no classes"),
+        ("vgg16-features", WeightsError, "has no head and so no classes"),
+        ("vgg19-installed", WeightsError, "has no head and so no classes"),
         ("vg16", SettingsError, "did you mean 'vgg16'"),
         ([], SettingsError, "no backbone"),
         (VGG(NARROW, head="none"), WeightsError, "has no head"),
@@ -193,7 +193,7 @@ def test_the_command_shows_what_decided(cli: Callable[..., Ran], folder: Path, t
     why = tmp_path / "why.png"
     ran = cli("classify", folder / "00.png", "--explain", why, "--backbone", "vgg19-gap")
     assert ran.code == 0
-    assert ran.err.startswith(f"{why}: where it sees ")
+    assert ran.err.startswith(f"{why}: evidence for ")
     assert open_picture(why).size == open_picture(folder / "00.png").size
     assert cli("classify", folder / "00.png", "--explain", why, "--backbone", "vgg19-gap").code == 4
 
@@ -205,7 +205,7 @@ def test_the_command_shows_what_decided(cli: Callable[..., Ran], folder: Path, t
         (["04.png"], 3, "04.png"),
         (["00.png", "--views", "centre"], 2, "did you mean 'center'"),
         (["00.png", "--backbone", "vg16"], 2, "did you mean 'vgg16'"),
-        (["00.png", "--json", "--csv"], 2, "both want stdout"),
+        (["00.png", "--json", "--csv"], 2, "both write to stdout"),
         (["00.png", "--shard", "3/2"], 2, "no such share"),
     ],
 )

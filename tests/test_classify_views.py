@@ -17,7 +17,7 @@ from vggapps.classification._classifier import Classifier, Views
 from vggapps.classification._views import CROP, VIEWS, corners, crops, probabilities, scales_of
 from vggapps.datasets._reading import scaled_to, to_tensor
 from vggapps.errors import PictureError, SettingsError
-from vggapps.image import from_pil
+from vggapps.image import open_picture
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._normalize import IMAGENET
 from vggapps.vgg._plan import Plan, Pooled
@@ -139,12 +139,14 @@ def test_the_center_view_is_torchvisions_resize_and_crop(size: tuple[int, int]) 
     generator = np.random.default_rng(0)
     image = Image.fromarray(generator.integers(0, 256, (*size, 3), np.uint8))
     wanted = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()])(image)
-    torch.testing.assert_close(crops(to_tensor(scaled_to(from_pil(image), 256)), "center")[0], wanted, rtol=0, atol=0)
+    torch.testing.assert_close(
+        crops(to_tensor(scaled_to(open_picture(image), 256)), "center")[0], wanted, rtol=0, atol=0
+    )
 
 
 def test_what_is_transparent_lies_on_white() -> None:
     image = Image.new("RGBA", (300, 300), (255, 0, 0, 0))
-    assert (scaled_to(from_pil(image), 256) == 255).all()
+    assert (scaled_to(open_picture(image), 256) == 255).all()
 
 
 def by_hand(vgg: VGG, image: Tensor, mirrored: bool = True) -> Tensor:

@@ -24,7 +24,7 @@ from vggapps import load_vgg
 from vggapps.image import open_picture
 from vggapps.losses import LPIPS
 from vggapps.losses import _comparison as comparison
-from vggapps.losses._comparison import METRICS, Measured, available, measure, wanting
+from vggapps.losses._comparison import METRICS, Measured, available, install_commands, measure
 from vggapps.losses._trunk import Trunk
 from vggapps.weights._records import RECORDS
 
@@ -108,14 +108,14 @@ def test_transparent_pictures_are_laid_over_white(cli: Cli) -> None:
     picture.save("a.png")
     Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB").save("b.png")
     ran = cli("compare", "a.png", "b.png", "--metric", "psnr", "--json")
-    assert ran.err == "a.png: it is transparent, and is laid over white\n"
+    assert ran.err == "a.png: transparent, placed on white\n"
     assert objects(ran)[0]["values"]["psnr"] > decibels(1)  # what rounding to 8 bits may cost
 
 
 def test_the_map_is_yellow_where_the_pictures_differ(cli: Cli) -> None:
     Path("where.png").touch()
     ran = cli("compare", "town.png", "smudged.png", "--metric", "psnr,perceptual", "--map", "where.png", "--force")
-    assert re.fullmatch(r"where\.png: yellow is the most, 0\.\d+ by Perceptual \(VGG-19\)\n", ran.err)
+    assert re.fullmatch(r"where\.png: yellow is the maximum, 0\.\d+ by Perceptual \(VGG-19\)\n", ran.err)
     pixels = open_picture("where.png").rgb[0]
     yellow = pixels[0] - pixels[2]  # much red, little blue
     row, column = divmod(int(yellow.argmax()), 96)
@@ -210,12 +210,12 @@ WRONG: list[tuple[str, int, str]] = [
     ("town.png no.png", 3, "no.png: there is no such file"),
     ("town.png small.png", 2, "town.png has 96x64 pixels, and small.png 10x10"),
     ("town.png town.png --metric lpisp", 2, "did you mean 'lpips'"),
-    ("small.png small.png --metric ssim", 2, "SSIM needs 11 pixels a side, and the pictures have 10x10"),
+    ("small.png small.png --metric ssim", 2, "SSIM needs 11 pixels a side, and the pictures are 10x10"),
     ("small.png small.png --metric ssim,perceptual", 2, "SSIM needs 11 pixels a side"),
-    ("town.png town.png --metric ssim --fail-above 0.5", 2, "of SSIM more is better"),
+    ("town.png town.png --metric ssim --fail-above 0.5", 2, "does not apply to SSIM, where higher is better"),
     ("town.png town.png --metric ssim --map out.png", 2, "none of these metrics has a map"),
-    ("town.png smudged.png --map smudged.png --force", 2, "is one of the files that are read"),
-    ("town.png smudged.png --csv town.png --force", 2, "is one of the files that are read"),
+    ("town.png smudged.png --map smudged.png --force", 2, "is one of the input files"),
+    ("town.png smudged.png --csv town.png --force", 2, "is one of the input files"),
     ("town.png smudged.png --map no/such/out.png", 3, "there is no folder no/such"),
     ("town.png smudged.png --csv no/such/out.csv", 3, "there is no folder no/such"),
     ("town.png smudged.png --map one/a.png", 4, "one/a.png exists"),
@@ -257,7 +257,7 @@ def test_more_memory_than_is_free_is_refused(cli: Cli, monkeypatch: pytest.Monke
 def test_a_note_says_what_the_other_metrics_need(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert available() == ["perceptual", "ssim", "ms-ssim", "psnr"]
     assert cli("compare", "town.png", "town.png").err == (
-        "not measured: lpips, lpips-vgg, lpips-squeeze, dists (to have them: vggapps weights download "
+        "not measured: lpips, lpips-vgg, lpips-squeeze, dists (to get them: vggapps weights download "
         "alexnet-convolutions vgg16-convolutions squeezenet1_1-convolutions)\n"
     )
     assert cli("compare", "town.png", "town.png", "-q").err == ""
@@ -267,7 +267,7 @@ def test_a_note_says_what_the_other_metrics_need(cli: Cli, monkeypatch: pytest.M
     monkeypatch.setitem(sys.modules, "torchmetrics", None)
     assert available() == ["perceptual", "lpips", "lpips-vgg", "dists", "ssim", "psnr"]
     needs = {"vggapps weights download squeezenet1_1-convolutions": ["lpips-squeeze"]}
-    assert wanting() == needs | {"pip install 'vggapps[metrics]'": ["ms-ssim"]}
+    assert install_commands() == needs | {"pip install 'vggapps[metrics]'": ["ms-ssim"]}
 
 
 def lpips_alex(device: torch.device) -> LPIPS:
@@ -287,5 +287,5 @@ def test_metrics_run_on_pictures_of_their_smallest_side_and_no_smaller(name: str
     loss, side = (lpips_alex if name == "lpips" else METRICS[name].make)(CPU), METRICS[name].side
     x, y = torch.rand(2, 2, 3, side, side)
     assert loss(x, y).shape == (2,)
-    with pytest.raises(ValueError, match=f"{side} pixels a side"):
+    with pytest.raises(ValueError, match=f"at least {side}×{side} pixels"):
         loss(x[..., 1:], y[..., 1:])

@@ -16,9 +16,9 @@ from PIL import Image
 
 from tests.comparing import decibels, flat, likeness, objects
 from tests.conftest import Ran
+from vggapps.losses._compare import summarize
 from vggapps.losses._comparison import get_metrics, measure
 from vggapps.losses._quality import psnr
-from vggapps.losses._summary import summarize
 
 Cli = Callable[..., Ran]
 
@@ -50,7 +50,7 @@ def test_each_failed_pair_is_a_row_of_the_csv_with_its_error(cli: Cli) -> None:
     assert by_name["empty"] == ["", "", "out/empty.png: the file is empty"]
     assert by_name["size"] == ["", "", "ref/size.png has 48x36 pixels, and out/size.png 20x20"]
     assert by_name["tiny"][1:] == [
-        f"{decibels(20):.7g}", "SSIM needs 11 pixels a side, and the pictures have 8x8"
+        f"{decibels(20):.7g}", "SSIM needs 11 pixels a side, and the pictures are 8x8"
     ]  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def test_a_metric_that_fails_does_not_cost_the_pair_the_others(cli: Cli, monkeyp
     assert ran.out.splitlines()[-1].split() == ["PSNR", "(dB)", f"{decibels(20):.2f}", "higher", "is", "better"]
     named = cli("compare", "ref/tiny.png", "out/tiny.png", "--metric", "perceptual,psnr")
     assert (named.code, named.out.splitlines()[-1]) == (2, ran.out.splitlines()[-1])
-    assert "Perceptual (VGG-19) needs 16 pixels a side, and the pictures have 8x8" in named.err
+    assert "Perceptual (VGG-19) needs 16 pixels a side, and the pictures are 8x8" in named.err
     mapped = cli("compare", "ref/tiny.png", "out/tiny.png", "--map", "m.png")
     assert (mapped.code, Path("m.png").exists(), "Perceptual (VGG-19) needs 16" in mapped.err) == (2, False, True)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: type("", (), {"available": 1_000_000}))
@@ -172,12 +172,15 @@ def test_a_pair_without_the_number_that_has_a_limit_fails(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ("--fail-below 30", "of Perceptual (VGG-19) less is better\nhint: name the metric: --fail-below psnr=30"),
+        (
+            "--fail-below 30",
+            "does not apply to Perceptual (VGG-19), where lower is better\nhint: name the metric: --fail-below psnr=30",
+        ),
         ("--fail-below perceptual=0.1", "use --fail-above perceptual=0.1"),
         ("--fail-above psnr=30", "use --fail-below psnr=30"),
-        ("--fail-below psnr=nan", "--fail-below psnr=nan is no limit"),
-        ("--fail-above inf", "--fail-above inf is no limit"),
-        ("--fail-below psnr=", "is no limit"),
+        ("--fail-below psnr=nan", "--fail-below psnr=nan is not a finite number"),
+        ("--fail-above inf", "--fail-above inf is not a finite number"),
+        ("--fail-below psnr=", "is not a finite number"),
         ("--fail-below psrn=30", "did you mean 'psnr'"),
         ("--fail-above 0,05", "perceptual has two limits"),
         ("--metric ssim --fail-below psnr=30", "add it: --metric ssim,psnr"),
@@ -209,7 +212,7 @@ def test_luma_and_a_cropped_border_are_told_wherever_the_numbers_are(cli: Cli) -
     assert "PSNR (dB) on Y, 4 px cropped  " in cli("compare", "ref/noise.png", "out/noise.png", *options).out
     assert cli("compare", "ref", "out", *options).out.startswith("psnr: PSNR (dB) on Y, 4 px cropped\n")
     tiny = cli("compare", "ref/tiny.png", "out/tiny.png", *options).err
-    assert "PSNR (dB) on Y, 4 px cropped needs 9 pixels a side, and the pictures have 8x8" in tiny
+    assert "PSNR (dB) on Y, 4 px cropped needs 9 pixels a side, and the pictures are 8x8" in tiny
 
 
 def test_pictures_of_16_bits_keep_their_depth(cli: Cli) -> None:

@@ -88,7 +88,7 @@ def test_several_possible_partners_are_refused_before_anything_is_compared(cli: 
 def test_patterns_say_what_names_have_in_common(cli: Cli) -> None:
     put("gt/a_gt.png", "gt/x/b_GT.png", "gt/mask.png", "sr/a_sr.jpg", "sr/x/b_sr.png", level=100)
     ran = cli("compare", "gt", "sr", "--pattern-a", "{}_gt", "--pattern-b", "{}_sr", *PSNR)
-    assert (ran.code, ran.err) == (0, "gt: 1 of 3 are not named '{}_gt'\n")
+    assert (ran.code, ran.err) == (0, "gt: 1 of 3 do not match '{}_gt'\n")
     assert pairs(ran) == {"gt/a_gt.png": "sr/a_sr.jpg", "gt/x/b_GT.png": "sr/x/b_sr.png"}
     put("hr/a.png", "both/hr_a.png", "both/lr_a.png", "both/lr_a.jpg")
     assert pairs(cli("compare", "hr", "both", "--pattern-b", "hr_{}", *PSNR)) == {"hr/a.png": "both/hr_a.png"}
@@ -104,12 +104,12 @@ def test_letters_of_a_pattern_stand_for_themselves(cli: Cli) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ("ref out --pattern-a _gt", 2, "write {} once"),
-        ("ref out --pattern-b {}{}", 2, "write {} once"),
-        ("ref out --pattern-a {}/gt", 2, "write {} once"),
-        ("ref out --pattern-a {}_gt", 3, "no picture of ref is named '{}_gt'"),
-        ("ref out --pattern-a {}d --pattern-b {}t", 3, "no picture of out is named '{}t'"),
-        ("ref/alone.png out --pattern-b {}_sr", 2, "are for two folders"),
+        ("ref out --pattern-a _gt", 2, "needs {} once"),
+        ("ref out --pattern-b {}{}", 2, "needs {} once"),
+        ("ref out --pattern-a {}/gt", 2, "needs {} once"),
+        ("ref out --pattern-a {}_gt", 3, "no picture of ref matches '{}_gt'"),
+        ("ref out --pattern-a {}d --pattern-b {}t", 3, "no picture of out matches '{}t'"),
+        ("ref/alone.png out --pattern-b {}_sr", 2, "need two folders"),
         ("ref out --pattern-b {}er", 3, "no picture of ref has a partner in out"),
         ("reff out", 3, "reff: there is no such file or folder\nhint: did you mean ref?"),
         ("ref ouut", 3, "ouut: there is no such file or folder"),
@@ -155,7 +155,7 @@ def test_b_is_scaled_as_pillows_antialiased_bicubic_filter_does(cli: Cli) -> Non
     large.save("large.png")
     large.resize((24, 20), Image.Resampling.BICUBIC).save("small.png")
     ran = cli("compare", "small.png", "large.png", *PSNR, "--scale-to-a")
-    assert ran.err == "large.png: its 48x64 pixels are scaled to 24x20 (bicubic, antialiased)\n"
+    assert ran.err == "large.png: 48x64 pixels are scaled to 24x20 (bicubic, antialiased)\n"
     assert objects(ran)[0]["values"]["psnr"] > decibels(1)  # Pillow rounds to 8 bits
     unscaled = cli("compare", "small.png", "small.png", *PSNR, "--scale-to-a")
     assert (objects(unscaled)[0]["scaled"], unscaled.err) == (None, "")

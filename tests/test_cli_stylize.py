@@ -98,7 +98,7 @@ def test_a_picture_can_be_made_again_from_itself(here: Path, cli: Cli) -> None:
 def test_settings_of_a_picture_without_any_are_an_error(here: Path, cli: Cli) -> None:
     ran = cli("stylize", "--settings", "town.png")
     assert ran.code == 3
-    assert "carries no vggapps settings" in ran.err
+    assert "has no vggapps settings" in ran.err
 
 
 def test_json_is_one_object_a_picture(here: Path, cli: Cli) -> None:
@@ -150,7 +150,7 @@ def test_stdin_and_stdout(here: Path) -> None:
 def test_a_preview_is_written_on_the_way_and_goes_at_the_end(
     here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import vggapps.cli.drain as room
+    import vggapps.cli.runs as room
 
     there: list[list[str]] = []
 
@@ -231,7 +231,7 @@ def test_a_run_that_breaks_keeps_the_last_good_picture(here: Path, cli: Cli, mon
     ran = cli("stylize", "town.png", "waves.png", "--size", 32, "--steps", 9, "-o", "out.png", "-q")
     assert ran.code == 1
     assert "step 3 of 9 (tv)" in ran.err
-    assert "the picture after step 2 of 9 is kept" in ran.err
+    assert "saved the picture after step 2 of 9" in ran.err
     assert size("out.png") == (32, 24)
 
 
@@ -263,7 +263,7 @@ def test_help_shows_every_setting_and_examples_that_parse(cli: Cli) -> None:
 def test_numbers_that_make_no_sense_are_told_with_exit_code_2(here: Path, cli: Cli, words: tuple[object, ...]) -> None:
     ran = cli("stylize", "town.png", *words)
     assert ran.code == 2, ran.err
-    assert "defect" not in ran.err
+    assert "bug in vggapps" not in ran.err
     assert not Path("town_by_waves.png").exists()
 
 

@@ -26,7 +26,7 @@ def test_many_styles_without_weights_are_perhaps_not_meant_as_a_mixture(town: Pa
         shutil.copy("waves.png", f"{name}.png")
     ran = cli("stylize", "town.png", *(f"{name}.png" for name in "cdefg"), *QUICK)
     assert ran.code == 0
-    assert "one photo in a mixture of 5 styles" in ran.err
+    assert "mixing 5 styles" in ran.err
     assert "mixture" not in cli("stylize", "town.png", "c.png", "d.png", *QUICK).err
 
 
@@ -97,8 +97,8 @@ def test_what_a_format_has_no_room_for_is_told_before_the_work(town: Path, cli: 
         Path(f"{number}.png").symlink_to("waves.png")
     styles = [f"{number}.png" for number in range(700)]
     for words, told in (
-        (["waves.png", "--size", 20000, "-o", "out.webp"], "WEBP holds 16383 a side"),
-        ([*styles, *QUICK, "-o", "out.jpg"], "can't be written as JPEG"),
+        (["waves.png", "--size", 20000, "-o", "out.webp"], "WEBP holds at most 16383 per side"),
+        ([*styles, *QUICK, "-o", "out.jpg"], "JPEG holds at most"),
     ):
         ran = cli("stylize", "town.png", *words)
         assert ran.code == 2, ran.err

@@ -13,8 +13,8 @@ import typer
 from vggapps import errors
 from vggapps.cli import app as door
 from vggapps.errors import SettingsError, VggappsError, argument, unknown
+from vggapps.vgg._device import pick_device, pick_dtype
 from vggapps.vgg._extractor import FeatureExtractor
-from vggapps.vgg._fast import pick_device, pick_dtype
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan, get_plan
 
@@ -174,7 +174,7 @@ class TestCommandLine:
     def test_a_defect_is_called_one(self, fail) -> None:
         ran = fail(KeyError("relu"))
         assert ran.code == 1
-        assert ran.err == ("error: KeyError: 'relu'\nhint: this is a defect of vggapps: -vv shows where it happened\n")
+        assert ran.err == ("error: KeyError: 'relu'\nhint: this is a bug in vggapps: -vv shows the traceback\n")
 
     def test_interrupted(self, fail) -> None:
         assert fail(KeyboardInterrupt()).code == 130

@@ -224,8 +224,8 @@ def test_columns_have_the_rows_names(classes: int, monkeypatch: pytest.MonkeyPat
     from matplotlib.figure import Figure
 
     figures: list[Figure] = []
-    draw = plots._drawn
-    monkeypatch.setattr(plots, "_drawn", lambda figure: figures.append(figure) or draw(figure))
+    draw = plots._to_image
+    monkeypatch.setattr(plots, "_to_image", lambda figure: figures.append(figure) or draw(figure))
     names = [f"class {c}" for c in range(classes)]
     confusion_picture({(c, c): 3 for c in range(classes)}, names)
     (axes,) = figures[0].axes

@@ -15,10 +15,11 @@ from scipy.stats import binomtest
 from torch import Tensor
 from typer.testing import CliRunner
 
+from tests.reference.localization import localization_error
 from vggapps.classification import _classifier as classifiers
 from vggapps.classification._box_evaluation import evaluate_boxes, true_boxes
 from vggapps.classification._box_regression import BoxRegressor, save_boxes
-from vggapps.classification._boxes import Box, localization_error, read_boxes
+from vggapps.classification._boxes import Box, read_boxes
 from vggapps.classification._classifier import ClassifySettings, Result
 from vggapps.classification._localize import localize
 from vggapps.classification._published import PAPER_BOXES, comparable_boxes
@@ -54,7 +55,7 @@ class Fake:
         self.networks = (vgg.freeze().dense(),)
 
     @classmethod
-    def of(cls, settings: ClassifySettings) -> Fake:
+    def from_settings(cls, settings: ClassifySettings) -> Fake:
         return cls()
 
     def run(self, sources: Sequence[Any], workers: int | None = None) -> Iterator[Result]:
@@ -219,7 +220,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 def test_the_command_prints_both_errors_and_the_papers(run: Run) -> None:
     ran = run("data", "--boxes", "boxes.csv")
     assert ran.exit_code == 0, ran.exception
-    _, _, printed = ran.stdout.partition("\nlocalization   3 pictures with a true box, 1 without one are left out\n")
+    _, _, printed = ran.stdout.partition("\nlocalization   3 pictures with a true box, 1 without one are excluded\n")
     assert re.match(r"top-1 error +66\.7 % .*\ntop-5 error +33\.3 % .*\nclass given +33\.3 % ", printed)
     assert re.search(r"^ +- +33\.1 % +the paper's table 8: all layers trained, one box per class, trained at 384$",
                      printed, re.M)  # fmt: skip
@@ -252,7 +253,7 @@ def test_the_command_takes_trained_boxes(run: Run) -> None:
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        ("a_0-1.png,tench,96,96,224,256\nb_1-0.png,tench,1,2,x,4", "line 3: this is no box"),
+        ("a_0-1.png,tench,96,96,224,256\nb_1-0.png,tench,1,2,x,4", "line 3: this is not a box"),
         ("a_0-1.png,tench,96,96,24,256", "line 2: this box has no area"),
         ("a_0-1.png,tenchy fish,96,96,224,256", "there is no class 'tenchy fish'"),
         ("else.png,tench,96,96,224,256", "none of the 4 pictures has a box"),

@@ -40,7 +40,7 @@ class Fake:
         Fake.made += 1
 
     @classmethod
-    def of(cls, settings: ClassifySettings) -> Fake:
+    def from_settings(cls, settings: ClassifySettings) -> Fake:
         return cls(settings)
 
     def run(self, sources: Sequence[Path], workers: int | None = None) -> Iterator[Result]:
@@ -82,7 +82,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
         except SystemExit as exit_:
             code = exit_.code or 0
         except Exception as error:
-            code = app_module._explain(error)
+            code = app_module._report(error)
         return Ran(code, *capsys.readouterr())
 
     return run
@@ -102,7 +102,7 @@ def test_the_table_says_what_was_measured_and_what_was_published(data: Path, run
     assert re.search(
         r"^ +24\.8 % +7\.5 % +the paper's table 4, trained at 256 to 512, shorter side 256, 384, 512$", ran.out, re.M
     )
-    assert "ILSVRC-2012 validation, which these pictures are not" in ran.out
+    assert "ILSVRC-2012 validation set, which this data set is not" in ran.out
     assert "6 of 6" in ran.err
 
 
@@ -133,7 +133,7 @@ def test_the_shares_together_are_the_whole(data: Path, run: Callable[..., Ran]) 
     assert [part["pictures"] for part in parts] == [2, 2, 1, 1]
     empty = run(data, "--shard", "7/7")
     assert empty.code == 2
-    assert "is none" in empty.err
+    assert "is empty" in empty.err
 
 
 def test_broken_and_missing_pictures_are_told_and_the_rest_goes_on(data: Path, run: Callable[..., Ran]) -> None:
@@ -193,7 +193,7 @@ def test_each_picture_and_the_surest_mistakes_are_written(data: Path, run: Calla
     assert teal == 2 * 64 * 48
     right = run(data, "--shard", "3/7", "--mistakes", "none.png")
     assert (right.code, Path("none.png").exists()) == (0, False)
-    assert "none.png is not written: there is no mistake to show" in right.err
+    assert "none.png is not written: there are no mistakes" in right.err
 
 
 def test_what_was_taken_for_classes_is_printed(data: Path, run: Callable[..., Ran]) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vggapps.classification._published import PAPER, Published, comparable
 from vggapps.cli.inputs import parse_shard, take
-from vggapps.datasets._dataset import Entry, Example, Listing, find_examples, list_pictures
+from vggapps.datasets._dataset import Entry, Example, Listing, list_pictures
 from vggapps.errors import PictureError, SettingsError
 from vggapps.weights._labels import imagenet, labels_of
 from vggapps.weights._records import RECORDS
@@ -34,14 +34,14 @@ def test_folders_of_classes_are_found_by_id_name_and_index(tmp_path: Path) -> No
     (tmp_path / "empty").mkdir()
     (tmp_path / ".cache").mkdir()
     picture(tmp_path / ".cache" / "hidden.jpg")
-    assert {e.path: e.index for e in find_examples(tmp_path, imagenet())} == wanted
+    assert {e.path: e.index for e in list_pictures(tmp_path).examples(imagenet())} == wanted
 
 
 def test_a_folder_of_no_known_class_is_named_with_the_nearest_class(tmp_path: Path) -> None:
     picture(tmp_path / "dog" / "a.jpg")
     picture(tmp_path / "catt" / "b.jpg")
     with pytest.raises(SettingsError, match="catt") as caught:
-        find_examples(tmp_path, ANIMALS)
+        list_pictures(tmp_path).examples(ANIMALS)
     assert str(tmp_path / "catt") in caught.value.message
     assert "'cat'" in caught.value.hint
 
@@ -57,7 +57,7 @@ def test_pictures_beside_the_class_folders_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["n02123045_10026.JPEG", "281_n02123045_0.jpg", "n02123045.jpg", "cat-n02123045.jpg"])
 def test_a_wordnet_id_in_a_file_name_is_its_class(tmp_path: Path, name: str) -> None:
     picture(tmp_path / name)
-    assert find_examples(tmp_path, imagenet()) == [Example(tmp_path / name, 281)]
+    assert list_pictures(tmp_path).examples(imagenet()) == [Example(tmp_path / name, 281)]
 
 
 @pytest.mark.parametrize("name", ["xn02123045_1.jpg", "n021230456.jpg", "n02123045_n01440764.jpg"])
@@ -72,7 +72,7 @@ def test_names_that_only_look_like_an_id_are_left_out_and_told(tmp_path: Path, n
 def test_imagenets_own_validation_names_need_a_table(tmp_path: Path) -> None:
     picture(tmp_path / "ILSVRC2012_val_00000001.JPEG")
     with pytest.raises(SettingsError, match="validation pictures hold no class") as caught:
-        find_examples(tmp_path, imagenet())
+        list_pictures(tmp_path).examples(imagenet())
     assert ".csv" in caught.value.hint
 
 
@@ -91,12 +91,12 @@ def test_a_table_names_files_beside_it_and_their_classes(tmp_path: Path, header:
     front = "9," * header.startswith("size")
     (tmp_path / "labels.csv").write_text(f"{header}\n{front}in/a.jpg,2\n{front}gone.jpg, 0 \n", encoding="utf-8")
     wanted = [Example(tmp_path / "in" / "a.jpg", 2), Example(tmp_path / "gone.jpg", 0)]
-    assert find_examples(tmp_path / "labels.csv", imagenet()) == wanted
+    assert list_pictures(tmp_path / "labels.csv").examples(imagenet()) == wanted
 
 
 def test_of_several_class_columns_the_wordnet_id_counts(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("file,index,wnid\na.jpg,449,n01440764\n")  # 449: the development kit's number
-    assert find_examples(tmp_path / "t.csv", imagenet())[0].index == 0
+    assert list_pictures(tmp_path / "t.csv").examples(imagenet())[0].index == 0
 
 
 @pytest.mark.parametrize(
@@ -112,18 +112,18 @@ def test_of_several_class_columns_the_wordnet_id_counts(tmp_path: Path) -> None:
 def test_a_table_that_makes_no_sense_is_told_where(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises((SettingsError, PictureError), match=message):
-        find_examples(tmp_path / "t.csv", ANIMALS)
+        list_pictures(tmp_path / "t.csv").examples(ANIMALS)
 
 
 def test_what_is_no_data_set_is_told(tmp_path: Path) -> None:
     with pytest.raises(PictureError, match="no picture"):
-        find_examples(tmp_path, ANIMALS)
+        list_pictures(tmp_path).examples(ANIMALS)
     with pytest.raises(PictureError, match="no such folder or file"):
-        find_examples(tmp_path / "gone", ANIMALS)
+        list_pictures(tmp_path / "gone").examples(ANIMALS)
     with pytest.raises(SettingsError, match="neither a folder"):
-        find_examples(picture(tmp_path / "a.jpg"), ANIMALS)
+        list_pictures(picture(tmp_path / "a.jpg")).examples(ANIMALS)
     with pytest.raises(SettingsError, match="no WordNet id"):
-        find_examples(tmp_path, ANIMALS)
+        list_pictures(tmp_path).examples(ANIMALS)
 
 
 # Shares

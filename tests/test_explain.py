@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
 from vggapps.explanation import METHODS, Explanation, ask, explain_batch
-from vggapps.explanation._methods import seen_at
-from vggapps.explanation._question import Question, likeliest
+from vggapps.explanation._methods import input_size
+from vggapps.explanation._question import Question, predicted_classes
 from vggapps.explanation._report import figure
 from vggapps.explanation._settings import ExplainSettings, MethodName
 from vggapps.figures import overlay
@@ -65,11 +65,11 @@ def test_settings_know_all_methods() -> None:
 def test_nobody_says_what_so_it_is_the_likeliest_class_of_each() -> None:
     vgg, image = network(), pictures(4)
     indices = vgg(image).argmax(1).tolist()
-    assert likeliest(vgg, image) == indices
+    assert predicted_classes(vgg, image) == indices
     torch.testing.assert_close(explain_batch(vgg, image).map, explain_batch(vgg, image, indices).map)
     dense = vgg.dense()
     large = pictures(2, 224, 288)
-    assert likeliest(dense, large) == dense(large).mean((2, 3)).argmax(1).tolist()
+    assert predicted_classes(dense, large) == dense(large).mean((2, 3)).argmax(1).tolist()
 
 
 def test_of_single_pixels_signed_ones_are_added_over_colours_and_others_are_the_largest() -> None:
@@ -195,6 +195,6 @@ def test_below_a_map_stand_its_class_method_and_scale(height: int, width: int, m
 def test_a_picture_is_seen_in_whole_steps_of_the_last_pooling(
     height: int, width: int, expected: tuple[int, int]
 ) -> None:
-    assert seen_at(height, width, 224) == expected
-    rows, columns = seen_at(10, 9000, 224)
+    assert input_size(height, width, 224) == expected
+    rows, columns = input_size(10, 9000, 224)
     assert (rows, columns) == (224, 8 * 224)

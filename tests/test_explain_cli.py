@@ -18,7 +18,7 @@ from vggapps.explanation import Explanation
 from vggapps.explanation import _faithfulness as faithfulness
 from vggapps.explanation import _report as report
 from vggapps.explanation._cam import grad_cam
-from vggapps.explanation._methods import METHODS, seen_at
+from vggapps.explanation._methods import METHODS, input_size
 from vggapps.explanation._question import Question
 from vggapps.image import open_picture, read_settings, resize, save_picture
 from vggapps.vgg._network import VGG, initialize
@@ -73,7 +73,7 @@ def test_in_json_it_is_one_object_a_picture_and_raw_maps_are_as_they_are(cli: Cl
         assert json.loads(str(maps["settings"]))["target"] == "class:house"
         for one in facts:
             picture = open_picture(one["path"]).rgb
-            image = resize(picture, seen_at(*picture.shape[2:], 224))
+            image = resize(picture, input_size(*picture.shape[2:], 224))
             cam = grad_cam(network().dense(), image, 2)
             expected = torch.nn.functional.interpolate(cam, image.shape[2:], mode="bilinear")[0, 0]
             found = maps[f"{one['path']}/grad-cam"]
@@ -174,7 +174,7 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_on(cli: Cli) -> None:
         (["--method", "grad-cm"], 2, "grad-cam"),
         (["--size", "100"], 2, "224"),
         (["--raw", "maps.txt"], 2, "does not end in .npz"),
-        (["-o", "-", "--json"], 2, "both want stdout"),
+        (["-o", "-", "--json"], 2, "both be written to stdout"),
         (["--raw", "there.npz"], 4, "there.npz exists"),
         (["-o", "there.png"], 4, "there.png exists"),
     ],
@@ -238,8 +238,8 @@ def test_what_is_explained_is_the_class_that_classify_names_and_another_of_the_w
     assert facts["whole"]["probability"] == pytest.approx(float(shares.max()), abs=0.02)
     said = cli("explain", "two.png", "-o", "again.png").out
     assert said.startswith(f"again.png: red {100 * facts['probability']:.1f} %")
-    told = f"(named by classify, {100 * named['probability']:.1f} % in the middle; seen whole, blue "
-    assert (told in said) == (likeliest == "blue")
+    note = f"(predicted by classify, {100 * named['probability']:.1f} % for the center; for the whole picture: blue "
+    assert (note in said) == (likeliest == "blue")
     assert cli("explain", "two.png", "--class", "red", "-o", "red.png").out.count("%") == 1
 
 

@@ -26,7 +26,7 @@ from vggapps.explanation._faithfulness import (
 )
 from vggapps.explanation._gradients import gradient, gradient_x_input
 from vggapps.explanation._question import Question, ask
-from vggapps.explanation._sanity import randomised, spearman
+from vggapps.explanation._sanity import randomization_test, spearman
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 
@@ -218,17 +218,17 @@ def edges(question: Question, image: Tensor) -> Tensor:
 def test_a_method_that_heeds_no_weights_is_found_out_and_the_gradient_is_not() -> None:
     network, image = vgg(), pictures(2, 64, 96)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    blind = randomised(ask(network, [1, 2]), image, edges)
+    blind = randomization_test(ask(network, [1, 2]), image, edges)
     assert [step.layer for step in blind] == ["head", *(f"block {k}" for k in (5, 4, 3, 2, 1))]
     for step in blind:
         torch.testing.assert_close(step.spearman, torch.ones(2))
         torch.testing.assert_close(step.ssim, torch.ones(2))
-    honest = randomised(ask(network, [1, 2]), image, gradient)
+    honest = randomization_test(ask(network, [1, 2]), image, gradient)
     assert honest[-1].spearman.max() < 0.3
     assert honest[-1].ssim.max() < 0.5
     assert all(step.spearman.max() < 0.9 for step in honest[1:])
     assert all(torch.equal(tensor, before[name]) for name, tensor in network.state_dict().items())
-    again, other = (randomised(ask(network, [1, 2]), image, gradient, seed)[-1].spearman for seed in (0, 1))
+    again, other = (randomization_test(ask(network, [1, 2]), image, gradient, seed)[-1].spearman for seed in (0, 1))
     assert torch.equal(again, honest[-1].spearman)
     assert not torch.equal(other, again)
 
@@ -241,7 +241,7 @@ def test_one_part_after_the_other_forgets_the_last_first() -> None:
         return image
 
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(484, 5)).eval()
-    assert [step.layer for step in randomised(ask(network, 0), pictures(1, 13, 13), watch)] == ["3", "0"]
+    assert [step.layer for step in randomization_test(ask(network, 0), pictures(1, 13, 13), watch)] == ["3", "0"]
     _, half, whole = [dict(other.named_parameters()) for other in seen]
     original = dict(network.named_parameters())
     assert half["0.weight"] is original["0.weight"]

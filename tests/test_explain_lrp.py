@@ -276,7 +276,7 @@ def test_what_can_not_be_explained_is_told() -> None:
     image = torch.rand(1, 3, 4, 4)
     with pytest.raises(SettingsError, match="no composite 'zeros'"):
         lrp(ask(network(), 0), pictures(), "zeros")
-    with pytest.raises(SettingsError, match="Shortcut is more than a row of layers"):
+    with pytest.raises(SettingsError, match="Shortcut is not a sequence of layers"):
         lrp(ask(Shortcut(*layers).eval(), 0), image)
     with pytest.raises(SettingsError, match="no rule for 1, a Sigmoid"):
         lrp(ask(nn.Sequential(layers[0], nn.Sigmoid(), layers[1]).eval(), 0), image)

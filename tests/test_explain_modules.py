@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError
 from vggapps.explanation import METHODS, ask, explain_batch, grad_cam
 from vggapps.explanation._faithfulness import measure_faithfulness
-from vggapps.explanation._question import Question, likeliest
-from vggapps.explanation._sanity import randomised
+from vggapps.explanation._question import Question, predicted_classes
+from vggapps.explanation._sanity import randomization_test
 from vggapps.objectives._objective import channel
-from vggapps.vgg._any import features
+from vggapps.vgg._wrapped import features
 
 QUICK: dict[str, dict[str, Any]] = {
     "rise": {"samples": 6},
@@ -87,7 +87,7 @@ def test_a_network_is_the_same_after_every_method_and_measure(preprocess: Callab
     for method in METHODS:
         found = explain_batch(net, image, 1, method, preprocess=preprocess, **QUICK.get(method, {}))
     measure_faithfulness(found.question, image, found.map)
-    randomised(found.question, image, METHODS["gradient"].run)
+    randomization_test(found.question, image, METHODS["gradient"].run)
     assert_same(before, state(net))
 
 
@@ -116,7 +116,7 @@ def test_a_network_of_which_a_part_is_in_training_mode_is_refused_and_not_run(pa
         lambda: explain_batch(net, image),
         lambda: explain_batch(net, image, 1, "rise", samples=2),
         lambda: ask(net, 1),
-        lambda: likeliest(net, image),
+        lambda: predicted_classes(net, image),
         lambda: grad_cam(net, image),
         lambda: grad_cam(net, image, 1),
         lambda: Question(net, channel("0", 1)).score(image),
@@ -135,7 +135,7 @@ def test_of_one_output_the_probability_is_the_sigmoid_and_one_can_ask_against_it
     torch.testing.assert_close(for_.confidence, logits.sigmoid())
     torch.testing.assert_close(against.confidence, 1 - logits.sigmoid())
     torch.testing.assert_close(against.score, -logits)
-    assert likeliest(net, image) == [0, 0, 0]
+    assert predicted_classes(net, image) == [0, 0, 0]
     torch.testing.assert_close(explain_batch(net, image).confidence, logits.sigmoid())
     for_, against = (explain_batch(net, image, target, "occlusion", patch=8) for target in (0, "-class:0"))
     torch.testing.assert_close(against.map, -for_.map)
@@ -191,7 +191,7 @@ def test_targets_are_numbers_of_any_kind(targets: Any, method: str) -> None:
         (True, "a target can't be True"),
         (None, "a target can't be None"),
         ({}, "a target can't be {}"),
-        ([], "no class in the list"),
+        ([], "list of targets is empty"),
         (torch.tensor([[1], [2]]), r"a target can't be \[1\], a list"),
         (4, "no channel 4"),
         (torch.tensor([0, 1, 2]), "3 classes for 2 pictures"),
@@ -206,12 +206,12 @@ def test_what_is_no_target_is_told_in_a_line(target: Any, told: str) -> None:
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda y: (y, y[:, 0]), r"gives a tuple with 0: \(2, 4\), 1: \(2,\), not a tensor.*network\(image\)\[0\]"),
-        (lambda y: {"out": y}, r"Giving gives a dict with 'out': \(2, 4\), not a tensor.*network\(image\)\['out'\]"),
-        (lambda y: None, "Giving gives a NoneType, not a tensor"),
-        (lambda y: y.mean(), "gives one number"),
-        (lambda y: y.flatten(), "for 2 pictures .* gives 8"),
-        (lambda y: y[0], "for 2 pictures .* gives 4"),
+        (lambda y: (y, y[:, 0]), r"returns a tuple with 0: \(2, 4\), 1: \(2,\), not a tensor.*network\(image\)\[0\]"),
+        (lambda y: {"out": y}, r"Giving returns a dict with 'out': \(2, 4\), not a tensor.*network\(image\)\['out'\]"),
+        (lambda y: None, "Giving returns a NoneType, not a tensor"),
+        (lambda y: y.mean(), "returns one number"),
+        (lambda y: y.flatten(), "batch of 2 pictures .* returns 8"),
+        (lambda y: y[0], "batch of 2 pictures .* returns 4"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("target", [None, 1])

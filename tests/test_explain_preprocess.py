@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from tests.test_explain_modules import QUICK, chain, normalize, pictures
 from vggapps.errors import SettingsError
 from vggapps.explanation import METHODS, explain_batch
-from vggapps.vgg._any import features
 from vggapps.vgg._hooks import preprocessed
 from vggapps.vgg._network import VGG
+from vggapps.vgg._wrapped import features
 
 
 class Normalized(nn.Module):
@@ -61,9 +61,9 @@ def test_gradients_and_features_pass_a_preprocess_and_weights_are_shared() -> No
 @pytest.mark.parametrize(
     ("preprocess", "told"),
     [
-        (lambda image: image[..., 2:-2], "cuts off a part"),
-        (lambda image: image[..., 2:, :], "cuts off a part"),
-        (lambda image: image.numpy(), "preprocess gives a ndarray, not a tensor"),
+        (lambda image: image[..., 2:-2], "preprocess crops"),
+        (lambda image: image[..., 2:, :], "preprocess crops"),
+        (lambda image: image.numpy(), "preprocess returns a ndarray, not a tensor"),
     ],
 )
 def test_a_preprocess_that_crops_or_gives_no_tensor_is_refused(preprocess: Any, told: str) -> None:

@@ -216,14 +216,14 @@ def test_a_chunk_that_was_half_written_is_done_again(
     pictures: list[str], network: VGG, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full when the second chunk's rows are written."""
-    put, count = extraction._put, iter(range(99))
+    put, count = extraction._write, iter(range(99))
 
     def full(file: Path, data: Any) -> None:
         if file.suffix == ".npy" and next(count) == 1:
             raise OSError(28, "No space left on device")
         put(file, data)
 
-    monkeypatch.setattr(extraction, "_put", full)
+    monkeypatch.setattr(extraction, "_write", full)
     with pytest.raises(PictureError, match="No space left"):
         list(write("f.npy", pictures, network))
     parts = list(write("f.npy", pictures, network))
@@ -256,7 +256,7 @@ def test_wrong_words_are_told_before_anything_is_read(pictures: list[str], netwo
         load_features("none.npy")
     for name in ("f.npy", "f.safetensors"):
         Path(name).write_bytes(b"PK\3\4 nothing")
-        with pytest.raises(SettingsError, match="holds no features"):
+        with pytest.raises(SettingsError, match="contains no features"):
             load_features(name)
 
 

@@ -14,7 +14,7 @@ import torch
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from vggapps.errors import PictureError
-from vggapps.image import Picture, from_pil, open_picture
+from vggapps.image import Picture, open_picture
 
 GREEN = (40, 160, 90)
 
@@ -72,7 +72,7 @@ def test_other_files_give_their_colour(kind):
     ids=lambda value: getattr(value, "mode", ""),
 )
 def test_every_mode_of_pillow_becomes_rgb(image, rgb):
-    for picture in (open_picture(file_of(image, "TIFF")), from_pil(image)):
+    for picture in (open_picture(file_of(image, "TIFF")), open_picture(image)):
         assert abs(levels(picture) - rgb).max() <= 1
         assert picture.alpha is None
 
@@ -139,7 +139,7 @@ def test_tiff_of_grey_where_0_is_white_is_not_a_negative():
 def test_numbers_beyond_white_are_refused_with_their_range():
     for least, greatest in ((-0.5, 1.0), (0.0, 255.0), (0.0, float("nan"))):
         values = np.array([[least, greatest]] * 2, np.float32)
-        with pytest.raises(PictureError, match="its values run from"):
+        with pytest.raises(PictureError, match="its values range from"):
             open_picture(file_of(Image.fromarray(values), "TIFF"))
 
 
@@ -183,7 +183,7 @@ def test_half_transparent_pixels_are_laid_over_the_mean_of_the_visible():
     image = Image.fromarray(np.array([[[200, 0, 0, 255], [0, 100, 0, 51]]] * 2, np.uint8))
     mean = np.array([200, 100 * 0.2, 0]) / 1.2
     expected = np.array([0, 100, 0]) * 0.2 + mean * 0.8
-    assert np.allclose(from_pil(image).rgb[0, :, 0, 1].numpy() * 255, expected, atol=1e-3)
+    assert np.allclose(open_picture(image).rgb[0, :, 0, 1].numpy() * 255, expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("mode", ["LA", "P", "L", "RGB"])
@@ -195,7 +195,7 @@ def test_every_kind_of_transparency_is_found(mode):
 
 
 def test_opaque_alpha_is_no_alpha():
-    assert from_pil(Image.new("RGBA", (2, 2), (*GREEN, 255))).alpha is None
+    assert open_picture(Image.new("RGBA", (2, 2), (*GREEN, 255))).alpha is None
 
 
 # Colour profiles
@@ -215,7 +215,7 @@ def test_colour_profiles_are_applied():
     tifffile.imwrite(deep, pixels, photometric="rgb", iccprofile=swapped_profile())
     picture = open_picture(deep.getvalue())
     assert abs(levels(picture) - (20, 250, 30)).max() <= 2
-    assert picture.notes == ("its 16 bits a channel are read as 8, to apply its colour profile",)
+    assert picture.notes == ("its 16 bits per channel are read as 8, to apply its colour profile",)
 
 
 def test_a_profile_of_srgb_costs_no_depth():

@@ -61,14 +61,14 @@ def test_arrays_are_scaled_down():
 @pytest.mark.parametrize(
     ("array", "word"),
     [
-        (LEVELS.astype(float), "run from 0 to 249.*looks like 0..255 .divide it by 255"),
-        (LEVELS / 127.5 - 1, r"run from -1 to 0.95.*looks like -1..1 .*\(picture \+ 1\) / 2"),
+        (LEVELS.astype(float), "range from 0 to 249.*looks like 0..255 .divide it by 255"),
+        (LEVELS / 127.5 - 1, r"range from -1 to 0.95.*looks like -1..1 .*\(picture \+ 1\) / 2"),
         (LEVELS / np.where(LEVELS > 3, 255, np.nan), "not finite"),
         (np.full((6, 8, 3), np.inf), "not finite"),
         (LEVELS.astype(np.int64), "int64"),
         (LEVELS.astype(np.int8), "int8"),
         (LEVELS.astype(complex), "complex"),
-        (LEVELS.astype(str), "no picture"),
+        (LEVELS.astype(str), "not a picture"),
         (LEVELS.transpose(2, 0, 1), r"shape \(3, 6, 8\)"),
         (LEVELS[None], "shape"),
         (LEVELS[0, 0], "shape"),
@@ -112,12 +112,12 @@ def test_tensors_in_range_are_taken_as_they_are():
 @pytest.mark.parametrize(
     ("image", "word"),
     [
-        (EXPECTED * 255, "run from 0 to 249.*looks like 0..255 .divide it by 255"),
+        (EXPECTED * 255, "range from 0 to 249.*looks like 0..255 .divide it by 255"),
         (
             (EXPECTED - 0.5) / 0.2,
-            r"run from -2.5.*by ImageNet's statistics .undo it: picture \* std \+ mean",
+            r"range from -2.5.*by ImageNet's mean and std .undo it: picture \* std \+ mean",
         ),
-        (EXPECTED * 65535, "looks like numbers of 16 bits .divide it by 65535"),
+        (EXPECTED * 65535, "looks like 16-bit values .divide it by 65535"),
         (EXPECTED.log(), "not finite"),
         (torch.full((1, 3, 4, 4), float("nan")), "not finite"),
         (EXPECTED[0], "1 x 3 x H x W"),

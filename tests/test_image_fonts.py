@@ -12,7 +12,7 @@ import pytest
 
 from tests.lettering import NOTO, font_of, forget, glyphs
 from vggapps.image import _fonts as fonts
-from vggapps.image._fonts import INSIDE, Face, face_of, has, opened, system_faces
+from vggapps.image._fonts import BUNDLED, Face, face_of, has, opened, system_faces
 
 BLOCKS = {
     "Basic Latin": (0x0000, 0x007F),
@@ -40,7 +40,7 @@ def test_the_inside_font_has_all_of_a_block(block: str) -> None:
     # In the Greek block Unicode keeps seven letters of Coptic, which is another script.
     letters = [x for x in letters if unicodedata.category(x)[0] in "LNPSM" and "COPTIC" not in unicodedata.name(x)]
     assert len(letters) > 40
-    assert [letter for letter in letters if not has(INSIDE, letter)] == []
+    assert [letter for letter in letters if not has(BUNDLED, letter)] == []
 
 
 def test_what_a_font_has_is_what_its_own_table_says() -> None:
@@ -48,13 +48,13 @@ def test_what_a_font_has_is_what_its_own_table_says() -> None:
     for code in range(0x21, 0x3100):
         letter = chr(code)
         if unicodedata.category(letter)[0] in "LNPSM":
-            assert has(INSIDE, letter) == (code in listed), f"U+{code:04X}"
+            assert has(BUNDLED, letter) == (code in listed), f"U+{code:04X}"
 
 
 def test_the_system_is_asked_only_for_letters_that_the_inside_font_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(fonts, "system_faces", lambda: asked.append(1) or ())
-    assert [face_of(letter) for letter in "aßřкЖώệ"] == [INSIDE] * 7
+    assert [face_of(letter) for letter in "aßřкЖώệ"] == [BUNDLED] * 7
     assert not asked
     assert face_of("猫") is None
     assert asked
@@ -123,6 +123,6 @@ def test_fonts_of_bitmaps_are_opened_at_their_own_size(monkeypatch: pytest.Monke
         return real(path, size, *arguments, **options)
 
     monkeypatch.setattr(fonts.ImageFont, "truetype", bitmaps)
-    font, scale = opened.__wrapped__(INSIDE, 20)
+    font, scale = opened.__wrapped__(BUNDLED, 20)
     assert font.size == 109
-    assert scale * font.getlength("HHHH") == pytest.approx(real(INSIDE.path, 20).getlength("HHHH"), rel=0.05)
+    assert scale * font.getlength("HHHH") == pytest.approx(real(BUNDLED.path, 20).getlength("HHHH"), rel=0.05)

@@ -144,9 +144,9 @@ def test_an_accent_or_a_skin_tone_is_drawn_with_the_font_of_its_letter(
     both = Face(str(font_of({"👍": "B", "🏽": "C", "д": "д", "\u0360": "\u0302"}, tmp_path / "both.ttf")))
     monkeypatch.setattr(fonts, "system_faces", lambda: (one, both))
     assert lettering._runs("👍") == ((one, "👍"),)
-    assert lettering._runs("👍🏽x") == ((both, "👍🏽"), (fonts.INSIDE, "x"))
+    assert lettering._runs("👍🏽x") == ((both, "👍🏽"), (fonts.BUNDLED, "x"))
     assert lettering._runs("д\u0360") == ((both, "д\u0360"),)
-    assert lettering._runs("猫\u0302 x") == ((fonts.INSIDE, "猫\u0302 x"),)
+    assert lettering._runs("猫\u0302 x") == ((fonts.BUNDLED, "猫\u0302 x"),)
 
 
 @pytest.mark.parametrize("word", ["größe", "ёж", "Việt", "řeřicha", "ώ"])

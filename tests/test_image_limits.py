@@ -37,7 +37,7 @@ def file_of(image: Image.Image, kind: str) -> bytes:
         (b"<!DOCTYPE html><html>", "a web page"),
         (b"<?xml version='1.0'?><svg/>", "SVG is a drawing"),
         (b"%PDF-1.7 ...", "a PDF"),
-        (bytes(range(256)), "no picture, or of a kind"),
+        (bytes(range(256)), "not a picture, or has a format"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "it is text"),
         (file_of(Image.fromarray(noise(40, 40, 3)), "PNG")[:900], "damaged or cut short"),
         (file_of(Image.fromarray(noise(40, 40, 3)), "JPEG")[:900], "damaged or cut short"),

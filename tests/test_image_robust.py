@@ -96,7 +96,7 @@ def test_what_is_damaged_around_the_pixels_is_left_out_with_a_note(extra, word):
     picture = open_picture(png(extra))
     assert np.array_equal(levels(png(extra)), PIXELS)
     assert [word in note for note in picture.notes] == [True]
-    assert "left out" in picture.notes[0]
+    assert "ignored" in picture.notes[0]
 
 
 def test_a_large_profile_is_applied():
@@ -159,7 +159,7 @@ def photo(side: int, **options: object) -> bytes:
 def test_a_jpeg_that_is_whole_to_the_eye_is_read_with_a_note(options, side, missing):
     data = photo(side, **options)
     picture = open_picture(data[:-missing])
-    assert picture.notes == ("its last bytes are missing, which can't be seen",)
+    assert picture.notes == ("its last bytes are missing, with no visible effect",)
     assert (picture.rgb - open_picture(data).rgb).abs().mean() < 0.2 / 255
     assert open_picture(data[:-missing], longer_side=48).notes == picture.notes
     assert open_picture(data).notes == open_picture(data + b"trailing").notes == ()
@@ -196,7 +196,7 @@ def test_what_is_damaged_around_the_pixels_of_a_jpeg_costs_none(broken):
     assert torch.equal(picture.rgb, open_picture(data).rgb)
     if b"ICC" in broken:
         assert ["colour profile is damaged" in note for note in picture.notes] == [True]
-    assert all("left out" in note for note in picture.notes)
+    assert all("ignored" in note for note in picture.notes)
 
 
 def test_colours_stay_right_where_the_rest_is_left_out():
@@ -219,7 +219,7 @@ def test_of_a_phones_picture_with_a_second_view_the_first_is_read():
 
 def test_levels_that_are_lost_are_said():
     data = b"P6 2 2 65535 " + np.arange(12, dtype=">u2").tobytes()
-    assert open_picture(data).notes == ("its 16 bits a channel are read as 8",)
+    assert open_picture(data).notes == ("its 16 bits per channel are read as 8",)
     grey = open_picture(b"P5 2 2 65535 " + np.array([0, 1, 257, 65535], ">u2").tobytes())
     assert np.allclose(grey.rgb[0, 0].flatten() * 65535, [0, 1, 257, 65535])
     assert grey.notes == ()

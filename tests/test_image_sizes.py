@@ -20,7 +20,7 @@ from PIL import ExifTags, Image
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, resize, size_of
-from vggapps.image._smaller import Wanted
+from vggapps.image._smaller import TargetSize
 
 PHOTO = Path(__file__).parents[1] / "assets" / "content" / "village.jpg"
 
@@ -43,7 +43,7 @@ def smooth(width: int, height: int) -> Image.Image:
 @given(st.integers(2, 3000), st.integers(2, 3000), st.integers(1, 200_000))
 @settings(deadline=None, max_examples=100)
 def test_a_number_of_pixels_is_kept_to_and_nearly_reached(width, height, pixels):
-    new_width, new_height = Wanted(pixels=pixels).size(width, height) or (width, height)
+    new_width, new_height = TargetSize(pixels=pixels).size(width, height) or (width, height)
     if width * height <= pixels:
         assert (new_width, new_height) == (width, height)
         return
@@ -59,16 +59,16 @@ def test_a_number_of_pixels_is_kept_to_and_nearly_reached(width, height, pixels)
 @given(st.integers(2, 3000), st.integers(2, 3000), st.integers(1, 3000))
 @settings(deadline=None, max_examples=100)
 def test_twice_what_is_wanted_is_left_for_the_last_step(width, height, wanted):
-    for each in (Wanted(longer_side=wanted), Wanted(pixels=wanted * wanted)):
-        divisor, size = each.spare(width, height), each.size(width, height)
+    for each in (TargetSize(longer_side=wanted), TargetSize(pixels=wanted * wanted)):
+        divisor, size = each.divisor(width, height), each.size(width, height)
         assert divisor == 1 or max(width, height) // divisor >= 2 * max(size)
-    assert min(width, height) // Wanted(at_least=wanted).spare(width, height) >= min(wanted, min(width, height))
-    assert Wanted().spare(width, height) == 1
+    assert min(width, height) // TargetSize(at_least=wanted).divisor(width, height) >= min(wanted, min(width, height))
+    assert TargetSize().divisor(width, height) == 1
 
 
 @pytest.mark.parametrize("wrong", [{"longer_side": 0}, {"pixels": 0}, {"at_least": -1}])
 def test_no_size_is_refused(wrong):
-    with pytest.raises(SettingsError, match="is no size"):
+    with pytest.raises(SettingsError, match="is not a size"):
         open_picture(PHOTO, **wrong)
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from tests.conftest import Ran
 from vggapps.cli.inputs import expand
-from vggapps.image import look_into, read_settings
+from vggapps.image import read_settings, scan_folder
 
 Cli = Callable[..., Ran]
 QUICK = ("--size", 32, "--steps", 1)
@@ -79,8 +79,8 @@ def test_what_is_left_out_is_said(here: Path, cli: Cli) -> None:
     Path("photos/2023/raw.cr2").write_bytes(b"mine")
     Path("photos/Thumbs.db").write_bytes(b"the system's")
     ran = cli("stylize", "photos", "waves.png", *QUICK, "-o", "painted/")
-    assert "photos: 2 other files are left out (.txt, .cr2)" in ran.err
-    assert "left out" not in cli("stylize", "photos", "waves.png", *QUICK, "-o", "quiet/", "-q").err
+    assert "photos: 2 other files are skipped (.txt, .cr2)" in ran.err
+    assert "skipped" not in cli("stylize", "photos", "waves.png", *QUICK, "-o", "quiet/", "-q").err
 
 
 def test_folders_that_link_in_circles_are_walked_once(here: Path) -> None:
@@ -88,7 +88,7 @@ def test_folders_that_link_in_circles_are_walked_once(here: Path) -> None:
     Path("elsewhere").mkdir()
     shutil.copy("town.png", "elsewhere/e.png")
     Path("photos/linked").symlink_to(here / "elsewhere")
-    found = [str(path) for path in look_into("photos").pictures]
+    found = [str(path) for path in scan_folder("photos").pictures]
     assert len(found) == len(set(found)) == 4
     assert "photos/linked/e.png" in found
 
@@ -116,10 +116,10 @@ def test_a_closed_folder_is_said(here: Path, cli: Cli, monkeypatch: pytest.Monke
     ],
 )
 def test_every_command_that_takes_pictures_walks_folders_alike(here: Path, cli: Cli, command: tuple[object]) -> None:
-    told = [one for line in cli(*command).out.splitlines() if "total" not in (one := json.loads(line))]
-    assert len(told) == 3
-    if "output" in told[0] and told[0]["output"]:
-        assert [Path(one["output"]).parent.parts[1:] for one in told] == [(), ("2023",), ("2023", "june")]
+    rows = [row for line in cli(*command).out.splitlines() if "total" not in (row := json.loads(line))]
+    assert len(rows) == 3
+    if rows[0].get("output"):
+        assert [Path(one["output"]).parent.parts[1:] for one in rows] == [(), ("2023",), ("2023", "june")]
 
 
 def test_no_script_walks_folders_in_its_own_way() -> None:
@@ -166,7 +166,7 @@ def test_results_in_the_output_folder_are_not_painted_again(here: Path, cli: Cli
     first = cli("stylize", "photos", "waves.png", *QUICK, "-o", "photos/")
     assert len(first.out.split()) == 3
     again = cli("stylize", "photos", "waves.png", *QUICK, "-o", "photos/")
-    assert "3 pictures that vggapps has made are left out" in again.err
+    assert "skipped inputs that are results of vggapps in" in again.err
     assert [Path(made).name for made in again.out.split()] == [
         "a_by_waves-2.png",
         "a_by_waves-2.png",
@@ -184,7 +184,7 @@ def test_skip_existing_makes_what_is_missing(here: Path, cli: Cli) -> None:
     before = Path(made[0]).stat().st_mtime_ns
     ran = cli(*words)
     assert (ran.code, ran.out.split()) == (0, made[1:2])
-    assert "2 of 3 results are there already and skipped" in ran.err
+    assert "2 of 3 results exist and are skipped" in ran.err
     assert Path(made[0]).stat().st_mtime_ns == before
     assert (cli(*words).code, cli(*words).out) == (0, "")
 
@@ -198,7 +198,7 @@ def test_skip_existing_tells_pictures_of_one_name_apart(here: Path, cli: Cli) ->
 
 
 def test_what_was_stopped_early_is_made_again(here: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    import vggapps.cli.drain as room
+    import vggapps.cli.runs as room
 
     watched = room.watched
 

@@ -64,7 +64,7 @@ def test_blanks_in_a_table_of_boxes_do_not_count() -> None:
 def test_classes_that_differ_in_case_alone_are_noted() -> None:
     found = classes_of(["a.jpg", "b.jpg", "c.jpg"], write("a.jpg,Cat\nb.jpg,cat\nc.jpg,dog\n"))
     assert found.names == ("Cat", "cat", "dog")
-    assert found.notes == ("'Cat' and 'cat' differ in spelling alone: they are two classes",)
+    assert found.notes == ("'Cat' and 'cat' differ only in spelling: they are two classes",)
 
 
 @pytest.mark.parametrize("read", [read_labels, list_pictures, lambda table: classes_of(["data/a.jpg"], table)])

@@ -52,7 +52,7 @@ class Fake:
         self.labels = (Label(0, "dark"), Label(1, "bright", "n01"), Label(2, "shiny"))
 
     @classmethod
-    def of(cls, settings: object) -> Fake:
+    def from_settings(cls, settings: object) -> Fake:
         return cls()
 
     def run(self, sources: Sequence[Any], workers: int | None = None) -> Iterator[Any]:
@@ -147,7 +147,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.chdir(tmp_path)
     paint(tmp_path / "a.png", Box(128, 96, 256, 240))
     app = typer.Typer()
-    app.command(help=command.HELP)(command.localize)
+    app.command()(command.localize)
     return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
 
 
@@ -180,7 +180,7 @@ def test_another_class_that_classify_names_by_the_middle_is_told(run: Run, tmp_p
     dark.save(tmp_path / "dark.png")
     ran = run("dark.png")
     assert ran.stdout.startswith("bright")
-    assert ran.stderr == "dark.png: classify, which looks at the middle of the picture, names dark (33.3 %)\n"
+    assert ran.stderr == "dark.png: for the centre of the picture, classify predicts dark (33.3 %)\n"
     middle = json.loads(run("dark.png", "--json").stdout)["middle"]
     assert middle == {"label": "dark", "wordnet": None, "index": 0, "probability": pytest.approx(1 / 3)}
     assert run("dark.png", "--class", "bright").stderr == run("dark.png", "-q").stderr == ""

@@ -77,10 +77,12 @@ def test_targets_that_are_no_batch_are_told() -> None:
     small, target = loss.prepare(pictures(3, 1, 20, 20)), loss.prepare(Y[:1])
     for other in (perceptual("relu1_1", "gram").prepare(Y[:1]), loss.prepare(Y[:1], mask=MASK)):
         with pytest.raises(
-            SettingsError, match=r"different losses, or with a mask and without.*\(prepare all of them al"
+            SettingsError, match=r"different losses, or with a mask and without.*\(prepare all with the same"
         ):
             default_collate([target, other])
-    with pytest.raises(SettingsError, match=r"pictures of different sizes can't be one batch \(bring them to one size"):
+    with pytest.raises(
+        SettingsError, match=r"pictures of different sizes can't be one batch \(resize the pictures to one size"
+    ):
         default_collate([target, small])
     maps = perceptual("relu2_1")
     with pytest.raises(SettingsError, match="pictures of different sizes"):
@@ -95,9 +97,7 @@ def test_targets_that_are_no_batch_are_told() -> None:
 def test_a_mask_forgotten_at_the_target_of_a_style_is_told_with_the_way_out() -> None:
     loss = perceptual("relu2_1", "gram-johnson")
     forgotten = loss.prepare(Y)
-    with pytest.raises(
-        SettingsError, match=r"prepared without one \(prepare it with its own.*torch\.ones_like\(y\[:, :1"
-    ):
+    with pytest.raises(SettingsError, match=r"prepared without one \(pass its own.*torch\.ones_like\(y\[:, :1"):
         loss(X, forgotten, mask=MASK)
     torch.testing.assert_close(loss(X, loss.prepare(Y, mask=MASK), mask=MASK), loss(X, Y, mask=MASK))
     whole = loss(X, loss.prepare(Y, mask=torch.ones_like(Y[:, :1])), mask=MASK)  # of a region, towards the whole
@@ -109,9 +109,7 @@ def test_a_mask_forgotten_at_the_target_of_a_style_is_told_with_the_way_out() ->
 def test_a_mask_forgotten_at_the_picture_is_told_with_the_way_out(criterion: str) -> None:
     loss = perceptual("relu2_1", criterion)
     target = loss.prepare(Y, mask=MASK)
-    with pytest.raises(
-        SettingsError, match=r"the picture is given without one \(give it one: loss\(x, target, mask=mask"
-    ):
+    with pytest.raises(SettingsError, match=r"the picture is given without one \(pass one: loss\(x, target, mask=mask"):
         loss(X, target)
     assert loss(X, target, mask=ONES).isfinite()
 

@@ -83,7 +83,7 @@ TERMS: dict[str, tuple[Any, str]] = {
     "whose second is an option": (functional.total_variation, r"total_variation takes 1 .*Regularizer\(\.\.\.\)"),
     "a module of one": (Kornias(), r"Kornias\(\) takes 1"),
     "of three": (lambda x, y, z: x, "lambda takes 3"),
-    "a number": (0.5, r"'term' is a float \(give a loss such as"),
+    "a number": (0.5, r"'term' is a float \(pass a loss such as"),
     "a class": (None, "'term' is a NoneType"),
 }
 
@@ -96,16 +96,16 @@ def test_what_compares_no_two_pictures_is_refused(case: str) -> None:
 
 
 def test_other_wrong_terms_and_names() -> None:
-    with pytest.raises(SettingsError, match="masked_l1 takes 2 pictures, and a regularizer looks at one"):
+    with pytest.raises(SettingsError, match="masked_l1 takes 2 pictures, and a regularizer takes one"):
         Regularizer(masked_l1)
     for name in ("a.b", "", "keys", 3):
         with pytest.raises(SettingsError, match="a loss can't be named"):
             Bundle({name: perceptual()})  # type: ignore[dict-item]
-    with pytest.raises(SettingsError, match=r"give losses by name: \{'style': loss\}"):
+    with pytest.raises(SettingsError, match=r"pass losses by name: \{'style': loss\}"):
         Bundle([perceptual()])  # type: ignore[arg-type]
-    with pytest.raises(SettingsError, match=r"'l1' gives numbers of shape \(\) for 2 pictures .*one number a picture"):
+    with pytest.raises(SettingsError, match=r"'l1' gives values of shape \(\) for 2 pictures .*one value per picture"):
         Bundle({"a": perceptual(reduction="none"), "l1": nn.L1Loss()})(X, Y)
-    with pytest.raises(SettingsError, match=r"'l1' gives numbers of shape \(2, 3, 37, 46\)"):
+    with pytest.raises(SettingsError, match=r"'l1' gives values of shape \(2, 3, 37, 46\)"):
         Bundle({"l1": nn.L1Loss(reduction="none")})(X, Y)
 
 
@@ -121,7 +121,7 @@ def test_a_schedule_takes_the_step_and_nothing_of_it_is_stored() -> None:
     assert not bundle.state_dict()
     for twin in (copy.deepcopy(bundle), pickle.loads(pickle.dumps(bundle))):
         assert torch.equal(twin(X, Y, step=150), bundle(X, Y, step=150))
-    with pytest.raises(SettingsError, match=r"weight of 'features' is a schedule \(say where the training is: step="):
+    with pytest.raises(SettingsError, match=r"weight of 'features' is a schedule \(pass the training step: step="):
         bundle(X, Y)
     with pytest.raises(SettingsError, match="the weight of 'features' is -1"):
         mixed({"features": lambda step: -1.0})(X, Y, step=3)
@@ -156,7 +156,7 @@ def test_the_map_of_a_bundle_is_the_weighted_sum_of_maps() -> None:
     torch.testing.assert_close(bundle(X, bundle.prepare(Y), map=True), expected)
     with pytest.raises(SettingsError, match="'pixels' has no map"):
         mixed()(X, Y, map=True)
-    with pytest.raises(SettingsError, match="a map has no use for a mask"):
+    with pytest.raises(SettingsError, match="a map takes no mask"):
         bundle(X, Y, map=True, mask=MASK)
 
 
@@ -193,9 +193,7 @@ def test_one_mask_is_every_comparisons_and_named_ones_are_their_losses() -> None
 
 def test_masks_without_a_use_are_refused() -> None:
     bundle = Bundle({"features": perceptual(), "l1": nn.L1Loss(), "smooth": Regularizer(variation)})
-    with pytest.raises(
-        SettingsError, match=r"'l1' takes no mask \(name the losses that are to have it: mask=\{'style'"
-    ):
+    with pytest.raises(SettingsError, match=r"'l1' takes no mask \(name the losses to mask: mask=\{'style'"):
         bundle(X, Y, mask=MASK)
     with pytest.raises(SettingsError, match=r"'smooth' takes no mask \(leave it out of mask=\)"):
         bundle(X, Y, mask={"smooth": MASK})
@@ -218,7 +216,7 @@ def test_an_ensembles_views_of_the_mask_are_those_of_its_pictures() -> None:
         ShiftEnsemble(nn.L1Loss())(X, Y, mask=MASK)
     for target in (loss.prepare(Y), mixed().prepare(Y)):
         with pytest.raises(
-            SettingsError, match=r"a prepared target is of one view.*give the target pictures themselves"
+            SettingsError, match=r"a prepared target is of one view.*pass the target pictures themselves"
         ):
             ShiftEnsemble(loss)(X, target)  # type: ignore[arg-type]
 
@@ -262,7 +260,7 @@ def test_targets_that_are_not_the_bundles_are_told() -> None:
     bundle = mixed()
     target = bundle.prepare(Y)
     whole = dict(target.targets)
-    with pytest.raises(SettingsError, match=r"no target for 'style' \(prepare all of them: bundle\.prepare\(y\)\)"):
+    with pytest.raises(SettingsError, match=r"no target for 'style' \(prepare all targets: bundle\.prepare\(y\)\)"):
         bundle(X, {name: t for name, t in whole.items() if name != "style"})
     with pytest.raises(SettingsError, match=r"no loss with a target 'stile' .did you mean 'style'"):
         bundle(X, whole | {"stile": whole["style"]})
@@ -270,7 +268,7 @@ def test_targets_that_are_not_the_bundles_are_told() -> None:
         bundle(X, whole | {"smooth": whole["style"]})
     with pytest.raises(SettingsError, match=r"no target of a loss 'stile' .did you mean 'style'"):
         target["stile"]
-    with pytest.raises(SettingsError, match=r"prepared by one loss \(prepare it with the bundle"):
+    with pytest.raises(SettingsError, match=r"prepared by a single loss \(use bundle"):
         bundle(X, whole["style"])  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="made by another loss"):
         bundle(X, whole | {"pixels": whole["style"]})
@@ -284,5 +282,5 @@ def test_losses_of_both_gradients_keep_to_a_pass_of_their_own() -> None:
     vgg = network()
     bundle = Bundle({"a": perceptual(backbone=vgg, gradient="both"), "b": perceptual("relu1_1", backbone=vgg)})
     torch.testing.assert_close(bundle(X, Y), perceptual()(X, Y) + perceptual("relu1_1")(X, Y))
-    with pytest.raises(SettingsError, match="both pictures want a gradient"):
+    with pytest.raises(SettingsError, match="both pictures require a gradient"):
         bundle(X.clone().requires_grad_(), Y.clone().requires_grad_())

@@ -74,7 +74,7 @@ def test_the_gradients_of_lpips_are_those_of_its_package() -> None:
 @pytest.mark.parametrize("name", WRAPPED)
 def test_the_second_picture_gets_its_gradient_or_an_error(name: str) -> None:
     x, y = both(X, Y)
-    with pytest.raises(SettingsError, match=r"both pictures want a gradient.*gradient='both'.*target\.detach\(\)"):
+    with pytest.raises(SettingsError, match=r"both pictures require a gradient.*gradient='both'.*target\.detach\(\)"):
         WRAPPED[name]()(x, y)
     with pytest.raises(
         SettingsError, match=r"swap them: loss\(output, target\); or make the loss with gradient='both'"

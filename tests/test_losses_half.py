@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from tests.reference.published import pictures as published
 from tests.test_losses_safety import make, with_gradient
 from vggapps.losses import DISTANCES, functional
-from vggapps.vgg._exact import ResponseNorm
+from vggapps.vgg._exact import Radial, ResponseNorm
 from vggapps.vgg._plan import Pooled
 from vggapps.vgg._pooling import POOLINGS, Pool, Summarize
-from vggapps.vgg._radial import Radial
 
 D = torch.float64
 halves = pytest.mark.parametrize("half", [torch.float16, torch.bfloat16], ids=str)

@@ -35,22 +35,22 @@ PICTURES: dict[str, tuple[Any, Any, str]] = {
     "0..255": (X, 255 * Y, r"looks like 0\.\.255, not 0\.\.1 \(make the loss with range='0\.\.255'"),
     "-1..1": (X, 2 * Y - 1, r"looks like -1\.\.1, not 0\.\.1 \(make the loss with range='-1\.\.1'"),
     "both 0..255": (255 * X, 255 * Y, r"looks like 0\.\.255"),
-    "not a number": (X, changed(Y, math.nan), r"the target has numbers that are infinite or not a number \(see how"),
-    "infinite": (X, changed(Y, -math.inf), "the target has numbers that are infinite"),
+    "not a number": (X, changed(Y, math.nan), r"the target has infinite or NaN values \(check how"),
+    "infinite": (X, changed(Y, -math.inf), "the target has infinite"),
     "uint8": ((255 * X).byte(), (255 * Y).byte(), r"torch\.uint8.*divide it by 255.*range='0\.\.255'"),
-    "C×H×W": (X[0], Y[0], r"3 × 37 × 46, not N × 3 × H × W \(one picture is image\[None\]\)"),
+    "C×H×W": (X[0], Y[0], r"3 × 37 × 46, not N × 3 × H × W \(for one picture use image\[None\]\)"),
     "C×H×W and a batch": (X[0], Y, r"3 × 37 × 46, not N × 3 × H × W"),
     "H×W×C": (X[0].permute(1, 2, 0), Y[0], r"37 × 46 × 3, not N"),
     "N×H×W×C": (X.permute(0, 2, 3, 1), Y.permute(0, 2, 3, 1), r"N × H × W × C: image\.permute\(0, 3, 1, 2\)"),
-    "RGBA": (X[:, [0, 1, 2, 0]], Y[:, [0, 1, 2, 0]], r"4 channels \(.*drop its alpha: image\[:, :3\]"),
+    "RGBA": (X[:, [0, 1, 2, 0]], Y[:, [0, 1, 2, 0]], r"4 channels \(.*drop alpha: image\[:, :3\]"),
     "two channels": (X[:, :2], Y[:, :2], r"2 channels \(give it as RGB or grey\)"),
-    "a film": (X[None], Y[None], r"join the frames of a film: film\.flatten\(0, 1\)"),
-    "nobody": (X[:0], Y[:0], r"no picture in the batch \(skip empty batches\)"),
+    "a film": (X[None], Y[None], r"flatten the frames of a film: film\.flatten\(0, 1\)"),
+    "nobody": (X[:0], Y[:0], r"the batch is empty \(skip empty batches\)"),
     "other numbers": (X, Y[:1], r"2 pictures and 1 targets \(prepare a target that serves all: loss\.prepare\(y\)"),
     "swapped": (X, Y.clone().requires_grad_(), r"swap them: loss\(output, target\)"),
-    "too small": (X[..., :3, :], Y[..., :3, :], r"46×3: these layers need 4 pixels a side \(take a layer before"),
+    "too small": (X[..., :3, :], Y[..., :3, :], r"46×3: these layers need at least 4×4 pixels \(use an earlier layer"),
     "another device": (X, Y.to("meta"), r"on meta, the loss on cpu \(move one of them: loss\.to\('meta'\) or picture"),
-    "numpy": (X.numpy(), Y, r"given as ndarray and Tensor \(give tensors, N × 3 × H × W\)"),
+    "numpy": (X.numpy(), Y, r"given as ndarray and Tensor \(pass tensors, N × 3 × H × W\)"),
     "numpy target": (X, Y.numpy(), r"given as Tensor and ndarray"),
     "nothing": (X, None, "given as Tensor and NoneType"),
 }
@@ -73,7 +73,7 @@ def test_wrong_targets_are_told_when_they_are_prepared(case: str) -> None:
 
 def test_a_numpy_picture_beside_a_prepared_target_and_a_target_left_elsewhere() -> None:
     loss = perceptual()
-    with pytest.raises(SettingsError, match=r"given as ndarray \(give a tensor"):
+    with pytest.raises(SettingsError, match=r"of type ndarray \(give a tensor"):
         loss(X.numpy(), loss.prepare(Y))
     with pytest.raises(SettingsError, match=r"target is on meta, the picture on cpu \(move it: target\.to\('cpu'\)\)"):
         loss(X, loss.prepare(Y).to("meta"))
@@ -117,13 +117,13 @@ def test_pictures_that_run_over_a_little_are_no_cause_for_words() -> None:
 
 
 MASKS: dict[str, tuple[Any, str]] = {
-    "H×W": (ONES[0, 0], r"the mask is 37 × 46 \(give it as 2 × 1 × H × W\)"),
-    "three channels": (ONES.expand(-1, 3, -1, -1), r"2 × 3 × 37 × 46 \(give it as 2 × 1"),
+    "H×W": (ONES[0, 0], r"the mask is 37 × 46 \(its shape must be 2 × 1 × H × W\)"),
+    "three channels": (ONES.expand(-1, 3, -1, -1), r"2 × 3 × 37 × 46 \(its shape must be 2 × 1"),
     "other numbers": (torch.ones(3, 1, 37, 46), "3 × 1 × 37 × 46"),
     "another size": (ONES[..., :40], r"the mask is 40×37, the picture 46×37 \(make both the same size\)"),
-    "negative": (-ONES, r"negative numbers, or none at all \(give each position a weight of 0 or more\)"),
-    "not a number": (ONES * math.nan, "negative numbers, or none at all"),
-    "numpy": (ONES.numpy(), r"the mask is given as ndarray \(give a tensor, N × 1 × H × W\)"),
+    "negative": (-ONES, r"negative, infinite or NaN values \(give each position a weight of 0 or more\)"),
+    "not a number": (ONES * math.nan, "negative, infinite or NaN values"),
+    "numpy": (ONES.numpy(), r"the mask is of type ndarray \(pass a tensor, N × 1 × H × W\)"),
     "another device": (ONES.to("meta"), r"the mask is on meta, the picture on cpu \(move it: mask\.to\('cpu'\)\)"),
 }
 
@@ -136,9 +136,9 @@ def test_wrong_masks(case: str) -> None:
 
 
 def test_a_mask_with_a_map_or_a_target_of_another_size() -> None:
-    with pytest.raises(SettingsError, match=r"a map has no use for a mask \(multiply the map by it\)"):
+    with pytest.raises(SettingsError, match=r"a map takes no mask \(multiply the map by the mask\)"):
         perceptual()(X, Y, mask=ONES, map=True)
-    with pytest.raises(SettingsError, match=r"with its own: loss\.prepare\(y, mask=\.\.\.\)"):
+    with pytest.raises(SettingsError, match=r"with its own mask: loss\.prepare\(y, mask=\.\.\.\)"):
         perceptual(criterion="gram")(X, Y[..., :40], mask=ONES)
 
 
@@ -146,7 +146,7 @@ OPTIONS: dict[str, tuple[Callable[[], Any], str]] = {
     "layer": (lambda: perceptual("relu33"), r"no layer 'relu33' \(did you mean 'relu3_3'\?"),
     "style layer": (lambda: perceptual(style_layers=["rel1_1"]), "did you mean 'relu1_1'"),
     "criterion": (lambda: perceptual(criterion="charbonier"), "no criterion 'charbonier'.*did you mean 'charbonnier'"),
-    "no criterion": (lambda: perceptual(criterion=3), r"the criterion is 3 \(give a name such as 'l1' or a function"),
+    "no criterion": (lambda: perceptual(criterion=3), r"the criterion is 3 \(pass a name such as 'l1' or a function"),
     "preset": (lambda: PerceptualLoss.preset("jonson"), "no preset 'jonson' .did you mean 'johnson'"),
     "reduction": (lambda: perceptual(reduction="avg"), "no reduction 'avg'.*mean, sum, none"),
     "range": (lambda: perceptual(range="-1,1"), r"no range of pictures '-1,1' \(did you mean '-1\.\.1'"),
@@ -157,11 +157,11 @@ OPTIONS: dict[str, tuple[Callable[[], Any], str]] = {
     "a module": (lambda: PerceptualLoss(backbone=nn.Linear(1, 1)), r"backbone is a Linear \(give a network's name"),  # type: ignore[arg-type]
     "net": (lambda: LPIPS("vgg16"), "no net of LPIPS 'vgg16' .did you mean 'vgg'"),  # type: ignore[arg-type]
     "version": (lambda: LPIPS(version="0.2"), "no version of LPIPS '0.2'"),  # type: ignore[arg-type]
-    "LPIPS of VGG-19": (lambda: LPIPS(backbone=network()), r"calibrated on vgg16, not narrow \(give a vgg16\)"),
+    "LPIPS of VGG-19": (lambda: LPIPS(backbone=network()), r"calibrated on vgg16, not narrow \(pass a network vgg16\)"),
     "LPIPS of a VGG": (lambda: LPIPS("alex", backbone=network()), "net='alex' is calibrated on alexnet, not narrow"),
     "LPIPS of an AlexNet": (lambda: LPIPS(backbone=alexnet()), "net='vgg' is calibrated on vgg16, not alexnet"),
     "SqueezeNet": (lambda: LPIPS("squeeze", backbone=alexnet()), "calibrated on squeezenet1_1, not alexnet"),
-    "DISTS of VGG-19": (lambda: DISTS(backbone=network()), r"DISTS is calibrated on vgg16, not narrow \(give a vgg16"),
+    "DISTS of VGG-19": (lambda: DISTS(backbone=network()), r"DISTS is calibrated on vgg16, not narrow \(pass a vgg16"),
 }
 
 
@@ -178,9 +178,9 @@ def test_metrics_refuse_the_same() -> None:
     for wrong, words in ((255 * y, "looks like"), (y[:1], "2 pictures and 1 targets"), (y.numpy(), "ndarray")):
         with pytest.raises(SettingsError, match=words):
             loss(x, wrong)
-    with pytest.raises(SettingsError, match=r"30×32: these layers need 31 pixels a side"):
+    with pytest.raises(SettingsError, match=r"30×32: these layers need at least 31×31 pixels"):
         loss(x[..., :30], y[..., :30])
-    with pytest.raises(SettingsError, match="LPIPS compares place by place"):
+    with pytest.raises(SettingsError, match="LPIPS compares position by position"):
         loss(x, pictures(2, 2, 64, 64))
 
 
@@ -190,6 +190,6 @@ def test_the_smallest_sizes_that_are_asked_for_are_enough() -> None:
         assert loss.side == side
         assert loss(pictures(1, 1, side, side), pictures(2, 1, side, side)).isfinite()
         if side > 1:
-            with pytest.raises(SettingsError, match=f"need {side} pixels"):
+            with pytest.raises(SettingsError, match=f"need at least {side}×{side} pixels"):
                 loss(pictures(1, 1, side - 1, side), pictures(2, 1, side - 1, side))
     assert LPIPS("alex", backbone=alexnet())(pictures(1, 1, 31, 31), pictures(2, 1, 31, 31)).isfinite()

@@ -73,7 +73,7 @@ def test_a_modules_sum_counts_once() -> None:
 
 @pytest.mark.parametrize("loss", [nn.MSELoss(reduction="none"), lambda x, y: each(x, y).mean(0, keepdim=True)])
 def test_what_is_neither_one_number_nor_one_a_picture_is_refused(loss: nn.Module) -> None:
-    with pytest.raises(SettingsError, match=r"the loss gives .* numbers for 4 pictures"):
+    with pytest.raises(SettingsError, match=r"the loss returns .* values for 4 pictures"):
         AsMetric(loss).update(*two(4))
 
 

@@ -42,11 +42,14 @@ WITHOUT_EFFECT: dict[str, tuple[Callable[[], Any], str]] = {
     "misspelt option of a preset": (lambda: preset(reducton="sum"), "no option reducton=.*reduction"),
     "criterion beside terms": (
         lambda: perceptual(TERMS, "l1"),
-        r"criterion= is given beside terms.*Term\(layers, crit",
+        r"criterion= has no effect on terms.*Term\(layers, crit",
     ),
-    "normalize beside terms": (lambda: perceptual(TERMS, normalize_features=True), "normalize_features=True is given"),
+    "normalize beside terms": (
+        lambda: perceptual(TERMS, normalize_features=True),
+        "normalize_features=True has no effect",
+    ),
     "criterion without content": (lambda: perceptual([], "l2", style_layers="relu1_1"), "criterion= is given without"),
-    "style criterion alone": (lambda: perceptual(style_criterion="gram"), r"without style layers \(name them: style_l"),
+    "style criterion alone": (lambda: perceptual(style_criterion="gram"), r"needs style layers \(name them: style_l"),
     "style mask alone": (
         lambda: perceptual(style_layers="relu1_1").prepare(Y, style_mask=torch.ones(2, 1, 37, 46)),
         "style_mask= is given without a style picture",
@@ -84,15 +87,15 @@ def test_terms_take_layers_as_losses_do() -> None:
 
 
 WEIGHTS: dict[str, tuple[Any, str]] = {
-    "text of a number": ("1e-2", r"weight of 'relu1_1' is '1e-2' \(give the number 0\.01, not text; YAML"),
-    "text": ("heavy", r"is 'heavy' \(give a number\)"),
+    "text of a number": ("1e-2", r"weight of 'relu1_1' is '1e-2' \(use the number 0\.01, not text; YAML"),
+    "text": ("heavy", r"is 'heavy' \(use a number\)"),
     "nothing": (None, "is None"),
     "a flag": (True, "is True"),
-    "negative": (-0.5, r"is -0\.5 \(give a finite number of at least 0\)"),
+    "negative": (-0.5, r"is -0\.5 \(use a finite number of at least 0\)"),
     "not a number": (math.nan, "is nan"),
     "infinite": (math.inf, "is inf"),
     "a list": ([1.0], "is a list"),
-    "what learns": (nn.Parameter(torch.tensor(1.0)), "a tensor that learns"),
+    "what learns": (nn.Parameter(torch.tensor(1.0)), "a tensor that requires a gradient"),
 }
 
 
@@ -191,7 +194,7 @@ def test_a_criterion_by_another_name_is_told_ours() -> None:
         nn.L1Loss(): "l1", nn.MSELoss(reduction="none"): "l2", nn.SmoothL1Loss: "huber", F.l1_loss: "l1",
         partial(F.mse_loss, reduction="none"): "l2", nn.CosineSimilarity(): "cosine",
     }.items():  # fmt: skip
-        with pytest.raises(SettingsError, match=f"torch's .* takes the mean of a whole batch.*criterion='{ours}'"):
+        with pytest.raises(SettingsError, match=f"torch's .* takes the mean of the whole batch.*criterion='{ours}'"):
             perceptual(criterion=criterion)
 
 

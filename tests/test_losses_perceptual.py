@@ -70,7 +70,7 @@ def test_your_own_function_is_taken_and_must_give_one_number_a_picture() -> None
 
     torch.testing.assert_close(perceptual(criterion=mine)(X, Y), perceptual()(X, Y))
     for wrong in (lambda x, y: (x - y).abs().mean(), lambda x, y: (x - y).abs()):
-        with pytest.raises(SettingsError, match=r"not one a picture \(let it take the mean of each picture"):
+        with pytest.raises(SettingsError, match=r"not one per picture \(take the mean of each picture"):
             perceptual(criterion=wrong)(X, Y)
 
 
@@ -126,7 +126,9 @@ def test_statistics_take_pictures_of_different_sizes_and_places_do_not() -> None
     for name in ("gram", "wasserstein", "sliced", "contextual"):
         assert perceptual(criterion=name)(X, other) > 0
     for name in ("l1", "frobenius"):
-        with pytest.raises(SettingsError, match=r"compares place by place, and the maps are 11×9 and 8×12 \(make both"):
+        with pytest.raises(
+            SettingsError, match=r"compares position by position, and the maps are 11×9 and 8×12 \(make both"
+        ):
             perceptual(criterion=name)(X, other)
 
 
@@ -208,7 +210,7 @@ def test_a_map_is_large_where_the_pictures_differ() -> None:
 
 def test_statistics_have_no_map() -> None:
     for loss in (perceptual(criterion="gram"), perceptual(criterion="sliced"), perceptual(style_layers="relu1_1")):
-        with pytest.raises(SettingsError, match="compares pictures as wholes, and has no map"):
+        with pytest.raises(SettingsError, match="compares whole pictures and has no map"):
             loss(X, Y, map=True)
 
 

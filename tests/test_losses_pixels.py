@@ -14,8 +14,7 @@ from torch import Tensor
 
 from tests.reference.published import ENTRIES, close, pair, value
 from vggapps.errors import SettingsError
-from vggapps.losses._frequency import focal_frequency
-from vggapps.losses._quality import ms_ssim, psnr, ssim
+from vggapps.losses._quality import focal_frequency, ms_ssim, psnr, ssim
 from vggapps.losses._variation import Variation, total_variation
 
 KINDS = get_args(Variation)
@@ -201,7 +200,7 @@ def test_pictures_without_any_likeness_have_an_ms_ssim_of_0_and_still_a_gradient
 def test_pictures_smaller_than_the_windows_are_refused(name: str, side: int) -> None:
     enough, low = torch.rand(1, 3, side, side), torch.rand(1, 3, side - 1, side + 1)
     assert torch.isfinite(MEASURES[name](enough, enough)).all()
-    with pytest.raises(SettingsError, match=f"needs {side} pixels a side.* have {side + 1}x{side - 1}"):
+    with pytest.raises(SettingsError, match=f"needs {side} pixels a side.* are {side + 1}x{side - 1}"):
         MEASURES[name](low, low)
 
 

@@ -81,14 +81,14 @@ def test_a_metric_of_another_module_keeps_that_modules_weights() -> None:
 @pytest.mark.parametrize("back", [lambda loss: loss.to_empty(device="cpu"), lambda loss: loss.to("cpu")])
 def test_weights_that_were_given_up_are_told(back: Callable[[nn.Module], object]) -> None:
     loss = perceptual().to("meta")
-    with pytest.raises(SettingsError, match=r"given up when it was moved to meta \(make the loss anew"):
+    with pytest.raises(SettingsError, match=r"lost its tensors when it was moved to meta \(create the loss again"):
         back(loss)
 
 
 def test_a_network_without_weights_is_refused() -> None:
     with torch.device("meta"):
         empty = VGG(NARROW, head="none").freeze()
-    with pytest.raises(SettingsError, match=r"lies on meta: it has no weights \(give it a loaded one"):
+    with pytest.raises(SettingsError, match=r"is on the meta device and has no weights \(pass a loaded network"):
         perceptual(backbone=empty)
 
 
@@ -152,13 +152,13 @@ def test_a_replica_looks_through_a_copy_on_the_device_of_its_pictures(name: str)
     first, second = replica(loss), replica(loss)
     inner = [next(m for m in one.modules() if isinstance(m, FeatureLoss)) for one in (loss, first, second)]
     for one in inner[1:]:
-        image, _ = one.look(X.to("meta"))
+        image, _ = one.preprocess(X.to("meta"))
         assert {image.device.type, *(p.device.type for p in one.network.parameters())} == {"meta"}
     assert inner[1].network is inner[2].network  # the copy is kept for the next step
     assert torch.equal(loss(X, Y), value)
     assert torch.equal(replica(loss)(X, Y), value)
     with pytest.raises(SettingsError, match="picture is on meta, the loss on cpu"):
-        inner[0].look(X.to("meta"))
+        inner[0].preprocess(X.to("meta"))
 
 
 def test_replicas_warn_once_and_metrics_refuse_to_be_one() -> None:
@@ -168,7 +168,9 @@ def test_replicas_warn_once_and_metrics_refuse_to_be_one() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         replica(loss)(5 * X, Y)
-    with pytest.raises(SettingsError, match=r"replica of DataParallel can't count \(update the metric outside"):
+    with pytest.raises(
+        SettingsError, match=r"replica of DataParallel can't update a metric \(update the metric outside"
+    ):
         replica(AsMetric(loss)).update(X, Y)
 
 

@@ -89,7 +89,7 @@ def test_gradients_are_right(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "border", "left"), [("psnr", 13, "0x4"), ("psnr", 99, "0x0"), ("ssim", 8, "10x14")])
 def test_a_border_that_leaves_too_little_is_refused(name: str, border: int, left: str) -> None:
-    with pytest.raises(SettingsError, match=f"pixels a side, and the pictures have {left} within a border of {border}"):
+    with pytest.raises(SettingsError, match=f"pixels a side, and the pictures are {left} within a border of {border}"):
         MEASURES[name](*two(), crop_border=border)
 
 

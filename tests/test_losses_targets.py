@@ -74,14 +74,14 @@ def test_a_target_ends_where_its_pictures_do() -> None:
 def test_one_target_serves_many_pictures_and_other_numbers_do_not_fit() -> None:
     loss = mixed()
     torch.testing.assert_close(loss(X, loss.prepare(Y[:1])), loss(X, Y[:1].expand(2, -1, -1, -1)))
-    with pytest.raises(SettingsError, match=r"2 pictures and 3 targets \(give one for each, or index"):
+    with pytest.raises(SettingsError, match=r"2 pictures and 3 targets \(pass one per picture, or index"):
         loss(X, loss.prepare(pictures(4, 3)))
 
 
 @pytest.mark.parametrize("other", [{"backbone": load_vgg("vgg11", None, head="none").double()}, {"resize": 30}, {}])
 def test_a_target_of_another_network_size_or_formula_is_refused(other: dict[str, Any]) -> None:
     loss = mixed(**other) if other else perceptual("relu2_1")
-    with pytest.raises(SettingsError, match=r"made by another loss \(prepare it with the loss that takes it\)"):
+    with pytest.raises(SettingsError, match=r"made by another loss \(prepare it with the same loss\)"):
         mixed()(X, loss.prepare(Y))
 
 
@@ -218,7 +218,7 @@ def test_an_ensemble_is_the_mean_over_views_of_both_pictures() -> None:
     assert not ensemble(X, X).any()
     with pytest.raises(SettingsError, match="shift is -1"):
         ShiftEnsemble(loss, shift=-1)
-    with pytest.raises(SettingsError, match="one size, over 40 pixels"):
+    with pytest.raises(SettingsError, match="both the same size, larger than 40 pixels"):
         ShiftEnsemble(loss, shift=40)(X, Y)
 
 

@@ -138,7 +138,7 @@ class Fake:
         self.views = "center"
 
     @classmethod
-    def of(cls, settings: object) -> Fake:
+    def from_settings(cls, settings: object) -> Fake:
         return cls(settings)
 
     def run(self, sources: Sequence[object], workers: int | None = None) -> Iterator[Result]:

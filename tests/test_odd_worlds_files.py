@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from tests.conftest import Ran
 from vggapps.cli import app as door
-from vggapps.cli.foreign import known
+from vggapps.cli.outcome import to_vggapps_error
 from vggapps.errors import OutOfMemoryError, PictureError, out_of_memory
 
 Cli = Callable[..., Ran]
@@ -56,11 +56,11 @@ def fail(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Callable[[Exception], Ran
     ("number", "remedy"),
     [
         (errno.ENAMETOOLONG, "shorter name"),
-        (errno.EACCES, "allow"),
+        (errno.EACCES, "permissions"),
         (errno.ELOOP, "link"),
         (errno.ENOSPC, "space"),
         (errno.EDQUOT, "space"),
-        (errno.EROFS, "disk that can be written to"),
+        (errno.EROFS, "folder on a writable disk"),
         (errno.EISDIR, "not a folder"),
         (errno.ENOTDIR, "check its name"),
         (errno.ENOENT, "check its name"),
@@ -77,7 +77,7 @@ def test_the_systems_errors(fail: Callable[[Exception], Ran], number: int, remed
     line, hint = ran.err.splitlines()
     assert line == f"error: town.png: {os.strerror(number)}"
     assert remedy in hint
-    assert "defect" not in hint
+    assert "bug in vggapps" not in hint
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_systems_errors(fail: Callable[[Exception], Ran], number: int, remed
 )
 def test_others_of_their_family(fail: Callable[[Exception], Ran], error: Exception) -> None:
     ran = fail(error)
-    assert (ran.code, len(ran.err.splitlines()), "defect" in ran.err) == (3, 2, False)
+    assert (ran.code, len(ran.err.splitlines()), "bug in vggapps" in ran.err) == (3, 2, False)
 
 
 def test_a_name_can_not_break_the_line_or_speak_to_the_terminal(fail: Callable[[Exception], Ran]) -> None:
@@ -119,8 +119,8 @@ def test_a_name_can_not_break_the_line_or_speak_to_the_terminal(fail: Callable[[
 def test_every_way_to_say_that_memory_lacks(fail: Callable[[Exception], Ran], error: Exception) -> None:
     assert out_of_memory(error)
     assert fail(error).code == 6
-    assert isinstance(known(error, "town.png"), OutOfMemoryError)
-    assert str(known(error, "town.png")).startswith("town.png: ")
+    assert isinstance(to_vggapps_error(error, "town.png"), OutOfMemoryError)
+    assert str(to_vggapps_error(error, "town.png")).startswith("town.png: ")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_the_hint_of_a_defect_is_true_for_every_command(command: Any) -> None:
 def test_very_verbose_shows_where(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vggapps.cli.info.problems", lambda: [][0])
     ran = cli("info", "-vv")
-    assert (ran.code, "Traceback" in ran.err, "defect" in ran.err) == (1, True, True)
+    assert (ran.code, "Traceback" in ran.err, "bug in vggapps" in ran.err) == (1, True, True)
     assert "Traceback" not in cli("info").err
 
 
@@ -176,13 +176,13 @@ LONG = "x" * 300 + ".png"
 def test_files_that_are_none(here: Path, cli: Cli, words: list[str]) -> None:
     ran = cli(*words, *(QUICK if words[0] == "stylize" else ()))
     assert ran.code == 3, ran.err
-    assert "defect" not in ran.err
+    assert "bug in vggapps" not in ran.err
 
 
 @pytest.mark.parametrize("weights", ["~nosuchuser/x.pth", "loop.png", "folder.png", LONG, "file/x.pth"])
 def test_weights_that_are_none(here: Path, cli: Cli, weights: str) -> None:
     ran = cli("stylize", "town.png", "waves.png", *QUICK, "--backbone", f"vgg19={weights}")
-    assert (ran.code, "defect" in ran.err) == (5, False), ran.err
+    assert (ran.code, "bug in vggapps" in ran.err) == (5, False), ran.err
 
 
 @pytest.mark.parametrize(

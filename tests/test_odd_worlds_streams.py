@@ -89,12 +89,12 @@ def test_a_closed_stdin_is_no_picture(here: Path) -> None:
     ran = shell(here, "vggapps stylize - waves.png -q <&-")
     assert ran.returncode == 3
     assert ran.stderr.startswith("error: ")
-    assert "defect" not in ran.stderr
+    assert "bug in vggapps" not in ran.stderr
 
 
 def test_a_picture_for_a_full_stdout(here: Path) -> None:
     ran = shell(here, f"vggapps {PAINT} -q -o - >/dev/full")
-    assert (ran.returncode, "defect" in ran.stderr, "No space left" in ran.stderr) == (3, False, True)
+    assert (ran.returncode, "bug in vggapps" in ran.stderr, "No space left" in ran.stderr) == (3, False, True)
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(here: Path) -> None:

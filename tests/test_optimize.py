@@ -13,7 +13,7 @@ from torch import Tensor
 from vggapps.errors import DivergedError, SettingsError
 from vggapps.optimize._engine import optimize
 from vggapps.optimize._optimizers import LBFGS, Adam, Optimizer
-from vggapps.optimize._pyramid import Scale, pyramid, rungs, upsample
+from vggapps.optimize._pyramid import Scale, plan_scales, pyramid, upsample
 from vggapps.optimize._step import last
 
 TARGET = torch.linspace(0.2, 0.8, 3 * 8 * 8).view(1, 3, 8, 8)
@@ -165,7 +165,7 @@ def test_no_steps_is_an_error_that_says_so() -> None:
 
 
 def test_rungs_halve_the_size() -> None:
-    assert rungs((384, 512), (60, 40, 20), 64) == [
+    assert plan_scales((384, 512), (60, 40, 20), 64) == [
         Scale((96, 128), 60),
         Scale((192, 256), 40),
         Scale((384, 512), 20),
@@ -173,16 +173,16 @@ def test_rungs_halve_the_size() -> None:
 
 
 def test_rungs_never_go_below_the_smallest_side_and_lose_no_step() -> None:
-    assert rungs((96, 128), (60, 40, 20), 64) == [Scale((48, 64), 100), Scale((96, 128), 20)]
-    assert rungs((20, 30), (60, 40, 20), 64) == [Scale((20, 30), 120)]
+    assert plan_scales((96, 128), (60, 40, 20), 64) == [Scale((48, 64), 100), Scale((96, 128), 20)]
+    assert plan_scales((20, 30), (60, 40, 20), 64) == [Scale((20, 30), 120)]
 
 
 def test_rungs_of_a_panorama_stay_wide_enough() -> None:
-    assert rungs((40, 512), (60, 40, 20), 64, 16) == [Scale((20, 256), 100), Scale((40, 512), 20)]
+    assert plan_scales((40, 512), (60, 40, 20), 64, 16) == [Scale((20, 256), 100), Scale((40, 512), 20)]
 
 
 def test_rungs_without_steps_are_left_out() -> None:
-    assert rungs((384, 512), (0, 1, 1), 64) == [Scale((192, 256), 1), Scale((384, 512), 1)]
+    assert plan_scales((384, 512), (0, 1, 1), 64) == [Scale((192, 256), 1), Scale((384, 512), 1)]
 
 
 def flat(size: tuple[int, int]) -> Tensor:

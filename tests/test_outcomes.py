@@ -16,7 +16,7 @@ from torch import Tensor
 from vggapps.classification import _outcomes as room
 from vggapps.classification._classifier import Result
 from vggapps.classification._evaluation import evaluate
-from vggapps.classification._outcomes import Outcome, mistakes_sheet, noted, table
+from vggapps.classification._outcomes import Outcome, mistakes_sheet, record_outcomes, table
 from vggapps.datasets._dataset import Example
 from vggapps.errors import DivergedError, PictureError
 from vggapps.image import Picture, to_pil
@@ -32,7 +32,7 @@ def kept(rows: Sequence[Sequence[float] | None], truths: Sequence[int], folder: 
         for i, row in enumerate(rows)
     )
     examples = [Example(folder / f"{i}.png", truth) for i, truth in enumerate(truths)]
-    assert [result.index for result in noted(results, examples, found)] == list(range(len(rows)))
+    assert [result.index for result in record_outcomes(results, examples, found)] == list(range(len(rows)))
     return found
 
 
@@ -64,7 +64,7 @@ def test_the_table_has_the_numbers_of_the_whole_evaluation() -> None:
     examples = [Example(Path(f"{i}.png"), truth) for i, truth in enumerate(truths)]
     found: list[Outcome] = []
     results: Iterator[Result] = (Result(i, row) for i, row in enumerate(rows))
-    whole = evaluate(noted(results, examples, found), examples, EIGHT)
+    whole = evaluate(record_outcomes(results, examples, found), examples, EIGHT)
     told = read(found)
     wrong = [row for row in told if row["right"] == "false"]
     assert whole.top1_error.percent == pytest.approx(100 * len(wrong) / 200)
@@ -118,7 +118,7 @@ def test_the_sheet_shows_the_surest_mistakes_first(tmp_path: Path, monkeypatch: 
         "5.png",
         "3.png",
         "4.png",
-        "The 4 surest of 5 mistakes in 6 pictures",
+        "The 4 most confident of 5 mistakes in 6 pictures",
     ]
 
 

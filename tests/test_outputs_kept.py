@@ -121,7 +121,7 @@ def test_a_table_of_features_is_not_written_over_a_file_that_appears(
     monkeypatch.undo()
     monkeypatch.chdir(here)
     Path(file).unlink()
-    assert "4 pictures of them by an earlier run" in cli(*words.split()).err  # the work is kept in out.npy.part
+    assert "4 pictures from an earlier run" in cli(*words.split()).err  # the work is kept in out.npy.part
 
 
 def test_default_names_take_the_next_number_at_the_last_moment(
@@ -196,7 +196,7 @@ def test_a_full_disk_keeps_the_picture_among_the_temporary_files(
     ran = cli(*PAINT)
     assert ran.code == 3
     assert "No space left on device" in ran.err
-    assert "make room on the disk" in ran.err
+    assert "free space on the disk" in ran.err
     assert ran.out == f"{elsewhere}/town_by_waves.png\n"
     assert read_settings(elsewhere / "town_by_waves.png") is not None
 
@@ -219,7 +219,7 @@ def test_names_that_cannot_be_written_are_told_before_the_work(here: Path, cli: 
     os.mkfifo("pipe.png")
     ran = cli(*PAINT, "--force", "-o", name)
     assert ran.code == 3, ran.err
-    assert "defect" not in ran.err
+    assert "bug in vggapps" not in ran.err
     assert "100 %" not in ran.err
 
 

@@ -22,7 +22,7 @@ from vggapps.optimize._parameterize import (
     spectrum_of,
     to_colors,
 )
-from vggapps.visualization._spectrum import load_spectrum
+from vggapps.visualization._natural import load_spectrum
 
 SIZES = [(32, 32), (33, 48), (50, 31)]
 

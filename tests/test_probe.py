@@ -21,12 +21,12 @@ from vggapps.cli import probe as command
 from vggapps.errors import SettingsError
 from vggapps.features import _fitting as fitting
 from vggapps.features import _radial as radial
-from vggapps.features._calibration import calibrate
 from vggapps.features._describe import Descriptor
 from vggapps.features._files import FeatureTable
 from vggapps.features._fitting import Data, logistic, moments, ridge
 from vggapps.features._heads import save_head
-from vggapps.features._probe import neighbours, probe, top
+from vggapps.features._learning import calibrate
+from vggapps.features._probe import neighbor_votes, probe, top
 from vggapps.features._splits import split
 from vggapps.features._targets import teacher_of
 from vggapps.weights._load import load_vgg
@@ -171,7 +171,7 @@ def test_logits_that_are_too_large_have_their_scale_as_temperature(scale: float)
 def test_neighbours_vote_and_of_equal_votes_the_nearer_win() -> None:
     angles = torch.tensor([0.0, 10, 20, 30, 90]).deg2rad()
     rows = torch.stack([angles.cos(), angles.sin()], 1)
-    votes = neighbours(rows[:1], rows, torch.tensor([2, 0, 0, 1, 1]), 3, [1, 2, 3, 5])
+    votes = neighbor_votes(rows[:1], rows, torch.tensor([2, 0, 0, 1, 1]), 3, [1, 2, 3, 5])
     assert {k: int(scores.argmax()) for k, scores in votes.items()} == {1: 2, 2: 2, 3: 0, 5: 0}
     assert votes[5].round().tolist() == [[2, 2, 1]]
 
@@ -238,7 +238,7 @@ def test_radial_basis_functions_with_a_centre_for_each_row_are_kernel_ridge_regr
 def test_centres_are_where_the_clouds_are() -> None:
     found, targets = clouds(apart=30)
     data = plain(found.features, targets)
-    centres = radial.centres(data, np.arange(len(found.features)), 12, seed=1)
+    centres = radial.centers(data, np.arange(len(found.features)), 12, seed=1)
     means = np.stack([found.features[targets == k].mean(0) for k in range(3)])
     distances = np.linalg.norm(centres.numpy()[:, None] - means[None], axis=2)
     assert (distances.min(1) < 4).all()  # no centre lies between clouds
@@ -284,9 +284,9 @@ def test_the_command_learns_measures_and_writes(
     lines = ran.out.splitlines()
     assert lines[0] == "classes             3  labels.csv: a, b, c"
     low = 100 / (1 + 1.959964**2 / 48)  # Wilson's bound where nothing is wrong
-    assert lines[1] == f"top-1         100.00%  right, of 48 pictures held out (95 % interval {low:.1f} to 100.0)"
+    assert lines[1] == f"top-1         100.00%  accuracy on 48 held-out pictures (95 % interval {low:.1f} to 100.0)"
     assert lines[2].startswith("L2 strength")
-    assert lines[3].startswith("temperature     1.000  not fitted: there are too few mistakes on 240 pictures")
+    assert lines[3].startswith("temperature     1.000  not fitted because of too few mistakes on 240 pictures")
     assert ran.err == "head.safetensors: 3 classes on pool5 of vgg19\n"
     again = cli("probe", "f.npy", "--labels", "labels.csv", "-o", "head.safetensors")
     assert (again.code, again.err.splitlines()[0]) == (4, "error: head.safetensors exists")

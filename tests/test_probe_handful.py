@@ -11,9 +11,8 @@ import torch.nn.functional as F
 from scipy.stats import binomtest
 
 from tests.test_probe import KINDS, clouds, plain, table
-from vggapps.features._calibration import LEAST, calibrate
 from vggapps.features._fitting import Data, logistic, moments
-from vggapps.features._learning import Recipe, learnt, prepared
+from vggapps.features._learning import LEAST, Recipe, calibrate, fit_layers, prepare
 from vggapps.features._probe import probe
 from vggapps.features._splits import copies, folds, split
 
@@ -105,8 +104,8 @@ def test_with_few_held_out_pictures_the_temperature_is_that_of_all_by_cross_vali
     for part in folds(targets, 5):
         rest = np.setdiff1d(np.arange(120), part)
         mean, deviation = moments(found.features, rest)
-        data = prepared(how, Data(found.features, targets, False, mean, deviation), rest)
-        layers = learnt(how, data, rest, report.chosen)
+        data = prepare(how, Data(found.features, targets, False, mean, deviation), rest)
+        layers = fit_layers(how, data, rest, report.chosen)
         fitted = replace(head, mean=mean, deviation=deviation, layers=layers, radial=data.basis)
         logits[part] = fitted(torch.from_numpy(found.features[part]))
     assert head.temperature == pytest.approx(calibrate(logits, targets), rel=1e-4)

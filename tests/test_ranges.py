@@ -14,7 +14,7 @@ from torchvision.transforms.v2.functional import normalize
 from tests.reference.narrow import NARROW, network, perceptual, pictures
 from vggapps._ranges import kind_of
 from vggapps.classification._classifier import Classifier
-from vggapps.classification._localize import locate_in
+from vggapps.classification._localize import locate
 from vggapps.errors import SettingsError
 from vggapps.explanation._methods import explain_batch
 from vggapps.image import Picture, open_picture, rgb_of
@@ -34,10 +34,10 @@ CAFFE = (LEVELS - 255 * torch.tensor(MEAN).view(3, 1, 1)).flip(1)  # Keras' prep
 STORED: dict[str, tuple[Tensor, str, str]] = {
     "-1..1": (2 * X - 1, r"looks like -1\.\.1", r"\(picture \+ 1\) / 2|range='-1\.\.1'"),
     "0..255": (255 * X, r"looks like 0\.\.255", r"divide it by 255|range='0\.\.255'"),
-    "imagenet": (normalize(X, MEAN, STD), "normalised by ImageNet's statistics", r"picture \* std \+ mean"),
-    "caffe": (CAFFE, r"looks like 0\.\.255 less a mean", "add the mean, and divide by 255"),
-    "12 bits": ((4095 * X).round(), "numbers of 12 bits", "divide it by 4095"),
-    "16 bits": ((65535 * X).round(), "numbers of 16 bits", "divide it by 65535"),
+    "imagenet": (normalize(X, MEAN, STD), "normalized by ImageNet's mean and std", r"picture \* std \+ mean"),
+    "caffe": (CAFFE, r"looks like 0\.\.255 minus the mean", "add the mean, and divide by 255"),
+    "12 bits": ((4095 * X).round(), "12-bit values", "divide it by 4095"),
+    "16 bits": ((65535 * X).round(), "16-bit values", "divide it by 65535"),
 }
 stored = pytest.mark.parametrize("name", STORED)
 
@@ -78,7 +78,7 @@ def test_levels_above_255_are_no_range(dtype: torch.dtype) -> None:
     loss = perceptual(range="0..255").float()
     levels = (4095 * X).to(dtype)
     for x, y in ((levels, levels), (levels, loss.prepare(LEVELS))) if dtype != torch.float32 else ((levels, levels),):
-        with pytest.raises(SettingsError, match=r"12 bits, not 0\.\.255 \(divide it by 4095.*range='0\.\.1'"):
+        with pytest.raises(SettingsError, match=r"12-bit values, not 0\.\.255 \(divide it by 4095.*range='0\.\.1'"):
             loss(x, y)
     assert loss(LEVELS.to(dtype), LEVELS.to(dtype)) == 0
     resampled = 1.3 * LEVELS - 35  # bicubic enlarging runs over both ends
@@ -108,7 +108,7 @@ TAKERS: dict[str, Callable[[Tensor], Any]] = {
     "picture": lambda image: Classifier(headed(), device="cpu")(Picture(image)),
     "open_picture": lambda image: open_picture(Picture(image)),
     "explain": lambda image: explain_batch(headed(), image, 1, "gradient"),
-    "locate": lambda image: locate_in([headed()], image, [1]),
+    "locate": lambda image: locate([headed()], image, [1]),
     "maps": lambda image: maps_of(headed(), "relu2_1", image),
     "invert": lambda image: last(invert_steps(image, "relu2_1", network=headed(), steps=1, size=32)),
 }
@@ -139,21 +139,21 @@ def test_measures_of_pixels_refuse_a_reference_of_another_kind(name: str, measur
     assert measure(image, X).isfinite()  # an output may be anything
     with pytest.raises(SettingsError, match=f"{kind}.*({remedy})"):
         measure(image, image)
-    with pytest.raises(SettingsError, match=r"torch\.uint8 .divide them"):
+    with pytest.raises(SettingsError, match=r"torch\.uint8 .convert them"):
         measure(LEVELS.byte(), LEVELS.byte())
 
 
 # the network itself
 
 SHAPES: dict[str, tuple[Any, str]] = {
-    "C×H×W": (X[0], r"3 × 32 × 40, not N × 3 × H × W \(one picture is image\[None\]\)"),
-    "a film": (X[None], r"join the frames of a film: film\.flatten\(0, 1\)"),
-    "RGBA": (X[:, [0, 1, 2, 0]], r"4 channels \(.*drop its alpha: image\[:, :3\]"),
+    "C×H×W": (X[0], r"3 × 32 × 40, not N × 3 × H × W \(for one picture use image\[None\]\)"),
+    "a film": (X[None], r"flatten the frames of a film: film\.flatten\(0, 1\)"),
+    "RGBA": (X[:, [0, 1, 2, 0]], r"4 channels \(.*drop alpha: image\[:, :3\]"),
     "two channels": (X[:, :2], "2 channels"),
     "N×H×W×C": (X.permute(0, 2, 3, 1), r"image\.permute\(0, 3, 1, 2\)"),
-    "numpy": (X.numpy(), r"given as ndarray \(give a tensor"),
-    "small": (X[..., :7, :], r"40×7: these layers need 8 pixels a side \(enlarge it, or take a layer before\)"),
-    "a row": (X[..., :1, :], r"40×1: these layers need 8"),
+    "numpy": (X.numpy(), r"of type ndarray \(give a tensor"),
+    "small": (X[..., :7, :], r"40×7: these layers need at least 8×8 pixels \(enlarge it, or use an earlier layer\)"),
+    "a row": (X[..., :1, :], r"40×1: these layers need at least 8"),
 }
 
 
@@ -171,7 +171,7 @@ def test_the_smallest_picture_that_is_asked_for_is_enough() -> None:
         vgg = initialize(VGG(NARROW, head=head, classes=3)).freeze()
         side = vgg.smallest_side([layer])
         assert vgg.features(torch.rand(1, 3, side, side), [layer])[layer].isfinite().all()
-        with pytest.raises(SettingsError, match=f"need {side} pixels"):
+        with pytest.raises(SettingsError, match=f"need at least {side}×{side} pixels"):
             vgg.features(torch.rand(1, 3, side - 1, side), [layer])
 
 

@@ -20,9 +20,8 @@ from vggapps.errors import PictureError
 from vggapps.image import _recipe as recipes
 from vggapps.image import read_settings
 from vggapps.image._identity import Identity, identify, opened
-from vggapps.image._recipe import find, identify_files, with_files
-from vggapps.style._machine import differences, machine
-from vggapps.style._recipe import machine_of, read_recipe, recipe
+from vggapps.image._recipe import find_input, identify_files, with_files
+from vggapps.style._recipe import differences, machine, machine_of, read_recipe, recipe
 from vggapps.style._settings import StylizeSettings
 
 Cli = Callable[..., Ran]
@@ -146,8 +145,8 @@ def test_other_pictures_with_settings_inside_take_such_names_too(here: Path, cli
 def test_what_came_through_a_pipe_has_a_digest_but_can_not_be_found() -> None:
     data, identity = opened(b"bytes")
     assert (data, identity) == (b"bytes", Identity("stdin", hashlib.sha256(b"bytes").hexdigest()))
-    with pytest.raises(PictureError, match=r"made\.png was made from a picture that came through a pipe"):
-        find(identity, "made.png", "")
+    with pytest.raises(PictureError, match=r"made\.png was made from piped input"):
+        find_input(identity, "made.png", "")
 
 
 def test_a_recipe_without_digests_and_machine_says_that_it_can_not_be_sure(
@@ -159,7 +158,7 @@ def test_a_recipe_without_digests_and_machine_says_that_it_can_not_be_sure(
     monkeypatch.setattr(recipes, "read_settings", lambda _: old)
     found = read_recipe("project/old.png")
     assert with_files(settings, found).init == str(Path("project/start.png"))
-    assert "does not say which start.png" in caplog.text
+    assert "has no digest of start.png" in caplog.text
     assert differences(machine_of(found), StylizeSettings()) == []
 
 
@@ -168,13 +167,13 @@ def test_weights_from_a_file_are_noted_and_names_of_weights_are_not(here: Path) 
     found = identify_files(StylizeSettings(backbone=f"vgg19={here / 'own.pth'}"))
     assert found == {"backbone": (Identity("own.pth", hashlib.sha256(b"weights").hexdigest()),)}
     assert identify_files(StylizeSettings(backbone="vgg19-installed", init="noise")) == {}
-    assert find(found["backbone"][0], "project/made.png", "") == "own.pth"
+    assert find_input(found["backbone"][0], "project/made.png", "") == "own.pth"
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".png", "nothing\ud800.png", "project", r"a\xe9.png"])
 def test_names_that_no_file_can_have_are_missing(here: Path, name: str) -> None:
     with pytest.raises(PictureError, match="neither here nor beside it"):
-        find(Identity(name, "0" * 64), "made.png", "")
+        find_input(Identity(name, "0" * 64), "made.png", "")
 
 
 def test_where_a_machine_differs_is_told_and_only_there() -> None:

@@ -59,7 +59,7 @@ def test_similar_finds_the_nearest_others(pictures: list[str], command: Cli, net
         )
         *found, last = [json.loads(line) for line in ran.out.splitlines()]
         assert (ran.code, len(found), last["total"]["rows"]) == (0, 3, 3)
-        assert "photos/05.png is the picture itself and left out" in ran.err
+        assert "photos/05.png is the same file and is skipped" in ran.err
         with Image.open("sheet.png") as sheet:
             assert sheet.width > 4 * 192
     rows = of_all(pictures, network).astype(np.float64)

@@ -16,11 +16,11 @@ from tests.test_stylize import noise, thin_vgg
 from vggapps.errors import PictureError
 from vggapps.image import Picture, save_picture
 from vggapps.losses._moments import moments
-from vggapps.losses._pictures import carry
+from vggapps.losses._pictures import resize_mask
 from vggapps.optimize._step import last
 from vggapps.style import StylizeSettings, load_backbone, stylize_steps
 from vggapps.style._color import match_colors
-from vggapps.style._styles import read_styles, seen_size, style_pixels
+from vggapps.style._styles import read_styles, style_pixels, style_resolution
 from vggapps.style._tiling import Tiling
 from vggapps.vgg._network import VGG
 
@@ -104,7 +104,7 @@ def test_statistics_of_a_masked_style_are_weighted_means_over_its_positions(narr
     rgb, alpha = noise(2, 220, 180), (noise(5, 220, 180)[:, :1] > 0.5).float()
     found = Tiling(narrow, ["relu2_1", "relu4_1"], 96).moments(rgb, alpha)
     for name, f in narrow.features(rgb, ["relu2_1", "relu4_1"]).items():
-        wanted = moments(f, carry(alpha, (f.shape[2], f.shape[3])))
+        wanted = moments(f, resize_mask(alpha, (f.shape[2], f.shape[3])))
         torch.testing.assert_close(found[name].mean, wanted.mean, rtol=1e-3, atol=1e-5)
         torch.testing.assert_close(found[name].second, wanted.second, rtol=1e-3, atol=1e-5)
 
@@ -200,7 +200,7 @@ def test_styles_of_odd_sizes_are_taken(narrow: VGG, shape: tuple[int, int]) -> N
 def test_a_style_is_seen_with_the_results_area_in_its_own_shape_and_never_enlarged(
     style: tuple[int, int], result: tuple[int, int], style_size: float
 ) -> None:
-    seen = seen_size(style, result, style_size)
+    seen = style_resolution(style, result, style_size)
     assert min(seen) >= 16
     assert all(ours <= whole for ours, whole in zip(seen, style, strict=True))
     for ours, whole in zip(seen, style, strict=True):  # the same shape, to half a pixel
@@ -208,7 +208,7 @@ def test_a_style_is_seen_with_the_results_area_in_its_own_shape_and_never_enlarg
     wanted = style_pixels(result, style_size)
     if min(seen) > 16 and seen != style:
         assert math.prod(seen) == pytest.approx(wanted, rel=0.1)
-    assert seen_size(seen, result, style_size) == seen  # what has been shrunk is not shrunk again
+    assert style_resolution(seen, result, style_size) == seen  # what has been shrunk is not shrunk again
 
 
 def test_large_styles_are_shrunk_at_once() -> None:

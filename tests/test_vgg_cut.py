@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from tests.test_vgg_hooks import NARROW, picture
 from vggapps.errors import SettingsError
-from vggapps.vgg._any import features
 from vggapps.vgg._cut import Cut
-from vggapps.vgg._hooks import OUTPUT, replaced
+from vggapps.vgg._hooks import OUTPUT, replace_modules
 from vggapps.vgg._network import VGG, initialize
+from vggapps.vgg._wrapped import features
 
 
 def sequential() -> nn.Module:
@@ -78,9 +78,9 @@ def test_an_end_before_the_cut_is_told() -> None:
 
 def test_replaced_modules_share_weights_and_leave_the_original_alone() -> None:
     module = nn.Sequential(sequential(), nn.ReLU())
-    twin = replaced(module, nn.ReLU, lambda _: nn.ELU())
+    twin = replace_modules(module, nn.ReLU, lambda _: nn.ELU())
     assert [type(m) for m in twin.modules()].count(nn.ELU) == 2
     assert [type(m) for m in module.modules()].count(nn.ReLU) == 2
     assert twin[0][0].weight is module[0][0].weight
     with pytest.raises(SettingsError, match="no ReLU modules"):
-        replaced(nn.Sequential(nn.Conv2d(3, 4, 3)), nn.ReLU, lambda _: nn.ELU())
+        replace_modules(nn.Sequential(nn.Conv2d(3, 4, 3)), nn.ReLU, lambda _: nn.ELU())

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 
 from vggapps.errors import SettingsError, WeightsError
-from vggapps.vgg._fast import accelerate
+from vggapps.vgg._device import accelerate
+from vggapps.vgg._exact import Radial
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan, Pooled, layer_facts
 from vggapps.vgg._pooling import Sliding
-from vggapps.vgg._radial import Radial
 from vggapps.weights._heads import write_head
 from vggapps.weights._load import load_vgg
 
@@ -82,7 +82,7 @@ def test_a_file_of_a_last_layer_replaces_that_of_its_base(tmp_path: Path) -> Non
     assert (vgg.head, vgg.classes, vgg.weights_name) == ("gap", ("cat", "dog"), "head.safetensors")
     torch.testing.assert_close(vgg.get_parameter("fc8.weight"), weight)
     assert torch.equal(vgg.conv1_1.weight, load_vgg("vgg19").conv1_1.weight)
-    with pytest.raises(WeightsError, match="ask for the network vgg19"):
+    with pytest.raises(WeightsError, match="load the network vgg19"):
         load_vgg("vgg16", path)
     write_head(
         path, {"fc8.weight": weight[:, :9].contiguous(), "fc8.bias": bias}, network="vgg19", base=base, head="gap"

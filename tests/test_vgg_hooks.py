@@ -12,8 +12,8 @@ import torchvision
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
+from vggapps.vgg._device import accelerate
 from vggapps.vgg._extractor import FeatureExtractor
-from vggapps.vgg._fast import accelerate
 from vggapps.vgg._hooks import record
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
@@ -230,7 +230,7 @@ class TestRecord:
 
     def test_what_is_not_a_tensor(self) -> None:
         net = nn.Sequential(nn.LSTM(4, 4))
-        with pytest.raises(SettingsError, match=r"0 gives a tuple.*, not a tensor"), record(net, ["0"]):
+        with pytest.raises(SettingsError, match=r"0 returns a tuple.*, not a tensor"), record(net, ["0"]):
             net(torch.zeros(1, 1, 4))
         assert not net[0]._forward_hooks
 
@@ -251,10 +251,10 @@ class TestRecord:
         net = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
         compiled = torch.compile(net, backend="eager")
         compiled(picture())
-        words = r"recorded of _orig_mod\.0: compiled .*torch\.compile was given"
+        words = r"recorded of _orig_mod\.0: compiled .*passed to torch\.compile"
         with pytest.raises(SettingsError, match=words), record(compiled, ["_orig_mod.0"]):
             compiled(picture())
-        words = r"recorded of 0: it has not run .* not what torch\.compile made of it"
+        words = r"recorded of 0: it has not run .* not the result of torch\.compile"
         with pytest.raises(SettingsError, match=words), record(net, ["0"]):
             compiled(picture())
         with record(net, ["0"]) as features:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import normalize
 
 from vggapps.errors import SettingsError
-from vggapps.vgg._layers import make
+from vggapps.vgg._layers import make_layer
 from vggapps.vgg._network import INITS, VGG, Init, initialize
 from vggapps.vgg._normalize import OXFORD, PLAIN
 from vggapps.vgg._plan import AVERAGED, Layer, Plan
@@ -237,5 +237,5 @@ def test_a_variant_pads_as_a_network_that_was_made_so_and_shares_its_weights(pad
 
 
 def test_a_layer_of_an_unknown_kind_is_an_error() -> None:
-    with pytest.raises(ValueError, match="swish1 is of an unknown kind, 'swish'"):
-        make(Layer("swish1", "swish", 8), "max", "zeros", AVERAGED)
+    with pytest.raises(ValueError, match="swish1 has an unknown kind, 'swish'"):
+        make_layer(Layer("swish1", "swish", 8), "max", "zeros", AVERAGED)

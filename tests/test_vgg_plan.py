@@ -223,10 +223,10 @@ class TestCommand:
             (
                 ["vgg16", "--size", "big"],
                 "--size is 'big'",
-                "give it a side, 224, or width and height, 640x480",
+                "give a side, 224, or width and height, 640x480",
             ),
-            (["vgg16", "--size", "0"], "--size is '0'", "give it a side"),
-            (["vgg16", "--size", "3x4x5"], "--size is '3x4x5'", "give it a side"),
+            (["vgg16", "--size", "0"], "--size is '0'", "give a side"),
+            (["vgg16", "--size", "3x4x5"], "--size is '3x4x5'", "give a side"),
             (["vgg16", "--size", "640x16"], "640 × 16 pixels are too few for vgg16", "use at least 32"),
         ],
     )

@@ -19,8 +19,9 @@ from vggapps.vgg._hooks import OUTPUT
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan, layer_facts
 from vggapps.visualization._activations import (
+    average_cells,
     cell_mosaic,
-    cells_of,
+    first_filters,
     map_picture,
     map_sheet,
     maps_of,
@@ -28,7 +29,6 @@ from vggapps.visualization._activations import (
     strongest,
     visualize_vectors,
 )
-from vggapps.visualization._filters import first_filters
 from vggapps.visualization._natural import load_natural, maxima, natural_maximum, save_natural
 from vggapps.visualization._settings import VisualizeSettings
 from vggapps.weights._load import load_vgg
@@ -124,7 +124,7 @@ def test_filters_are_in_the_pictures_own_colours() -> None:
 )
 def test_cells_average_what_they_cover(height: int, width: int, most: int, shape: tuple[int, int]) -> None:
     maps = noise(3, height, width)
-    cells = cells_of(maps, most)
+    cells = average_cells(maps, most)
     assert cells.shape[1:] == shape
     rows, columns = -(-height // shape[0]), -(-width // shape[1])
     torch.testing.assert_close(cells[:, 0, 0], maps[:, :rows, :columns].mean((1, 2)))

@@ -17,9 +17,8 @@ from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, save_picture, square
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
-from vggapps.visualization._atlas import Cell, cells, choose_layout, grid_side, lay_out, sample
-from vggapps.visualization._atlas_sheet import atlas_sheet
-from vggapps.visualization._fields import sees_of
+from vggapps.vgg._wrapped import as_network
+from vggapps.visualization._atlas import Cell, atlas_sheet, cells, choose_layout, grid_side, lay_out, sample
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)))
 UMAP = pytest.param("umap", marks=pytest.mark.skipif(not find_spec("umap"), reason="umap-learn is not installed"))
@@ -154,7 +153,7 @@ def test_beside_what_was_made_for_a_cell_is_the_photo_that_is_most_like_it(folde
         row, column, _ = found.places[chosen]
         image = scaled_picture(folder[chosen], 224)
         assert torch.equal(vgg.features(image, ["conv3_1"])["conv3_1"][0, :, row, column], found.vectors[chosen])
-        left, top, right, bottom = sees_of(vgg, "conv3_1")(row, column, found.places[chosen][2])
+        left, top, right, bottom = as_network(vgg).receptive_boxes("conv3_1")(row, column, found.places[chosen][2])
         expected = square(image[:, :, top:bottom, left:right], 48)
         left, top, right, bottom = fact["photo_box"]
         assert torch.allclose(picture.rgb[:, :, top:bottom, left:right], expected, atol=1 / 255)

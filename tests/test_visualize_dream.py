@@ -13,13 +13,13 @@ from torch import Tensor
 
 from vggapps.errors import SettingsError, VggappsError
 from vggapps.image import Picture, save_picture
-from vggapps.objectives._objective import Seen
+from vggapps.objectives._objective import Activations
 from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.visualization import _deepdream as dreaming
+from vggapps.visualization._canvas import field_of
 from vggapps.visualization._deepdream import Ascent, dream_steps, guided, octave_sizes
-from vggapps.visualization._fields import field_of
 from vggapps.visualization._settings import DreamSettings
 from vggapps.visualization._tiles import cover, tiled
 from vggapps.visualization._zooming import nearer, zoom_steps
@@ -151,7 +151,7 @@ class TestGuide:
         objective = guided("relu3_1", guide, {"": vgg})
         vectors = vgg.features(guide, ["relu3_1"])["relu3_1"][0].flatten(1).T
         a = torch.randn(1, 8, 5, 7, generator=generator(2)).requires_grad_()
-        (found,) = torch.autograd.grad(objective.score(Seen({"relu3_1": a})).sum(), a)
+        (found,) = torch.autograd.grad(objective.score(Activations({"relu3_1": a})).sum(), a)
         for row, column in itertools.product(range(5), range(7)):
             products = [float(vector @ a.detach()[0, :, row, column]) for vector in vectors]
             nearest = vectors[products.index(max(products))]
@@ -159,7 +159,7 @@ class TestGuide:
 
     def test_many_positions_are_compared_in_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
         objective = guided("relu2_1", noise(32, 32, seed=5), {"": network()})
-        seen = Seen({"relu2_1": torch.randn(2, 6, 9, 11, generator=generator())})
+        seen = Activations({"relu2_1": torch.randn(2, 6, 9, 11, generator=generator())})
         at_once = objective.score(seen)
         monkeypatch.setattr(dreaming, "_POSITIONS", 7)
         torch.testing.assert_close(objective.score(seen), at_once)
@@ -180,7 +180,7 @@ class TestDream:
         vgg, image = network(), noise()
         found = last(dream_steps(image, text, QUICK, network=vgg)).image()
         objective = parse(text, vgg)
-        before, after = (objective.score(Seen(vgg.features(one, objective.layers))) for one in (image, found))
+        before, after = (objective.score(Activations(vgg.features(one, objective.layers))) for one in (image, found))
         assert after > before
         assert torch.isfinite(found).all()
 

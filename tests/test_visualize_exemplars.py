@@ -18,7 +18,7 @@ from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, read_settings, save_picture
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
-from vggapps.visualization._fields import sees_of
+from vggapps.vgg._wrapped import as_network
 from vggapps.visualization._retrieval import Exemplar, Exemplars, captions, exemplar_sheet, exemplars, patches_of
 
 NARROW = Plan("narrow", "N", ((4,), (4,), (6, 6), (6,), (6,)), pointwise=("conv3_2",))
@@ -81,7 +81,7 @@ def test_what_lies_outside_of_the_box_moves_nothing_and_each_of_its_sides_does(l
     vgg = positive(pooling=pooling)
     size = (96, 112)
     image = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    sees, before = sees_of(vgg, layer), vgg.features(image, [layer])[layer]
+    sees, before = as_network(vgg).receptive_boxes(layer), vgg.features(image, [layer])[layer]
     height, width = before.shape[2:]
     for row, column in [(0, 0), (height // 2, width // 2), (height - 1, 1), (1, width - 1)]:
         left, top, right, bottom = sees(row, column, size)
@@ -114,15 +114,15 @@ def _grid(side: tuple[Any, Any], size: tuple[int, int]) -> tuple[Tensor, Tensor]
     [("vgg19", "conv3_1", 24), ("vgg19", "conv4_4", 116), ("vgg19", "conv5_4", 252), ("vgg16", "conv5_3", 196)],
 )
 def test_fields_have_their_known_sides(plan: str, layer: str, side: int) -> None:
-    left, top, right, bottom = sees_of(VGG(plan, head="none"), layer)(30, 40, (1024, 1024))
+    left, top, right, bottom = as_network(VGG(plan, head="none")).receptive_boxes(layer)(30, 40, (1024, 1024))
     assert (right - left, bottom - top) == (side, side)
 
 
 def test_what_has_no_positions_sees_everything() -> None:
     vgg = VGG(NARROW, head="gap", classes=5)
-    assert sees_of(vgg, "fc8")(0, 0, (64, 80)) == (0, 0, 80, 64)
+    assert as_network(vgg).receptive_boxes("fc8")(0, 0, (64, 80)) == (0, 0, 80, 64)
     module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 4)).eval()
-    assert sees_of(module, "3")(0, 0, (20, 30)) == (0, 0, 30, 20)
+    assert as_network(module).receptive_boxes("3")(0, 0, (20, 30)) == (0, 0, 30, 20)
 
 
 def test_of_other_modules_the_gradient_tells_the_same_as_the_arithmetic() -> None:
@@ -137,7 +137,10 @@ def test_of_other_modules_the_gradient_tells_the_same_as_the_arithmetic() -> Non
             module.bias.data.fill_(-100)  # type: ignore[union-attr]
     other = nn.Sequential(*modules).eval()
     for layer in ("conv2_1", "conv3_2", "pool3"):
-        exact, traced = sees_of(vgg, layer), sees_of(other, str(names.index(layer)))
+        exact, traced = (
+            as_network(vgg).receptive_boxes(layer),
+            as_network(other).receptive_boxes(str(names.index(layer))),
+        )
         for place in ((0, 0), (5, 7), (3, 1)):
             assert traced(*place, (64, 80)) == exact(*place, (64, 80))
     assert isinstance(other[1], nn.ReLU)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vggapps.errors import SettingsError
 from vggapps.explanation import explain_batch
 from vggapps.image import save_picture
-from vggapps.objectives import class_score, parse, see
+from vggapps.objectives import class_score, compute_activations, parse
 from vggapps.optimize._step import last
 from vggapps.visualization import (
     dream_steps,
@@ -30,8 +30,8 @@ from vggapps.visualization import (
     visualize_vectors,
     zoom_steps,
 )
-from vggapps.visualization._fields import field_of
-from vggapps.visualization._report import made_for, report
+from vggapps.visualization._canvas import field_of
+from vggapps.visualization._report import report, visualize_channels
 from vggapps.visualization._settings import VisualizeSettings
 
 SMALL = VisualizeSettings(size=16, steps=2)
@@ -74,7 +74,7 @@ LOOKS: dict[str, Callable[[nn.Module, str], Any]] = {
     "atlas": lambda net, photo: sample(net, "4", [photo]),
     "maxima": lambda net, photo: maxima(net, [photo], ["4"]),
     "score_pictures": lambda net, _: score_pictures(PHOTO, [parse("4:1", net)], {"": net}),
-    "see": lambda net, _: see({"": net}, PHOTO, ["4"]),
+    "see": lambda net, _: compute_activations({"": net}, PHOTO, ["4"]),
     "field": lambda net, _: field_of({"": net}, ["4"]),
     "explain": lambda net, _: explain_batch(net, PHOTO, 1, "gradient"),
 }
@@ -82,7 +82,7 @@ LOOKS: dict[str, Callable[[nn.Module, str], Any]] = {
 
 def _report(net: nn.Module, photo: str) -> str:
     found = exemplars(net, "4", [photo], [1], top=1)
-    return report(net, "4", found, list(made_for(net, "4", [1], SMALL)))
+    return report(net, "4", found, list(visualize_channels(net, "4", [1], SMALL)))
 
 
 def state_of(net: nn.Module) -> list[Any]:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import save_picture
-from vggapps.objectives import FORMS, written
+from vggapps.objectives import FORMS, text_form
 from vggapps.objectives import _objective as o
-from vggapps.objectives._objective import Objective, Seen
+from vggapps.objectives._objective import Activations, Objective
 from vggapps.objectives._text import expand, parse
 from vggapps.vgg._hooks import OUTPUT
 from vggapps.vgg._network import VGG, initialize
@@ -22,7 +22,7 @@ from vggapps.vgg._plan import Plan
 NARROW = Plan("narrow", "N", ((4,), (6,), (8,), (8,), (8,)))
 A = torch.randn(3, 5, 4, 6, generator=torch.Generator().manual_seed(1))
 B = torch.randn(1, 5, 4, 6, generator=torch.Generator().manual_seed(2))
-SEEN = Seen({"l": A, OUTPUT: A[:, :, 0, 0]}, {"b": {"l": B}})
+SEEN = Activations({"l": A, OUTPUT: A[:, :, 0, 0]}, {"b": {"l": B}})
 
 
 def network(head: str = "none") -> VGG:
@@ -30,7 +30,7 @@ def network(head: str = "none") -> VGG:
 
 
 def scored(text: str, features: dict[str, Tensor], vgg: nn.Module) -> list[float]:
-    return parse(text, vgg).score(Seen(features)).tolist()
+    return parse(text, vgg).score(Activations(features)).tolist()
 
 
 class TestFormulas:
@@ -59,12 +59,12 @@ class TestFormulas:
 
     def test_a_caricature_of_a_picture_is_1_for_the_picture_and_2_for_twice_its_features(self) -> None:
         made = o.caricature("l", torch.rand(1, 3, 8, 8), "b")
-        twice = Seen({"l": torch.cat([B, 2 * B, -B])}, SEEN.references)
+        twice = Activations({"l": torch.cat([B, 2 * B, -B])}, SEEN.references)
         assert made.score(twice).tolist() == pytest.approx([1, 2, -0.1], rel=1e-4)
 
     def test_likeness_is_0_for_the_picture_and_less_elsewhere(self) -> None:
         made = o.likeness("l", torch.rand(1, 3, 8, 8), "b")
-        assert made.score(Seen({"l": torch.cat([B, 0 * B])}, SEEN.references)).tolist() == pytest.approx([0, -1])
+        assert made.score(Activations({"l": torch.cat([B, 0 * B])}, SEEN.references)).tolist() == pytest.approx([0, -1])
 
     def test_diversity_is_less_the_sum_of_cosines_of_the_others_gram_matrices(self) -> None:
         grams = [(a.flatten(1) @ a.flatten(1).T).flatten() for a in A]
@@ -73,7 +73,7 @@ class TestFormulas:
             for i, g in enumerate(grams)
         ]
         assert o.diversity("l").score(SEEN).tolist() == pytest.approx(expected, rel=1e-4)
-        same = Seen({"l": A[:1].expand(3, -1, -1, -1)})
+        same = Activations({"l": A[:1].expand(3, -1, -1, -1)})
         assert o.diversity("l").score(same).tolist() == pytest.approx([-2, -2, -2], rel=1e-4)
 
     def test_alignment_counts_neighbours_more_than_what_is_further_away(self) -> None:
@@ -103,7 +103,9 @@ class TestAlgebra:
         features = {"conv2_1": torch.randn(2, 6, 3, 3), "conv1_1": torch.randn(2, 4, 3, 3)}
         a, b, c = o.channel("conv2_1", 5), o.neuron("conv1_1", 0, 1, 2), o.layer("conv1_1")
         for made in (a - 0.5 * (b + c), -(a - b), 2 * (a - b) + c, a - (b - c), a - (b + c)):
-            torch.testing.assert_close(parse(made.text, vgg).score(Seen(features)), made.score(Seen(features)))
+            torch.testing.assert_close(
+                parse(made.text, vgg).score(Activations(features)), made.score(Activations(features))
+            )
 
     def test_each_picture_of_a_batch_has_its_own(self) -> None:
         made = o.each([o.channel("l", 4), o.neuron("l", 0), o.caricature("l", B[:, :3], "b")])
@@ -147,7 +149,7 @@ class TestText:
         made = parse("conv2_1:0 + 2*vgg16/class:1 + vgg16/conv1_1:3", networks)
         assert made.layers == {"conv2_1", "vgg16/", "vgg16/conv1_1"}
         seen = {"conv2_1": torch.ones(1, 6, 2, 2), "vgg16/": torch.ones(1, 3), "vgg16/conv1_1": torch.ones(1, 4, 2, 2)}
-        assert made.score(Seen(seen)).tolist() == [4]
+        assert made.score(Activations(seen)).tolist() == [4]
 
     def test_layers_of_any_module_are_paths(self) -> None:
         module = nn.Sequential(nn.Sequential(nn.Conv2d(3, 4, 3)), nn.Flatten())
@@ -167,10 +169,10 @@ class TestText:
         [
             ("conv33_1:2", "no layer 'conv33_1'.*did you mean 'conv3_1'"),
             ("conv3_1:8", "conv3_1 has no channel 8.*last one is 7"),
-            ("conv3_1:x", "'x' is no whole number"),
-            ("conv3_1:", "no objective"),
-            ("", "no objective"),
-            ("conv3_1:1@middle", "no objective.*LAYER:CHANNEL@center"),
+            ("conv3_1:x", "'x' is not a whole number"),
+            ("conv3_1:", "not an objective"),
+            ("", "not an objective"),
+            ("conv3_1:1@middle", "not an objective.*LAYER:CHANNEL@center"),
             ("class:1", "has no classes"),
             ("vgg16/conv1_1:0", "no network 'vgg16'"),
             ("diversty(conv3_1)", "did you mean 'diversity'"),
@@ -184,7 +186,7 @@ class TestText:
             parse(text, network())
 
     def test_a_decorated_function_is_known_to_the_parser(self) -> None:
-        @written("strongest(LAYER)", "the strongest response of a layer")
+        @text_form("strongest(LAYER)", "the strongest response of a layer")
         def strongest(layer: str) -> Objective:
             return Objective(frozenset({layer}), lambda seen: seen.features[layer].flatten(1).amax(1), "strongest")
 
@@ -192,7 +194,9 @@ class TestText:
             networks = {"": network(), "vgg16": network()}
             made = parse("2*strongest(vgg16/conv1_1) - strongest(vgg16/conv1_1)", networks)
             features = torch.randn(2, 4, 3, 3)
-            torch.testing.assert_close(made.score(Seen({"vgg16/conv1_1": features})), features.flatten(1).amax(1))
+            torch.testing.assert_close(
+                made.score(Activations({"vgg16/conv1_1": features})), features.flatten(1).amax(1)
+            )
         finally:
             FORMS.pop()
 

@@ -10,17 +10,16 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
 from vggapps.image import save_picture
-from vggapps.objectives._networks import see
+from vggapps.objectives._networks import compute_activations
 from vggapps.objectives._objective import channel, class_score, neuron
 from vggapps.objectives._text import parse
 from vggapps.optimize._step import last
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
-from vggapps.visualization._fields import field_of
-from vggapps.visualization._made import Visualized, score_pictures
-from vggapps.visualization._redirect import Redirected, redirected
-from vggapps.visualization._render import parameterization_of, visualize_steps
+from vggapps.visualization._canvas import field_of
+from vggapps.visualization._render import Redirected, parameterization_of, redirected, visualize_steps
 from vggapps.visualization._settings import VisualizeSettings
+from vggapps.visualization._visualized import Visualized, score_pictures
 from vggapps.weights._load import load_vgg
 
 NARROW = Plan("narrow", "N", ((4,), (6,), (8,), (8,), (8,)))
@@ -139,7 +138,7 @@ class TestTheParameterization:
         assert [bool(picture.std() > 0.1) for picture in both] == [True, True, False]
 
     def test_a_spectrum_that_would_be_ignored_is_refused(self) -> None:
-        with pytest.raises(SettingsError, match="no use for a spectrum"):
+        with pytest.raises(SettingsError, match="does not use a spectrum"):
             visualize_steps("conv1_1:1", network=network(), parameterization="fourier", spectrum="photos")
 
 
@@ -175,7 +174,7 @@ class TestNetworks:
         layers = ["conv3_1", "vgg16/conv3_1"]
 
         def both(picture: Tensor) -> float:
-            found = see(networks, picture, layers).features
+            found = compute_activations(networks, picture, layers).features
             return sum(float(found[layer][0, 2].mean()) for layer in layers)
 
         alone = last(visualize_steps("conv3_1:2", network=networks, size=32, steps=20)).image()

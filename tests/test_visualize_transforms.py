@@ -7,7 +7,7 @@ from torch import Tensor
 from torchvision.transforms.functional import center_crop
 
 from vggapps.image import square
-from vggapps.visualization._transforms import Views
+from vggapps.visualization._render import Views
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -143,7 +143,7 @@ def test_pictures_are_classified_explained_visualized_and_compared(
     choose_number(page, "Steps", 24)
     press(page, "Visualize")
     status(page, "visualize", "^100 %")
-    assert page.get_by_label("How far it goes").input_value().startswith("conv2_1:3: ")
+    assert page.get_by_label("Activation").input_value().startswith("conv2_1:3: ")
 
     open_tab(page, "Compare")
     worse = tmp_path / "worse.jpg"
@@ -152,7 +152,7 @@ def test_pictures_are_classified_explained_visualized_and_compared(
     drop(page, "a", CAT)
     drop(page, "b", worse)
     press(page, "Compare")
-    status(page, "compare", "^100 % · yellow is the most")
+    status(page, "compare", "^100 % · yellow is the maximum")
     expect(page.locator("#distances")).to_contain_text("PSNR (dB)")
     expect(page.locator("#heat img")).to_be_visible()
     page.context.close()

@@ -67,8 +67,8 @@ def test_options_reach_the_page(asked: Asked, cli: Cli, tmp_path: Path) -> None:
     [
         ([], ""),
         (["--host", "localhost"], ""),
-        (["--host", "0.0.0.0"], "everybody"),
-        (["--share"], "whole internet"),
+        (["--host", "0.0.0.0"], "everyone who can reach"),
+        (["--share"], "to the internet"),
         (["--host", "0.0.0.0", "-q"], ""),
         (["--host", "0.0.0.0", "--auth", "people.txt"], ""),
     ],
@@ -85,7 +85,7 @@ def test_a_page_that_is_open_to_others_says_so(
     Path("people.txt").write_text("ann:secret\n")
     ran = cli("web", *options)
     assert ran.code == 130
-    assert ("it is open to" in ran.err) == bool(warned)
+    assert ("the page is open to" in ran.err) == bool(warned)
     assert warned in ran.err
     assert ran.out.count("\n") == 1  # stdout is the address
 

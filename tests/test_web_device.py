@@ -70,16 +70,16 @@ def test_the_next_begins_when_the_one_before_has_ended_not_when_its_visitor_has_
 
 def test_ahead_is_the_true_place_also_when_somebody_in_between_gives_up(device: Device, gate: Event) -> None:
     jobs = [device.submit(name, behind(gate)) for name in ("ann", "bob", "cid", "dan")]
-    assert [job.ahead for job in jobs] == [0, 1, 2, 3]
+    assert [device.position(job) for job in jobs] == [0, 1, 2, 3]
     assert len(device) == 4
     assert device.stop("bob") == 1
-    assert [jobs[n].ahead for n in (0, 2, 3)] == [0, 1, 2]
+    assert [device.position(jobs[n]) for n in (0, 2, 3)] == [0, 1, 2]
     beat = next(jobs[3].follow())
     assert isinstance(beat, Heartbeat)
     assert beat.ahead == 2
     gate.set()
     assert until(lambda: not len(device))
-    assert [job.ahead for job in jobs] == [0] * 4
+    assert [device.position(job) for job in jobs] == [0] * 4
 
 
 def test_a_visitor_hears_something_every_beat_while_nothing_happens(device: Device, gate: Event) -> None:

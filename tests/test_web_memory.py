@@ -14,7 +14,7 @@ from vggapps.classification._settings import Views
 from vggapps.explanation._question import load_explained
 from vggapps.explanation._settings import ExplainSettings
 from vggapps.style._settings import StylizeSettings
-from vggapps.vgg._moving import share
+from vggapps.vgg._moving import share_weights
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.web import stylize, visualize
@@ -32,7 +32,7 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return initialize(vgg, seed=1).freeze()
 
     monkeypatch.setattr(loading, "load_vgg", load)
-    monkeypatch.setattr("vggapps.vgg._fast.has_native_bfloat16", lambda _: False)
+    monkeypatch.setattr("vggapps.vgg._device.has_native_bfloat16", lambda _: False)
     loaded.cache_clear()
     yield
     loaded.cache_clear()
@@ -66,8 +66,8 @@ def test_tabs_views_and_methods_keep_one_copy() -> None:
 
 def test_what_differs_is_not_shared() -> None:
     one, same, other = (initialize(VGG(NARROW, head="none"), seed=seed).freeze() for seed in (1, 1, 2))
-    share(same, one)
-    share(other, one)
+    share_weights(same, one)
+    share_weights(other, one)
     places = storages(one, same, other)["conv3_1.weight"]
     assert len(places) == 2
     assert other.conv1_1.weight.data_ptr() not in storages(one)["conv1_1.weight"]

@@ -86,8 +86,8 @@ def test_what_the_settings_refuse_is_told_in_the_words_of_the_page(field: str, v
 
 @pytest.mark.parametrize("hint", ["", "save it as JPEG"])
 def test_visitors_are_not_told_to_run_commands(hint: str) -> None:
-    said = sentence(PictureError("rose.heic: HEIC needs another package", hint, "pip install 'vggapps[heif]'"))
-    assert said == "rose.heic: HEIC needs another package" + (f"; {hint}." if hint else ".")
+    said = sentence(PictureError("rose.heic: HEIC needs an extra package", hint, "pip install 'vggapps[heif]'"))
+    assert said == "rose.heic: HEIC needs an extra package" + (f"; {hint}." if hint else ".")
 
 
 OUTSIDERS = [RuntimeError, KeyError, ValueError, OSError, TypeError, ZeroDivisionError]

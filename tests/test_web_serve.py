@@ -173,7 +173,7 @@ def test_passwords_are_read_line_by_line(tmp_path: Path, text: str, pairs: list[
         (b"ann:secret\nbob\n", "line 2"),
         (b":secret\n", "line 1"),
         (b"ann:\n", "line 1"),
-        (b"# ann:secret\n\n", "nobody"),
+        (b"# ann:secret\n\n", "no names and passwords"),
     ],
 )
 def test_a_file_without_passwords_is_refused(tmp_path: Path, data: bytes | None, reason: str) -> None:

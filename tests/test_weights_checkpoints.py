@@ -75,9 +75,9 @@ def test_pytorchs_own_averaged_model_is_read(network: Theirs, path: Path) -> Non
 @pytest.mark.parametrize(
     ("beside", "told"),
     [
-        (lambda s: {"model": s, "model_ema": s}, "holds 2 networks: model, model_ema"),
-        (lambda s: s | prefixed(s, "ema."), "holds 2 networks: one without a name, ema"),
-        (lambda s: s | prefixed(s, "module."), "holds features.0.weight twice"),
+        (lambda s: {"model": s, "model_ema": s}, "has 2 networks: model, model_ema"),
+        (lambda s: s | prefixed(s, "ema."), "has 2 networks: one without a name, ema"),
+        (lambda s: s | prefixed(s, "module."), "has features.0.weight twice"),
     ],
 )
 def test_of_two_networks_none_is_chosen(network: Theirs, path: Path, beside: Any, told: str) -> None:
@@ -122,10 +122,10 @@ def beside(name: str) -> nn.Module:
     ("network", "told"),
     [
         (lambda: appended(nn.ReLU(), nn.Linear(20, 3)), r"4 linear layers.*classifier.8 \(3×20\)"),
-        (lambda: appended(nn.BatchNorm1d(20)), r"classifier.7.weight is one too many, and 3 more"),
+        (lambda: appended(nn.BatchNorm1d(20)), r"classifier.7.weight is unexpected, and 3 more"),
         (lambda: headed(nn.Linear(392, 16), nn.ReLU(), nn.Linear(16, 5)), r"2 linear layers.*classifier.2 \(5×16\)"),
         (lambda: headed(nn.Linear(392, 5)), r"1 linear layers.*classifier.0 \(5×392\)"),
-        (lambda: beside("fc"), "fc.weight is one too many, and 1 more"),
+        (lambda: beside("fc"), "fc.weight is unexpected, and 1 more"),
         (lambda: beside("fc9"), "fc9 "),
         (
             lambda: headed(nn.Linear(392, 99), nn.ReLU(), nn.Linear(99, 4096), nn.ReLU(), nn.Linear(4096, 2)),
@@ -146,7 +146,7 @@ def test_a_layer_that_has_no_place_is_named(path: Path, network: Any, told: str)
 def test_a_head_beside_the_network_is_not_lost(network: Theirs, path: Path) -> None:
     body = {key: value for key, value in network.state_dict().items() if key.startswith("features")}
     torch.save({"backbone": body, "head": {"weight": torch.ones(5, 8)}}, path)
-    with pytest.raises(WeightsError, match=r"head.weight is one too many"):
+    with pytest.raises(WeightsError, match=r"head.weight is unexpected"):
         load_vgg(NARROW, path)
 
 
@@ -196,4 +196,4 @@ def test_names_that_are_not_as_many_as_outputs_are_left_out_and_told(
     torch.save({"state_dict": network.state_dict(), "classes": ["cat", "dog"]}, path)
     with caplog.at_level(logging.WARNING, "vggapps"):
         assert load_vgg(NARROW, path).classes == ()
-    assert "names 2 classes and has 5 outputs: the names are left out" in caplog.text
+    assert "names 2 classes and has 5 outputs: the names are ignored" in caplog.text

@@ -82,7 +82,7 @@ def test_download_that_fails(cli: Callable[..., Any], server: Server) -> None:
     ran = cli("weights", "download", "vgg16", "-q")
     assert (ran.code, ran.out) == (5, "")
     assert ran.err.splitlines()[0] == f"error: {server.url} answered 404 Not Found"
-    assert ran.err.splitlines()[1].startswith("hint: get vgg16-397923af.pth by other means")
+    assert ran.err.splitlines()[1].startswith("hint: download vgg16-397923af.pth another way")
 
 
 def test_a_wrong_name_is_told_before_the_first_byte(cli: Callable[..., Any], server: Server) -> None:

@@ -136,7 +136,7 @@ def test_a_moved_file_says_so_at_once(record: WeightsRecord, server: Server, cac
     server.ways = [404]
     message = refused(record)
     assert "404 Not Found" in message
-    assert f"get tiny.pth by other means and put it into {cache}" in message
+    assert f"download tiny.pth another way and put it into {cache}" in message
     assert len(server.asked) == 1
 
 
@@ -179,7 +179,7 @@ def test_a_server_that_stays_silent_is_told(
     monkeypatch.setattr(download, "TIMEOUT", 0.2)
     monkeypatch.setattr(download, "WAITS", ())
     server.ways = ["stall"]
-    assert "no byte came for 0.2 seconds" in refused(record)
+    assert "no data for 0.2 seconds" in refused(record)
 
 
 def test_a_length_above_the_truth_is_overruled_by_the_digest(record: WeightsRecord, server: Server) -> None:

@@ -65,7 +65,7 @@ def asked_for(monkeypatch: pytest.MonkeyPatch, network: str, head: Any) -> list[
 
 def test_auto_for_a_network_that_nobody_published() -> None:
     for plan in ("vgg16_c", "vgg11_lrn", NARROW, replace(NARROW, name="vgg19")):
-        with pytest.raises(WeightsError, match="nobody published weights for"):
+        with pytest.raises(WeightsError, match="there are no published weights for"):
             load_vgg(plan)
 
 

@@ -99,7 +99,7 @@ def test_what_is_here_is_not_fetched_again(server: Server, zipped: bool) -> None
     path, requests = store.get(record), len(server.asked)
     assert store.get(record) == path == store.find(record)
     assert len(server.asked) == requests
-    assert store.is_sound(path, record)
+    assert store.is_intact(path, record)
 
 
 # Servers and lines
@@ -118,7 +118,7 @@ def test_a_line_that_stays_broken_is_given_up(server: Server, cache: Path) -> No
     server.ways = ["good", 503]
     message = refused(serve(server, network(True)))
     assert "503" in message
-    assert f"get tiny.pth by other means and put it into {cache}" in message
+    assert f"download tiny.pth another way and put it into {cache}" in message
     assert len(server.asked) == 4
     assert names(cache) == set()
 
@@ -149,7 +149,7 @@ def test_a_moved_file_says_so_at_once(server: Server, cache: Path) -> None:
     server.ways = [404]
     message = refused(serve(server, network(True)))
     assert "404 Not Found" in message
-    assert f"get tiny.pth by other means and put it into {cache}" in message
+    assert f"download tiny.pth another way and put it into {cache}" in message
     assert len(server.asked) == 1
 
 
@@ -190,7 +190,7 @@ def test_a_whole_file_that_is_here_is_enough(
     whole.parent.mkdir(parents=True)
     whole.write_bytes(network(zipped))
     assert store.find(record) == whole
-    assert store.is_sound(whole, record)
+    assert store.is_intact(whole, record)
     path = store.get(record)
     assert path == store.find(record) == cache / record.stored
     same(path, wanted(network(zipped)))
@@ -201,7 +201,7 @@ def test_a_damaged_whole_file_is_of_no_use_and_left_alone(server: Server, cache:
     record = serve(server, network(True))
     cache.mkdir()
     (cache / "tiny.pth").write_bytes(flipped(network(True)))
-    assert not store.is_sound(cache / "tiny.pth", record)
+    assert not store.is_intact(cache / "tiny.pth", record)
     same(store.get(record), wanted(network(True)))
     assert (cache / "tiny.pth").read_bytes() == flipped(network(True))
 
@@ -211,7 +211,7 @@ def test_aflipped_byte_is_found_and_mended(server: Server, cache: Path) -> None:
     path = store.get(record)
     sound = path.read_bytes()
     path.write_bytes(sound[:-5] + bytes([sound[-5] ^ 1]) + sound[-4:])
-    assert not store.is_sound(path, record)
+    assert not store.is_intact(path, record)
     assert store.get(record).read_bytes() == sound
     assert names(cache) == {path.name, f"{path.name}.sha256", f"{path.name}.corrupt"}
 
@@ -223,9 +223,9 @@ def test_offline_opens_no_socket_and_says_what_to_do(
     monkeypatch.setenv("VGGAPPS_OFFLINE", "1")
     monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("a socket was opened"))
     message = refused(record)
-    assert "tiny is not on this machine, and downloads are switched off" in message
+    assert "tiny is not on this machine, and downloads are disabled" in message
     assert "vggapps weights download tiny" in message
-    assert f"put tiny.pth into {cache}: it is at {server.url}" in message
+    assert f"put tiny.pth into {cache}, from {server.url}" in message
     assert not cache.exists()
 
 

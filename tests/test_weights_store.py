@@ -36,7 +36,7 @@ def test_a_flipped_byte_is_found_and_mended(
     flip(store.get(record))
     with caplog.at_level(logging.WARNING, "vggapps"):
         assert store.get(record).read_bytes() == CONTENT
-    assert f"{cache / 'tiny.pth'} was damaged: it is now tiny.pth.corrupt" in caplog.messages
+    assert f"{cache / 'tiny.pth'} is damaged and was renamed to tiny.pth.corrupt" in caplog.messages
     assert names(cache) == {"tiny.pth", "tiny.pth.sha256", "tiny.pth.corrupt"}
 
 
@@ -45,7 +45,7 @@ def test_a_flipped_byte_without_a_network_is_an_error(
 ) -> None:
     flip(store.get(record))
     monkeypatch.setenv("VGGAPPS_OFFLINE", "1")
-    assert "tiny is damaged, and downloads are switched off" in refused(record)
+    assert "tiny is damaged, and downloads are disabled" in refused(record)
     assert names(cache) == {"tiny.pth.corrupt"}
 
 
@@ -80,7 +80,7 @@ def test_a_file_system_without_locks(record: WeightsRecord, monkeypatch: pytest.
 def test_a_file_with_the_published_digits_but_another_digest_is_damaged(record: WeightsRecord, cache: Path) -> None:
     path = store.get(record)
     (cache / "tiny.pth.sha256").write_text(record.sha256 + "0" * 56 + "  tiny.pth\n")
-    assert not store.is_sound(path, record)
+    assert not store.is_intact(path, record)
 
 
 @pytest.mark.parametrize("switch", ["VGGAPPS_OFFLINE", "HF_HUB_OFFLINE"])
@@ -90,7 +90,7 @@ def test_offline_opens_no_socket_and_says_what_to_put_where(
     monkeypatch.setenv(switch, "1")
     monkeypatch.setattr(socket, "socket", lambda *_: pytest.fail("a socket was opened"))
     message = refused(record)
-    assert f"put tiny.pth into {cache}: it is at {record.urls[0]}" in message
+    assert f"put tiny.pth into {cache}, from {record.urls[0]}" in message
     assert not cache.exists()
 
 

@@ -1,4 +1,4 @@
-"""The command ``vggapps``, and ``python -m vggapps``: what has to be in order before anything is imported."""
+"""The command ``vggapps``, and ``python -m vggapps``: signals and streams are set up before anything is imported."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import signal
 
 
 def main() -> None:
-    """Run the command line; always ends by SystemExit, with the exit code of ``vggapps.errors``."""
+    """Run the command line. Always raises SystemExit, with an exit code of ``vggapps.errors``."""
     before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:  # not where the parent has switched Ctrl-C off
-        # There is nothing to lose yet, and an exception in the midst of an import ends in a traceback.
+    if before is signal.default_int_handler:  # not if the parent process ignores Ctrl-C
+        # Exit at once: KeyboardInterrupt during an import would print a traceback.
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
     from vggapps.cli.app import main

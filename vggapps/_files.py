@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and that never replace a file nobody offered."""
+"""Atomic writing of files, which replaces existing files only on request."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from vggapps.errors import OutputExistsError, PictureError, argument, remedy
 
 @contextmanager
 def created(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """A path beside the target, with its suffix, to write to; it becomes the target when the block ends.
+    """A temporary path beside the target, with its suffix; it is renamed to the target when the block ends.
 
-    Without ``overwrite`` the last step creates the target and can't replace anything, not even a file that appeared
-    while the block was running. Through a symbolic link the file that it points to is replaced, not the link.
+    Without ``overwrite``, renaming never replaces a file, not even one created while the block was running. A
+    symbolic link is followed: the file that it points to is replaced, not the link.
 
     Raises:
-        OutputExistsError: there is such a file, and ``overwrite`` is false. Nothing is left behind.
-        PictureError: the folder is missing, closed or full.
+        OutputExistsError: the target exists, and ``overwrite`` is false. The temporary file is removed.
+        PictureError: the folder is missing, not writable or full.
     """
     path = Path(target)
     place = Path(os.path.realpath(path))
@@ -32,14 +32,10 @@ def created(target: str | os.PathLike[str], *, overwrite: bool = False) -> Itera
             beside.replace(place)
         else:
             _publish(beside, place)
-    except FileExistsError as error:
-        if isinstance(error, OutputExistsError):
-            raise
-        raise OutputExistsError(
-            f"{path} exists", f"choose another name, or overwrite it with {argument('overwrite', True)}"
-        ) from None
-    except PictureError:
+    except (OutputExistsError, PictureError):
         raise
+    except FileExistsError:
+        raise _exists(path) from None
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
@@ -47,7 +43,7 @@ def created(target: str | os.PathLike[str], *, overwrite: bool = False) -> Itera
 
 
 def write_file(target: str | os.PathLike[str], data: bytes, *, overwrite: bool = False) -> Path:
-    """Write a file, see :func:`created`; returns the path as it was given.
+    """Write a file atomically; returns the path as given.
 
     Raises:
         As :func:`created`.
@@ -58,30 +54,27 @@ def write_file(target: str | os.PathLike[str], data: bytes, *, overwrite: bool =
 
 
 def check_writable(target: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Whether a file could be written there, asked before the work whose result it will hold.
+    """Check whether a file can be written, before the work that makes it; returns the path.
 
     Raises:
-        OutputExistsError: there is such a file, and ``overwrite`` is false.
-        PictureError: it is a folder, or its folder is missing or closed, or the name is none.
+        OutputExistsError: it exists, and ``overwrite`` is false.
+        PictureError: it is a folder, its folder is missing or not writable, or the name is invalid.
     """
     path = Path(target)
     try:
         if path.is_dir():
             raise PictureError(f"{path} is a folder, and a file was expected", f"for example {path / 'picture.png'}")
-        # Through a link, the folder that counts is the one it points into.
         place = Path(os.path.realpath(path))
         if not place.parent.is_dir():
             missing = place.parent if path.is_symlink() else path.parent
-            raise PictureError(f"{path}: there is no folder {missing}", "make it first")
+            raise PictureError(f"{path}: there is no folder {missing}", "create it first")
         if path.exists():
             if not overwrite:
-                raise OutputExistsError(
-                    f"{path} exists", f"choose another name, or overwrite it with {argument('overwrite', True)}"
-                )
+                raise _exists(path)
             if not path.is_file():
-                raise PictureError(f"{path} is no regular file", "choose another name")
+                raise PictureError(f"{path} is not a regular file", "choose another name")
         elif path.is_symlink():
-            path.stat()  # a link to itself raises; one to a file that is not there yet is fine
+            path.stat()  # raises for a link to itself; a link to a missing file is valid
     except FileNotFoundError:
         pass
     except (PictureError, OutputExistsError):
@@ -94,18 +87,24 @@ def check_writable(target: str | os.PathLike[str], *, overwrite: bool = False) -
 
 
 def unwritable(path: str | os.PathLike[str], error: Exception) -> PictureError:
-    """The error for a file that can't be written, with the remedy that fits the reason."""
+    """The error for a file that can't be written, with a hint for its reason."""
     number, reason = getattr(error, "errno", None) or 0, getattr(error, "strerror", None) or str(error)
     return PictureError(f"{path}: it can't be written: {reason}", remedy(number, "choose another name or folder"))
 
 
+def _exists(path: Path) -> OutputExistsError:
+    return OutputExistsError(
+        f"{path} exists", f"choose another name, or overwrite it with {argument('overwrite', True)}"
+    )
+
+
 def _publish(beside: Path, place: Path) -> None:
-    """Give a file its name unless that is taken; raises FileExistsError."""
+    """Rename a file without replacing another; raises FileExistsError."""
     try:
         os.link(beside, place)
     except FileExistsError:
         raise
     except OSError:
-        # No hard links here (FAT, some network folders): claim the name, then replace one's own empty claim.
+        # No hard links (FAT, some network folders): create an empty file, then replace it.
         place.open("xb").close()
         beside.replace(place)

@@ -1,4 +1,4 @@
-"""Progress on stderr, for commands and at a Python prompt: a bar on a terminal, lines in logs."""
+"""Progress on stderr: a bar on a terminal, otherwise lines for logs."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ T = TypeVar("T")
 
 @contextmanager
 def _shown(title: str, *, quiet: bool, logged: bool) -> Iterator[Callable[[float, str], None]]:
-    """A function that shows how far something is, from its fraction and a note: in a bar on a terminal; else, if it is
-    ``logged``, in a line each tenth.
+    """A function that shows progress, a fraction and a note: as a bar on a terminal; otherwise, if ``logged``, as a
+    line for each 10 %.
     """
     console, tenth, start = Console(stderr=True), 0, time.monotonic()
 
@@ -38,8 +38,8 @@ def _shown(title: str, *, quiet: bool, logged: bool) -> Iterator[Callable[[float
         if int(fraction * 10) > tenth:
             tenth = int(fraction * 10)
             left = (time.monotonic() - start) * (1 - fraction) / fraction
-            told = f"{title}: {10 * tenth} %, {note}, {left:.0f} s left"
-            console.print(told, highlight=False, markup=False, soft_wrap=True)
+            line = f"{title}: {10 * tenth} %, {note}, {left:.0f} s left"
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     if quiet or not (console.is_terminal or logged):
         yield lambda *_: None
@@ -50,14 +50,14 @@ def _shown(title: str, *, quiet: bool, logged: bool) -> Iterator[Callable[[float
             TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(),
             TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(),
         )  # fmt: skip
-        # Left to itself the bar would take what is printed to stdout, and show it on stderr.
+        # By default the bar redirects stdout to its own console, which is stderr.
         with Progress(*columns, console=console, transient=not logged, redirect_stdout=False) as bar:
             task = bar.add_task(title, total=1.0, note="")
             yield lambda fraction, note: bar.update(task, completed=fraction, note=note)
 
 
 def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterator[Step]:
-    """Pass the steps of an optimisation on and show how far they are."""
+    """Yield the steps of an optimization and show progress."""
     with _shown(title, quiet=quiet, logged=True) as show:
         for step in steps:
             show(
@@ -77,16 +77,16 @@ def tracked(
     logged: bool = False,
     printing: bool = False,
 ) -> Iterator[T]:
-    """Pass items on and show how far they are.
+    """Yield items and show progress.
 
     Args:
         items: of any kind.
-        title: what is being done.
-        total: how many there are; by default their length.
+        title: of the bar.
+        total: the number of items; default their length.
         quiet: show nothing.
-        done: how many are done with this one; by default one more.
-        logged: whether logs say it, too.
-        printing: whether each item is printed on stdout, which shows on a terminal how far it is.
+        done: the number of finished items after an item; default the items yielded so far.
+        logged: also write lines to logs.
+        printing: whether items are printed to stdout; on a terminal this replaces the bar.
     """
     total = total or len(items)  # type: ignore[arg-type]
     with _shown(title, quiet=quiet or (printing and sys.stdout.isatty()), logged=logged) as show:
@@ -98,7 +98,7 @@ def tracked(
 
 @contextmanager
 def downloading(name: str, *, quiet: bool) -> Iterator[Callable[[int, int | None], None]]:
-    """A bar for the bytes of a download, from the first one on: a function of how many are here, and of how many."""
+    """A progress bar for a download, as a function of the received and the total bytes."""
     columns = (
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TransferSpeedColumn(),
         TimeRemainingColumn(),
@@ -107,7 +107,7 @@ def downloading(name: str, *, quiet: bool) -> Iterator[Callable[[int, int | None
         tasks: list[TaskID] = []
 
         def show(done: int, total: int | None) -> None:
-            if not tasks:  # what was there before must not count for the speed
+            if not tasks:  # bytes of an earlier download do not count for the speed
                 tasks.append(bar.add_task(name, completed=done, total=total))
             bar.update(tasks[0], completed=done, total=total)
 

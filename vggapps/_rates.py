@@ -1,4 +1,4 @@
-"""Shares of pictures: in percent with a confidence interval, and as bins of confidence and accuracy."""
+"""Rates with confidence intervals, and calibration errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 @dataclass(frozen=True)
 class Rate:
-    """A share of the pictures in percent, and the 95 % confidence interval of what it would be on endlessly many."""
+    """A proportion in percent with its 95 % confidence interval."""
 
     percent: float
     low: float
@@ -19,14 +19,14 @@ class Rate:
 
 @dataclass(frozen=True)
 class Bin:
-    """The pictures whose first guess was made with a confidence in (low, high], all in [0, 1].
+    """The pictures whose top-1 confidence is in (low, high].
 
     Attributes:
-        low: lower bound, excluded.
-        high: upper bound, included.
-        count: how many pictures.
-        confidence: their mean; 0 without pictures.
-        accuracy: the share of them that is right; 0 without pictures.
+        low: lower bound in [0, 1], excluded.
+        high: upper bound in [0, 1], included.
+        count: number of pictures.
+        confidence: mean confidence in [0, 1]; 0 for an empty bin.
+        accuracy: top-1 accuracy in [0, 1]; 0 for an empty bin.
     """
 
     low: float
@@ -37,7 +37,7 @@ class Bin:
 
 
 def rate(events: int, total: int) -> Rate:
-    """A share in percent with Wilson's 95 % interval, which holds for few events and few pictures, too.
+    """A proportion with Wilson's 95 % interval, which is valid for small counts, too.
 
     Source: E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
     """
@@ -45,14 +45,14 @@ def rate(events: int, total: int) -> Rate:
     share, part = events / total, z * z / total
     middle = (share + part / 2) / (1 + part)
     half = math.sqrt(share * (1 - share) * part + part * part / 4) / (1 + part)
-    # Without events, and with nothing else, a bound is exactly 0 or 1; rounding would miss it.
+    # The bound is exactly 0 or 1 here; rounding would miss it.
     low = middle - half if events else 0.0
     high = middle + half if events < total else 1.0
     return Rate(100 * share, 100 * low, 100 * high)
 
 
 def calibration_error(bins: Sequence[Bin]) -> float:
-    """Expected calibration error in percent: how far confidence and accuracy are apart, averaged over the pictures.
+    """Expected calibration error in percent: mean difference of confidence and accuracy, weighted by count.
 
     Source: C. Guo, G. Pleiss, Y. Sun, K. Weinberger, On Calibration of Modern Neural Networks, ICML 2017
     (arXiv 1706.04599), equation 3.

@@ -1,16 +1,16 @@
-"""The exceptions that vggapps raises on purpose.
+"""The exceptions of vggapps.
 
 VggappsError                 exit code 1
-├── SettingsError            2   a name, number or option that makes no sense
+├── SettingsError            2   an invalid argument
 ├── PictureError             3   a picture, or another file or stream, that can't be read or written
 ├── OutputExistsError        4   a file that would be overwritten
-├── WeightsError             5   weights that are missing, damaged or not what they should be
-├── OutOfMemoryError         6   more memory wanted than there is
-└── DivergedError            1   numbers that became infinite or NaN
+├── WeightsError             5   weights that are missing, damaged or of another network
+├── OutOfMemoryError         6   not enough memory
+└── DivergedError            1   a loss that became infinite or NaN
 
-Each has a message that says what is wrong and a hint that says what to do. An argument is named by :func:`argument`:
-Python reads ``size=512``, and the command line and the page put in their own names by :meth:`VggappsError.worded`.
-The command line catches the family in one place (``vggapps.cli.app``) and exits with the class's code.
+Each has a message (what is wrong) and a hint (what to do). Arguments in them are written by :func:`argument`: Python
+shows ``size=512``; the command line and the page replace it by their own names with :meth:`VggappsError.worded`. The
+command line catches these exceptions in ``vggapps.cli.app`` and exits with the class's code.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Self
 
-# Name, value and Python's form of the value, between Unicode's noncharacters, which are meant for internal use.
+# Name, value and repr of the value, between Unicode noncharacters, which are reserved for internal use.
 _ARGUMENT = re.compile("\ufdd0(\\w+)\ufdd0(.*?)\ufdd0(.*?)\ufdd1", re.DOTALL)
 NameOf = Callable[[str, str], str]
 
 
 def in_a_line(text: str) -> str:
-    r"""The text with escapes for line breaks and control characters: names and values of users hold anything.
+    r"""The text with line breaks and control characters escaped, which file names and other user input may contain.
 
     >>> print(in_a_line("two\nlines"))
     two\nlines
@@ -38,20 +38,20 @@ def in_a_line(text: str) -> str:
 
 
 def argument(name: str, value: Any = None) -> str:
-    """An argument of a function or a field of settings, for the text of an error.
+    """A function's argument or a settings field, in the text of an error.
 
     >>> print(SettingsError(f"{argument('size')} is 3", f"use {argument('size', 512)}"))
     size is 3 (use size=512)
 
     Args:
         name: of the argument, as in Python.
-        value: what it is set to, where that is told.
+        value: its value, if shown.
     """
     return f"\ufdd0{name}\ufdd0\ufdd0\ufdd1" if value is None else f"\ufdd0{name}\ufdd0{value}\ufdd0{value!r}\ufdd1"
 
 
 def _resolved(text: str, name_of: NameOf | None = None) -> str:
-    """The text with arguments named, by default as in Python; in one line."""
+    """The text in one line with arguments as ``name_of`` writes them, by default as in Python."""
 
     def named(found: re.Match[str]) -> str:
         name, value, in_python = found.groups()
@@ -61,12 +61,12 @@ def _resolved(text: str, name_of: NameOf | None = None) -> str:
 
 
 class VggappsError(Exception):
-    """Base of all exceptions that vggapps raises on purpose.
+    """Base of all exceptions of vggapps.
 
     Args:
-        message: the thing and the reason, one line.
+        message: the subject and the reason, one line.
         hint: the remedy, one line; may be empty.
-        run: a command that is a remedy too, for people with a terminal on this machine.
+        run: a command that is a remedy, too.
     """
 
     exit_code = 1
@@ -87,17 +87,17 @@ class VggappsError(Exception):
         return _resolved("; or ".join(filter(None, [hint, run and f"run: {run}"])))
 
     def worded(self, name_of: NameOf, *, commands: bool = True) -> Self:
-        """The same error with arguments as ``name_of(name, value)`` writes them.
+        """The error with arguments as ``name_of(name, value)`` writes them.
 
         Args:
-            name_of: gets the name of an argument and its value as text, which is empty where none is told.
-            commands: whether a remedy may be a command.
+            name_of: called with the name of an argument and its value as text, empty if there is none.
+            commands: include the command in the hint.
         """
         message, hint, run = (_resolved(text, name_of) for text in self._texts)
         return type(self)(message, hint, run if commands else "")
 
     def about(self, what: object) -> Self:
-        """The same error, said of something that it does not name: a file or a line of one."""
+        """The error with ``what`` in front of its message: a file, or a line of one."""
         message, hint, run = self._texts
         return type(self)(f"{what}: {message}", hint, run)
 
@@ -109,7 +109,7 @@ class VggappsError(Exception):
 
 
 class SettingsError(VggappsError, ValueError):
-    """A name, number or option that makes no sense."""
+    """An invalid argument: a name, a number or a combination of options."""
 
     exit_code = 2
 
@@ -127,24 +127,24 @@ class OutputExistsError(VggappsError, FileExistsError):
 
 
 class WeightsError(VggappsError, RuntimeError):
-    """Weights that are missing, damaged or not what they should be."""
+    """Weights that are missing, damaged or of another network."""
 
     exit_code = 5
 
 
 class OutOfMemoryError(VggappsError, MemoryError):
-    """More memory wanted than there is."""
+    """Not enough memory."""
 
     exit_code = 6
 
 
 class DivergedError(VggappsError, ArithmeticError):
-    """A loss that became infinite or not a number."""
+    """A loss that became infinite or NaN."""
 
     exit_code = 1
 
 
-# What the messages of other errors say: those of torch's allocators for CPU, CUDA and MPS, of C++, of the system.
+# Parts of error messages of torch's allocators (CPU, CUDA, MPS), of C++ and of operating systems.
 _OUT_OF_MEMORY = (
     "can't allocate memory",
     "cannot allocate memory",
@@ -158,21 +158,21 @@ _OUT_OF_MEMORY = (
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether another library's error says so: Python's, the operating system's, or that of torch's allocators."""
+    """Whether an error of Python, the operating system or torch means that memory is exhausted."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno == errno.ENOMEM
-    said = str(error).lower()
-    return not isinstance(error, VggappsError) and any(words in said for words in _OUT_OF_MEMORY)
+    text = str(error).lower()
+    return not isinstance(error, VggappsError) and any(words in text for words in _OUT_OF_MEMORY)
 
 
 _REMEDIES = {
-    errno.EACCES: "allow this account to use it, or choose a folder that you may write to",
-    errno.EPERM: "allow this account to use it, or choose a folder that you may write to",
+    errno.EACCES: "change its permissions, or choose a folder that you may write to",
+    errno.EPERM: "change its permissions, or choose a folder that you may write to",
     errno.EBADF: "open stdin and stdout, or name files instead",
-    errno.EDQUOT: "your quota on this disk is used up: free some space, or choose another disk",
-    errno.EFBIG: "raise the limit on the size of files, or choose another disk",
+    errno.EDQUOT: "your disk quota is used up: free some space, or choose another disk",
+    errno.EFBIG: "raise the limit on file sizes, or choose another disk",
     errno.EIO: "check the disk or the connection to it",
     errno.EISDIR: "name a file, not a folder",
     errno.ELOOP: "the name is a link to itself; choose another",
@@ -180,32 +180,32 @@ _REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENFILE: "close other programs",
     errno.ENOENT: "check its name and folder",
-    errno.ENOSPC: "make room on the disk, or choose one with space",
+    errno.ENOSPC: "free space on the disk, or choose another one",
     errno.ENOTDIR: "a part of this path is a file: check its name",
-    errno.EROFS: "choose a folder on a disk that can be written to",
+    errno.EROFS: "choose a folder on a writable disk",
 }
 
 
 def remedy(number: int | None, otherwise: str) -> str:
-    """The hint for an operating system's error, by its ``errno``."""
+    """The hint for an operating system error, by its ``errno``."""
     return _REMEDIES.get(number or 0, otherwise)
 
 
-_LISTED = 50  # a longer list is no help
-_WORD = 60  # letters of a wrong word that are shown
+_LISTED = 50  # choices; longer lists are only counted
+_WORD = 60  # characters of the wrong word that are shown
 
 
 def unknown(kind: str, word: object, choices: Iterable[str], meant: str = "") -> SettingsError:
-    """The error for a wrong name: says which right one is nearest, or lists them.
+    """The error for an unknown name, with the nearest valid name and the list of choices.
 
     >>> print(unknown("layer", "relu41", ["relu3_1", "relu4_1"]))
     there is no layer 'relu41' (did you mean 'relu4_1'? the choices are: relu3_1, relu4_1)
 
     Args:
-        kind: of thing.
-        word: what was given.
-        choices: the right names.
-        meant: the one that the word stands for elsewhere; the one that is spelt most like it by default.
+        kind: what the name stands for.
+        word: the unknown name.
+        choices: the valid names.
+        meant: the name to suggest; default the one with the most similar spelling.
     """
     choices, word = list(choices), str(word)
     word = word if len(word) <= _WORD else word[: _WORD - 3] + "..."
@@ -217,11 +217,11 @@ def unknown(kind: str, word: object, choices: Iterable[str], meant: str = "") ->
     return SettingsError(f"there is no {kind} '{word}'", f"did you mean '{near[0]}'? {listed}" if near else listed)
 
 
-_INNER = {"vggapps", "torch", "torchmetrics", "contextlib"}  # whose lines are not what a user can change
+_INNER = {"vggapps", "torch", "torchmetrics", "contextlib"}  # packages whose frames are not the user's code
 
 
 def warn(message: str) -> None:
-    """A warning at the line of the caller's own code, however deep in this package it is noticed."""
+    """Issue a warning at the line of user code that called into the package."""
     frame, level = sys._getframe(1), 2
     while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER:
         frame, level = frame.f_back, level + 1

@@ -1,7 +1,6 @@
-"""Settings: declared once, used everywhere.
+"""Settings: frozen dataclasses whose fields are declared by :func:`setting` with help and bounds.
 
-A room declares one frozen dataclass whose fields are made by :func:`setting`. The command line makes options
-of it, the page makes controls, and pictures carry it; none of them repeats a default, a bound or a help.
+The options of the command line, the controls of the page and the recipes in pictures are generated from them.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ class Settings(Protocol):
 
 
 S = TypeVar("S", bound=Settings)
-_LARGEST = 2**63 - 1  # the largest whole number that torch, NumPy and other programs' JSON take
+_LARGEST = 2**63 - 1  # int64, the largest integer of torch, NumPy and other programs' JSON
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
-_LONGEST = 80  # letters of a value in an error
+_LONGEST = 80  # characters of a value in an error
 
 
 def setting(
@@ -43,41 +42,34 @@ def setting(
     panel: str = "The picture",
     files: bool = False,
 ) -> Any:
-    """A dataclass field with the text and the bounds (both inclusive) that people see, under the panel's heading.
+    """A dataclass field with a help text, inclusive bounds and the heading of its group.
 
-    With ``files`` its words name files, but for those of the metavar: of ``content|noise|FILE`` two do not.
+    With ``files`` its value is a path, except for the lower-case words of the metavar: ``content|noise|FILE``.
     """
-    metadata = {
-        "help": help,
-        "minimum": minimum,
-        "maximum": maximum,
-        "metavar": metavar,
-        "panel": panel,
-        "files": files,
-    }
+    bounds = {"minimum": minimum, "maximum": maximum}
+    metadata = {"help": help, **bounds, "metavar": metavar, "panel": panel, "files": files}
     return dataclasses.field(default=default, metadata=metadata)
 
 
 @cache
 def hints(settings: type[Settings]) -> dict[str, Any]:
-    """The fields' types, resolved."""
+    """The resolved types of the fields."""
     resolved = get_type_hints(settings)
     return {f.name: resolved[f.name] for f in fields(settings)}
 
 
 def check(settings: Settings) -> None:
-    """Check every field against its type, its choices and its bounds; call it from ``__post_init__``.
+    """Validate every field against its type, choices and bounds; to be called from ``__post_init__``.
 
-    What means the same is written the same, also into a frozen dataclass: NumPy's numbers and ``3.0`` for a whole
-    number become Python's, a path becomes text, a list becomes a tuple. So every settings object can be JSON. Where a
-    type allows text besides numbers, what text means is left to the dataclass.
+    Values are normalized, so that settings can be JSON: NumPy scalars and integers such as ``3.0`` become Python
+    numbers, paths become strings, lists become tuples. Strings of fields that also take numbers are not checked.
 
     Raises:
-        SettingsError: the first field that is not of its type, not a finite (or whole) number, out of bounds, or not
-            among its choices.
+        SettingsError: for the first field with a wrong type, a number that is not finite (or not an integer), a value
+            out of bounds or an unknown choice.
     """
     for field in fields(settings):
-        value = _fit(argument(field.name), getattr(settings, field.name), hints(type(settings))[field.name])
+        value = _convert(argument(field.name), getattr(settings, field.name), hints(type(settings))[field.name])
         object.__setattr__(settings, field.name, value)
         low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
         if not isinstance(value, int | float) or isinstance(value, bool):
@@ -87,10 +79,10 @@ def check(settings: Settings) -> None:
             raise SettingsError(f"{argument(field.name)} is {value}", "it must be " + " and ".join(bounds))
 
 
-def _fit(name: str, value: Any, hint: Any) -> Any:
-    """The value as the hint has it."""
+def _convert(name: str, value: Any, hint: Any) -> Any:
+    """The value as an instance of the type hint."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    if getattr(value, "ndim", None) == 0:  # a number of NumPy or torch
+    if getattr(value, "ndim", None) == 0:  # a scalar of NumPy or torch
         value = value.item()
     if isinstance(value, os.PathLike):
         value = os.fsdecode(value)
@@ -108,7 +100,7 @@ def _fit(name: str, value: Any, hint: Any) -> Any:
             return tuple(value)
     elif isinstance(value, numbers.Real) and not isinstance(value, bool) and (float in kinds or int in kinds):
         return _number(name, value, whole=float not in kinds)
-    raise SettingsError(f"{name} is {_shown(value)}", f"give it {_wanted(kinds)}")
+    raise SettingsError(f"{name} is {_shown(value)}", f"give it {_described(kinds)}")
 
 
 def _number(name: str, value: Any, *, whole: bool) -> int | float:
@@ -128,8 +120,8 @@ def _number(name: str, value: Any, *, whole: bool) -> int | float:
     return exact
 
 
-def _wanted(kinds: Sequence[Any]) -> str:
-    """What the types take, in words."""
+def _described(kinds: Sequence[Any]) -> str:
+    """The types in words."""
     words = {bool: "true or false", str: "text", float: "a number", int: "a number"}
     listed = "a list of one name or more"
     known = [listed if get_origin(kind) is tuple else words[kind] for kind in kinds if kind is not NoneType]
@@ -137,39 +129,39 @@ def _wanted(kinds: Sequence[Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as Python writes it, but short and in one line."""
+    """The repr of a value, shortened, in one line."""
     try:
         text = " ".join(_SHORT.repr(value).split())
-    except ValueError:  # Python does not write numbers of thousands of digits
-        return "a number of too many digits"
+    except ValueError:  # Python limits the digits of integers
+        return "a number with too many digits"
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
 def to_dict(settings: Settings) -> dict[str, Any]:
-    """For JSON. Every field is there: a default left out would change when the program's does."""
+    """All fields as JSON, defaults included: they may change in later versions."""
     return dataclasses.asdict(settings)  # type: ignore[call-overload,no-any-return]
 
 
 def writable(name: str) -> str:
-    r"""A file's name as text that can be written anywhere; most names stay as they are.
+    r"""A file name as valid Unicode; most names stay unchanged.
 
-    On Linux a name is bytes, and need not be UTF-8. Python stands lone surrogates for the bytes that are not, which
-    no encoding takes; here each becomes ``\x`` and its two digits.
+    On Linux, file names are bytes that need not be UTF-8. Python represents invalid bytes by lone surrogates, which
+    can't be encoded; here each becomes ``\x`` and two hexadecimal digits.
 
     >>> print(writable("caf\udce9.jpg"))
     caf\xe9.jpg
     """
     try:
         return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:  # other surrogates, which Windows allows
+    except UnicodeEncodeError:  # other surrogates, which are possible on Windows
         return name.encode("utf-8", "backslashreplace").decode()
 
 
 def from_dict(settings: type[S], values: Mapping[str, Any]) -> S:
-    """The reverse of :func:`to_dict`.
+    """The inverse of :func:`to_dict`.
 
     Raises:
-        SettingsError: a name that this version does not have, or a value that :func:`check` refuses.
+        SettingsError: an unknown field, or a value that :func:`check` rejects.
     """
     known = [f.name for f in fields(settings)]
     for name in values:

@@ -19,7 +19,7 @@ import numpy as np
 import ray
 
 from vggapps.features import extract_chunks
-from vggapps.image import look_into
+from vggapps.image import scan_folder
 from vggapps.vgg import VGG
 from vggapps.weights import load_network
 
@@ -57,7 +57,7 @@ def features_of(
 
 def main(folder: str, target: str, layer: str = "pool5", pool: str = "avg") -> None:
     """Every picture below the folder."""
-    paths = [str(path.resolve()) for path in look_into(folder).pictures]
+    paths = [str(path.resolve()) for path in scan_folder(folder).pictures]
     load = partial(load_network, layers=[layer], device="auto")
     features_of(paths, load, layer, pool).write_parquet(str(Path(target).resolve()))
 

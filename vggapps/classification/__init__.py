@@ -1,4 +1,4 @@
-"""Classification with the paper's own protocol, and what can be learnt on top of a network's features.
+"""Classification by the protocol of the VGG paper: classes, evaluation and bounding boxes.
 
 >>> from vggapps.classification import Classifier
 >>> len(Classifier("vgg19-gap").labels)

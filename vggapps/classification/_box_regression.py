@@ -1,9 +1,8 @@
-"""The paper's localisation: a linear layer that says where in a window the object is.
+"""Localization as in the VGG paper: a linear layer that predicts a bounding box from a window's features.
 
-K. Simonyan, A. Zisserman (arXiv 1409.1556), appendix A: four numbers, the box's centre, width and height, either one
-box whatever the class (single-class regression, SCR) or one for each class (per-class regression, PCR), trained with
-the Euclidean loss. The layers below stay as they are, the variant of its table 8 that leaves all but fully connected
-ones; the best of the linear layer then has a closed form.
+K. Simonyan, A. Zisserman (arXiv 1409.1556), appendix A: center, width and height of a box, either shared by all classes
+(single-class regression, SCR) or separate for each class (per-class regression, PCR), trained with the Euclidean loss.
+All other layers are frozen (a variant of table 8), so that the optimal linear layer has a closed form.
 """
 
 from __future__ import annotations
@@ -25,16 +24,11 @@ from vggapps.vgg._pooling import Pool
 from vggapps.weights._files import write_tensors
 from vggapps.weights._opening import open_weights
 
-WINDOW, STRIDE = 224, 32  # pixels: what a position of fc7 looks at, and the step to the next
+WINDOW, STRIDE = 224, 32  # pixels: input size and stride of one position of fc7
 
 
 class BoxRegressor(nn.Module):
-    """From the description of a window to a box in it.
-
-    Args:
-        inputs: numbers that describe a window.
-        classes: how many classes have a box of their own (PCR); None for one box for all (SCR).
-    """
+    """Predicts a box from the features of a window, for each of ``classes`` (PCR) or one for all if None (SCR)."""
 
     def __init__(self, inputs: int, classes: int | None = None) -> None:
         super().__init__()
@@ -42,22 +36,18 @@ class BoxRegressor(nn.Module):
         self.linear = nn.Linear(inputs, 4 * (classes or 1))
 
     def forward(self, features: Float[Tensor, "n d"]) -> Float[Tensor, "n k 4"]:
-        """For each window and class (or once) the box's centre x and y, width and height, in sides of the window."""
+        """Center x and y, width and height for each window and class (or once), as fractions of the window's side."""
         boxes: Tensor = self.linear(features)
         return boxes.view(len(features), -1, 4)
 
     @torch.no_grad()
     def predict(self, windows: Float[Tensor, "1 d h w"], index: int) -> list[Box]:
-        """A box of the class from each window, in pixels of the picture, row by row; it may reach beyond the picture.
-
-        Raises:
-            SettingsError: no such class, or windows that are described otherwise than those it was trained on.
-        """
+        """One box of the class per window, row by row, in pixels of the picture and possibly beyond its border."""
         inputs = self.linear.in_features
         if windows.shape[1] != inputs:
             raise SettingsError(
-                f"{windows.shape[1]} numbers describe a window, and the boxes were trained on {inputs}",
-                "take the network that they were trained with",
+                f"a window has {windows.shape[1]} features, and the boxes were trained on {inputs}",
+                "use the network that they were trained with",
             )
         if self.classes is not None and not 0 <= index < self.classes:
             raise SettingsError(f"there are no boxes of class {index}", f"the last one is {self.classes - 1}")
@@ -74,22 +64,20 @@ class BoxRegressor(nn.Module):
 
 @torch.no_grad()
 def describe_windows(network: VGG, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d h2 w2"]:
-    """What a box is told from: each window of 224 pixels, 32 apart, described by numbers.
+    """Features for box regression: one row per window of 224 pixels, at a stride of 32.
 
-    With the paper's fully connected layers it is fc7 after its ReLU. Without them it is pool5 in the window's 7×7
-    positions, averaged in 3×3 overlapping squares of 3×3: an average over all of the window would not know where
-    in it anything is.
-
-    Raises:
-        SettingsError: a picture of less than 224 pixels a side, or a network that ends before its last block.
+    With fully connected layers: fc7 after its ReLU. Otherwise pool5 at the window's 7×7 positions, averaged over 3×3
+    overlapping squares of 3×3, which preserves position (an average over the whole window would not).
     """
     if min(image.shape[2:]) < WINDOW:
-        raise SettingsError(f"{image.shape[3]}x{image.shape[2]} pixels hold no window", f"give {WINDOW} a side")
+        raise SettingsError(
+            f"{image.shape[3]}x{image.shape[2]} pixels contain no window", f"use at least {WINDOW} pixels per side"
+        )
     if network.head in ("fc", "conv"):
         return network.dense().features(image, ("relu7",))["relu7"]
-    layer = last_convolution(network)  # a head may sit on it, and the network end before pool5
+    layer = last_convolution(network)  # not pool5: the network may end before it
     if not layer.startswith("relu5"):
-        raise SettingsError(f"this {network.plan.name} ends at {layer}", "boxes need all of the convolutions")
+        raise SettingsError(f"this {network.plan.name} ends at {layer}", "boxes need all convolutions")
     last = Pool(network.pooling)(network.features(image, (layer,))[layer])
     squares = F.avg_pool2d(last, 3, stride=1)
     height, width = squares.shape[2] - 4, squares.shape[3] - 4
@@ -97,16 +85,10 @@ def describe_windows(network: VGG, image: Float[Tensor, "n 3 h w"]) -> Float[Ten
 
 
 def box_examples(windows: Float[Tensor, "1 d h w"], box: Box) -> tuple[Float[Tensor, "m d"], list[Box]]:
-    """Of a picture with a box, what is learnt from: windows that see half of the box, and the box in each.
+    """Training examples from one picture: the windows that contain at least half of the box.
 
-    Windows that see less are left out as OverFeat leaves them (arXiv 1312.6229, section 4.2).
-
-    Args:
-        windows: as :func:`describe_windows` gives them.
-        box: in pixels of the same picture.
-
-    Returns:
-        The windows' descriptions, and boxes in pixels from the windows' left upper corners.
+    Other windows are skipped, as in OverFeat (arXiv 1312.6229, section 4.2). Returns the windows' features, and the box
+    in pixels relative to each window's top left corner.
     """
     rows, boxes = [], []
     for row in range(windows.shape[2]):
@@ -126,24 +108,19 @@ def train_boxes(
     count: int | None = None,
     ridge: float = 1e-3,
 ) -> BoxRegressor:
-    """The regressor with the least squared error on windows and their boxes, and small weights.
+    """Fit box regression by ridge regression.
 
-    Per class, only the true class's numbers are in the loss, and on features that stay as they are each class is a
-    problem of its own. A class without examples gets the boxes of all classes together.
+    With separate boxes per class, each class is an independent problem. A class without examples gets the regression of
+    all classes together.
 
     Args:
-        features: descriptions of windows.
-        boxes: in pixels from the windows' corners.
-        classes: the class of each, for a regressor per class.
-        count: how many classes there are (PCR); None for one box whatever the class (SCR).
-        ridge: weight of the squared weights, as a share of the features' mean squared length about their mean.
-
-    Raises:
-        SettingsError: no examples, numbers of examples that differ, or a class beyond the count.
+        features, boxes: of windows; boxes are in pixels relative to the windows' corners.
+        classes, count: the class of each example and the number of classes (PCR); None for one box for all (SCR).
+        ridge: L2 penalty, relative to the features' mean squared distance from their mean.
     """
     if not len(features) or len(features) != len(boxes) or (count is not None and len(classes) != len(boxes)):
         given = f"{len(features)} windows, {len(boxes)} boxes and {len(classes)} classes"
-        raise SettingsError(f"{given} are no examples", "give one of each for each example")
+        raise SettingsError(f"{given} do not match", "give one of each per example")
     if count is not None and not 0 <= min(classes) <= max(classes) < count:
         raise SettingsError(f"the classes are {min(classes)} to {max(classes)} of {count}", "give a larger count")
     x = features.detach().cpu().double()
@@ -156,18 +133,18 @@ def train_boxes(
         weights, biases = regressor.linear.weight.view(-1, 4, x.shape[1]), regressor.linear.bias.view(-1, 4)
         weights[:], biases[:] = weight, bias
         for index in set(classes) if count is not None else ():
-            own = torch.tensor(classes) == index
-            weights[index], biases[index] = _least_squares(x[own], y[own], ridge)
+            of_class = torch.tensor(classes) == index
+            weights[index], biases[index] = _least_squares(x[of_class], y[of_class], ridge)
     return regressor.requires_grad_(False)
 
 
 def _least_squares(
     x: Float[Tensor, "n d"], y: Float[Tensor, "n 4"], ridge: float
 ) -> tuple[Float[Tensor, "4 d"], Float[Tensor, " 4"]]:
-    """Ridge regression in closed form: in the features' space or in the examples', whichever is smaller."""
+    """Ridge regression in closed form, primal or dual, whichever system is smaller."""
     middle, mean = x.mean(0), y.mean(0)
     x, y = x - middle, y - mean
-    penalty = ridge * float(x.square().sum(1).mean()) + 1e-12  # one example, or equal ones: the mean box, no weights
+    penalty = ridge * float(x.square().sum(1).mean()) + 1e-12  # equal examples: zero weights, the mean box
     if len(x) > x.shape[1]:
         weight = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]).to(x), x.T @ y)
     else:
@@ -176,11 +153,7 @@ def _least_squares(
 
 
 def save_boxes(regressor: BoxRegressor, path: str | Path) -> None:
-    """Write a regressor to a .safetensors file, at once or not at all.
-
-    Raises:
-        WeightsError: another suffix, or a folder that can't be written.
-    """
+    """Write a regressor to a .safetensors file atomically."""
     path = Path(path)
     if path.suffix != ".safetensors":
         raise WeightsError(f"cannot save boxes as {path.name}", "use a name that ends in .safetensors")
@@ -189,16 +162,12 @@ def save_boxes(regressor: BoxRegressor, path: str | Path) -> None:
 
 
 def load_boxes(path: str | Path) -> BoxRegressor:
-    """Read what :func:`save_boxes` wrote.
-
-    Raises:
-        WeightsError: missing, damaged, or something else.
-    """
+    """Read a file written by :func:`save_boxes`."""
     path = Path(path)
     opened = open_weights(path)
     tensors, notes = opened.tensors, opened.notes
     if "boxes" not in notes or set(tensors) != {"linear.weight", "linear.bias"}:
-        raise WeightsError(f"{path.name} holds no boxes", "give a file that save_boxes wrote")
+        raise WeightsError(f"{path.name} contains no box regression", "give a file written by save_boxes")
     regressor = BoxRegressor(tensors["linear.weight"].shape[1], notes["boxes"]["classes"])
     regressor.load_state_dict(tensors)
     return regressor.requires_grad_(False)

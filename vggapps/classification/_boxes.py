@@ -1,4 +1,4 @@
-"""Boxes in pictures: from a heat map, from a table, compared, merged and scored."""
+"""Bounding boxes: derived from heat maps, read from tables, compared and merged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = ("file", "class", "left", "top", "right", "bottom")
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle in pixels from the picture's left upper corner; the first pixel is from 0 to 1."""
+    """A rectangle in pixels from the picture's top left corner; the first pixel spans 0 to 1."""
 
     left: float
     top: float
@@ -32,61 +32,56 @@ class Box:
 
     @property
     def width(self) -> float:
-        """0 where right is not right of left."""
+        """Width in pixels, at least 0."""
         return max(0.0, self.right - self.left)
 
     @property
     def height(self) -> float:
-        """0 where bottom is not below top."""
+        """Height in pixels, at least 0."""
         return max(0.0, self.bottom - self.top)
 
     @property
     def area(self) -> float:
-        """In square pixels."""
+        """Area in square pixels."""
         return self.width * self.height
 
     def clip(self, width: float, height: float) -> Box:
-        """What of it lies in a picture of that size."""
+        """The part inside a picture of this size."""
         left, right = (min(max(x, 0.0), width) for x in (self.left, self.right))
         top, bottom = (min(max(y, 0.0), height) for y in (self.top, self.bottom))
         return Box(left, top, right, bottom)
 
     def scaled(self, across: float, down: float) -> Box:
-        """The same place in a picture that is so many times as wide and as high."""
+        """The box in a picture resized by these factors."""
         return Box(self.left * across, self.top * down, self.right * across, self.bottom * down)
 
 
 def iou(a: Box, b: Box) -> float:
-    """Intersection over union, in [0, 1]; 0 where neither box has an area."""
+    """Intersection over union, in [0, 1]; 0 if both boxes are empty."""
     both = Box(max(a.left, b.left), max(a.top, b.top), min(a.right, b.right), min(a.bottom, b.bottom)).area
     union = a.area + b.area - both
     return both / union if union > 0 else 0.0
 
 
 def box_of(heat: Float[Tensor, "h w"], threshold: float = 0.2) -> Box:
-    """The box around the largest connected part of a heat map that is above a share of its maximum.
+    """The bounding box of the largest connected region of a heat map above a threshold.
 
     B. Zhou et al., Learning Deep Features for Discriminative Localization, CVPR 2016, section 3.2, with their 20 %
-    (Grad-CAM, arXiv 1610.02391, section 4.1, takes 15 %). Pixels that touch at a corner are connected. A map that
-    is zero everywhere speaks for no place, and gives the box of all of it.
-
-    Args:
-        heat: non-negative.
-        threshold: share of the maximum, in [0, 1).
+    (Grad-CAM, arXiv 1610.02391, section 4.1, uses 15 %). The threshold is a fraction of the maximum; pixels are
+    8-connected. A map of zeros gives the box of the whole map.
     """
     parts = connected_components_union_find((heat > threshold * heat.max())[None].float())[0]
     sizes = torch.bincount(parts.flatten())
-    sizes[0] = 0  # what is below
+    sizes[0] = 0  # below the threshold
     rows, columns = (parts == sizes.argmax()).nonzero(as_tuple=True)
     return Box(float(columns.min()), float(rows.min()), float(columns.max()) + 1, float(rows.max()) + 1)
 
 
 def match(a: Box, b: Box) -> float:
-    """How far two boxes are from being one: 0 for equal ones, more than 1 for such as do not touch.
+    """Distance of two boxes, scale-invariant: 0 for equal boxes, more than 1 for disjoint ones.
 
-    OverFeat's match score is made of the distance between centres and the area of the intersection; how they are
-    put together it does not say. Here it is that distance, as a share of the boxes' mean diagonal, plus 1 - IoU,
-    which is the same at any scale.
+    OverFeat's match score combines the distance of the centers and the area of the intersection, but the formula is not
+    published. Here: that distance divided by the mean diagonal, plus 1 - IoU.
     """
     across = (a.left + a.right - b.left - b.right) / 2
     down = (a.top + a.bottom - b.top - b.bottom) / 2
@@ -95,18 +90,11 @@ def match(a: Box, b: Box) -> float:
 
 
 def merge(boxes: Sequence[Box], scores: Sequence[float], threshold: float = 0.5) -> list[tuple[Box, float]]:
-    """Boxes that mean the same made one: greedily, the two that match best first, until none match any more.
+    """Merge similar boxes greedily, the best matching pair first.
 
-    P. Sermanet et al., OverFeat, ICLR 2014 (arXiv 1312.6229), section 4.3, which the VGG paper's appendix A takes
-    over: two boxes become the average of their coordinates, and their scores add up.
-
-    Args:
-        boxes: of one class.
-        scores: of the class where each box was predicted.
-        threshold: the :func:`match` up to which two boxes are merged.
-
-    Returns:
-        What is left, with scores, the best first.
+    P. Sermanet et al., OverFeat, ICLR 2014 (arXiv 1312.6229), section 4.3, adopted by the VGG paper's appendix A: two
+    boxes are replaced by the average of their coordinates, and their scores are added, as long as their :func:`match`
+    is at most the threshold. Returns the remaining boxes with scores, the best first.
     """
     numbers = count(len(boxes))
     left = dict(enumerate(zip(boxes, scores, strict=True)))
@@ -125,37 +113,12 @@ def merge(boxes: Sequence[Box], scores: Sequence[float], threshold: float = 0.5)
 
 
 def overlaps(guess: Box, boxes: Sequence[Box]) -> bool:
-    """Whether a box is in the right place, as ILSVRC has it: an IoU of more than 0.5 with any of the true boxes."""
+    """Whether a box is correct by the criterion of ILSVRC: an IoU above 0.5 with any of the true boxes."""
     return any(iou(guess, box) > 0.5 for box in boxes)
 
 
-def localization_error(
-    predicted: Sequence[Sequence[tuple[int, Box]]], truths: Sequence[tuple[int, Sequence[Box]]]
-) -> float:
-    """Share of pictures whose object is not found: ILSVRC's criterion (the VGG paper's appendix A).
-
-    A picture is right where any of its first five predictions has the true class and overlaps any of the true boxes
-    of that class by an IoU of more than 0.5.
-
-    Args:
-        predicted: for each picture, classes with boxes, the best first.
-        truths: for each picture, its class and the boxes of the objects of that class.
-    """
-    wrong = 0
-    for guesses, (index, boxes) in zip(predicted, truths, strict=True):
-        wrong += not any(i == index and overlaps(guess, boxes) for i, guess in guesses[:5])
-    return wrong / len(truths)
-
-
 def read_boxes(path: str | os.PathLike[str]) -> dict[str, list[tuple[str, Box]]]:
-    """A table of true boxes: for each file's name, words for classes and boxes in pixels, in the table's order.
-
-    Args:
-        path: a CSV file with the columns file, class, left, top, right, bottom.
-
-    Raises:
-        SettingsError: it can't be read, lacks a column, or has a row without a box; says which line.
-    """
+    """Read a CSV table of ground truth boxes: for each file, class names and boxes in pixels, in the table's order."""
     found: dict[str, list[tuple[str, Box]]] = defaultdict(list)
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -176,7 +139,7 @@ def _box(row: dict[str, str], place: str) -> Box:
     try:
         box = Box(*(float(row[side]) for side in COLUMNS[2:]))
     except (TypeError, ValueError):  # TypeError: the row ends early
-        raise SettingsError(f"{place}: this is no box", "give four numbers, in pixels") from None
+        raise SettingsError(f"{place}: this is not a box", "give four numbers, in pixels") from None
     if not 0 < box.area < math.inf:
         raise SettingsError(f"{place}: this box has no area", "right must exceed left, and bottom top")
     return box

@@ -1,13 +1,13 @@
-"""How good a classifier is on pictures whose classes are known: pure numbers, counted as the pictures come.
+"""Error rates and calibration of a classifier on labelled pictures, accumulated in one pass.
 
-What is kept doesn't grow with the number of pictures, but with that of the confusions that occur.
+Memory grows with the number of distinct confusions, not with that of pictures.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,20 +25,20 @@ from vggapps.weights._labels import Label
 if TYPE_CHECKING:
     from vggapps.classification._classifier import Result
 
-BINS = 15  # as Guo et al. have it in their table 1
-FEW = 5  # the classes that "top 5" means
+BINS = 15  # as in table 1 of Guo et al.
+FEW = 5  # guesses that count for top 5
 _FLOOR = torch.finfo(torch.float32).tiny
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a classifier said of one picture.
+    """A classifier's prediction for one picture, compared with the true class.
 
     Attributes:
-        guess: the class that it thinks most probable.
-        rank: how many classes it thinks more probable than the true one; 0 where the guess is right.
-        confidence: the guess's probability.
-        probability: the true class's.
+        guess: the most probable class.
+        rank: number of classes more probable than the true one; 0 if the guess is right.
+        confidence: probability of the guess.
+        probability: that of the true class.
     """
 
     guess: int
@@ -49,17 +49,17 @@ class Judgement:
 
 @dataclass(frozen=True)
 class ClassReport:
-    """One class that occurs in the data set.
+    """Results for one class of the data set.
 
     Attributes:
         label: the class.
-        count: its pictures.
-        correct: those of them whose first guess was this class.
-        recall: ``correct`` of ``count``, [0, 1].
-        precision: ``correct`` of all pictures that were taken for this class, [0, 1]; None if none was.
+        count: number of its pictures.
+        correct: how many of them were classified correctly.
+        recall: ``correct`` / ``count``, [0, 1].
+        precision: ``correct`` / pictures classified as this class, [0, 1]; None if there are none.
         f1: harmonic mean of recall and precision, [0, 1].
-        mistaken_for: the wrong class that its pictures were most often taken for; None if all are right.
-        mistakes: how often that was.
+        mistaken_for: the most frequent wrong guess; None if all are right.
+        mistakes: how often it occurred.
     """
 
     label: Label
@@ -74,20 +74,19 @@ class ClassReport:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a classifier did on a data set.
+    """Results of a classifier on a data set.
 
     Attributes:
-        pictures: how many were classified.
-        unreadable: how many could not be read; they count nowhere else.
+        pictures: number of pictures classified.
+        unreadable: number of pictures that could not be read; excluded from all other numbers.
         top1_error: the first guess was wrong.
-        top5_error: none of the first five guesses was right; None where a network has five classes or fewer.
-        ece: expected calibration error in percent, see :func:`calibration_error`.
-        nll: mean negative logarithm of the true class's probability, in nats.
-        seconds: from the first picture's start to the last one's end.
+        top5_error: none of the top five guesses was right; None for networks with at most five classes.
+        ece: expected calibration error in percent, see ``calibration_error``.
+        nll: mean negative log-likelihood of the true class, in nats.
+        seconds: total time.
         bins: pictures by confidence, for a reliability diagram.
-        classes: of those that occur in the data set, in the order of the outputs.
-        confusion: how many pictures of a class were taken for a class: {(true index, guessed index): count}, of the
-            pairs that occur, the right ones among them.
+        classes: one report per class that occurs in the data set, in the order of the outputs.
+        confusion: confusion matrix, sparse: {(true index, guessed index): count}.
     """
 
     pictures: int
@@ -103,24 +102,24 @@ class Evaluation:
 
     @property
     def pictures_per_second(self) -> float:
-        """Reading, scaling and classifying."""
+        """Throughput, including reading and scaling."""
         return self.pictures / self.seconds
 
 
 def evaluate(results: Iterable[Result], examples: Sequence[Example], labels: Sequence[Label]) -> Evaluation:
-    """Count how often a classifier is right, and how well it knows.
+    """Compute error rates and calibration of a classifier.
 
-    Equal probabilities are ranked by the order of the outputs, so that one class is first and not several.
+    Ties are ranked by the order of the outputs.
 
     Args:
-        results: of ``Classifier.run``, for the examples' paths; each one's ``index`` says which example it is.
+        results: of ``Classifier.run``, for the examples' paths; ``index`` refers to the example.
         examples: with the true classes.
         labels: of the network's outputs.
 
     Raises:
         PictureError: no picture can be read.
-        SettingsError: there is one output, which is no guess between classes.
-        DivergedError: probabilities that are no numbers.
+        SettingsError: the network has a single output.
+        DivergedError: probabilities that are not finite.
     """
     if len(labels) < 2:
         raise SettingsError(
@@ -128,7 +127,7 @@ def evaluate(results: Iterable[Result], examples: Sequence[Example], labels: Seq
         )
     started = time.perf_counter()
     confusion: Counter[tuple[int, int]] = Counter()
-    bins = [[0, 0.0, 0] for _ in range(BINS)]  # pictures, sum of their confidences, right ones
+    bins = [[0, 0.0, 0] for _ in range(BINS)]  # pictures, sum of confidences, correct
     pictures = unreadable = beyond = 0
     nll = 0.0
     for result in results:
@@ -142,7 +141,7 @@ def evaluate(results: Iterable[Result], examples: Sequence[Example], labels: Seq
         beyond += judged.rank >= FEW
         nll -= math.log(max(judged.probability, _FLOOR))
         confusion[truth, judged.guess] += 1
-        # (low, high] as in Guo et al.; rounding may leave the softmax a hair outside of [0, 1].
+        # Intervals (low, high] as in Guo et al.; rounding can push the softmax slightly out of [0, 1].
         at = min(max(math.ceil(confidence * BINS) - 1, 0), BINS - 1)
         bins[at][0] += 1
         bins[at][1] += confidence
@@ -169,29 +168,24 @@ def evaluate(results: Iterable[Result], examples: Sequence[Example], labels: Seq
 
 
 def judge(probabilities: Float[Tensor, classes], truth: int) -> Judgement:
-    """Compare the probabilities of one picture with its class; equal ones are ranked by the order of the outputs.
-
-    Raises:
-        DivergedError: they are no numbers.
-    """
+    """Compare the probabilities of one picture with its class; ties are ranked by the order of the outputs."""
     if not bool(probabilities.isfinite().all()):
         raise DivergedError(
             "the network's probabilities are not numbers", f"use {argument('device', 'cpu')}, or other weights"
         )
-    highest, own = probabilities.max(), probabilities[truth]
+    highest, true = probabilities.max(), probabilities[truth]
     guess = int((probabilities == highest).nonzero()[0])
-    rank = int((probabilities > own).sum()) + int((probabilities[:truth] == own).sum())
-    return Judgement(guess, rank, float(highest), float(own))
+    rank = int((probabilities > true).sum()) + int((probabilities[:truth] == true).sum())
+    return Judgement(guess, rank, float(highest), float(true))
 
 
 def _reports(confusion: Counter[tuple[int, int]], labels: Sequence[Label]) -> tuple[ClassReport, ...]:
     count: Counter[int] = Counter()
-    taken: Counter[int] = Counter()
-    mistakes: dict[int, Counter[int]] = {}
+    guessed: Counter[int] = Counter()
+    mistakes: defaultdict[int, Counter[int]] = defaultdict(Counter)
     for (truth, guess), n in sorted(confusion.items()):
         count[truth] += n
-        taken[guess] += n
-        mistakes.setdefault(truth, Counter())
+        guessed[guess] += n
         if truth != guess:
             mistakes[truth][guess] += n
     reports = []
@@ -204,8 +198,8 @@ def _reports(confusion: Counter[tuple[int, int]], labels: Sequence[Label]) -> tu
                 count=count[index],
                 correct=correct,
                 recall=correct / count[index],
-                precision=correct / taken[index] if taken[index] else None,
-                f1=2 * correct / (count[index] + taken[index]),
+                precision=correct / guessed[index] if guessed[index] else None,
+                f1=2 * correct / (count[index] + guessed[index]),
                 mistaken_for=None if worst is None else labels[worst],
                 mistakes=often,
             )

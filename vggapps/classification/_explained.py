@@ -1,4 +1,4 @@
-"""Why a network sees what it sees in a picture: by default the class that ``classify`` names."""
+"""Explain a network's prediction for a picture: by default the class that ``classify`` predicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from vggapps._progress import tracked
-from vggapps.classification._views import crops, scales_of, softened
+from vggapps.classification._views import crops, scales_of, to_probabilities
 from vggapps.datasets._reading import check_strip, scaled_to, to_tensor
 from vggapps.explanation._methods import Explanation
 from vggapps.explanation._question import Watch, load_explained
@@ -24,13 +24,13 @@ from vggapps.vgg._network import VGG
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explained:
-    """Why a network sees a class in a picture, or why a layer responds.
+    """Explanations of a class or of a layer's response.
 
-    It prints as the class, its probability and the methods; in a notebook it is shown as its picture.
+    Prints as the class, its probability and the methods; a notebook shows the picture.
 
     Attributes:
-        picture: the photo with what explains it beside it; ``picture.settings`` are the numbers and the recipe.
-        explanations: one for each method, with the maps.
+        picture: the photo beside its heat maps; ``picture.settings`` holds the numbers and the recipe.
+        explanations: one per method, with the maps.
     """
 
     picture: Picture
@@ -43,7 +43,7 @@ class Explained:
 
     @property
     def confidence(self) -> float:
-        """The probability of the class, in [0, 1]; of a layer its response."""
+        """The probability of the class, in [0, 1]; for a layer, its response."""
         return float(self.explanations[0].confidence[0])
 
     def save(self, *arguments: Any, **options: Any) -> Path:
@@ -59,7 +59,6 @@ class Explained:
         return f"{headline(self.picture.settings or {})}, by {', '.join(methods)}"
 
     def _repr_png_(self) -> bytes:
-        """The picture in a notebook."""
         return self.picture._repr_png_()
 
 
@@ -71,31 +70,31 @@ def explain(
     progress: bool = False,
     **overrides: Any,
 ) -> Explained:
-    """Show where in a picture the evidence lies for what a network sees there, as ``vggapps explain`` does.
+    """Show which parts of a picture are evidence for a network's prediction, as ``vggapps explain`` does.
 
     >>> vggapps.explain("cat.jpg")                                                      # doctest: +SKIP
     tabby 62.0 %, by grad-cam (relu5_4)
 
-    :func:`vggapps.explanation.explain_batch` explains tensors, and modules of others.
+    :func:`vggapps.explanation.explain_batch` explains tensors, and any module.
 
     Args:
-        image: a file, a :class:`~vggapps.image.Picture`, Pillow's, an array or a tensor, of any size.
-        settings: see :class:`~vggapps.explanation.ExplainSettings`; ``overrides`` change single ones by name, such as
-            ``target="class:tabby"`` or ``method="lrp"``.
-        network: with classes, in inference mode, on its device; loaded as the settings say when it is not given.
-        progress: show a progress bar on stderr, for the slow methods.
+        image: a file, :class:`~vggapps.image.Picture`, Pillow image, array or tensor, of any size.
+        settings: see :class:`~vggapps.explanation.ExplainSettings`; ``overrides`` change single settings by name, such
+            as ``target="class:tabby"`` or ``method="lrp"``.
+        network: with classes, in inference mode, on its device; loaded according to the settings if not given.
+        progress: show a progress bar on stderr for slow methods.
 
     Raises:
-        PictureError: the picture can't be read, or is too long a strip.
-        SettingsError: a wrong setting, no such target or layer, or one that the method does not take.
-        WeightsError: the weights can't be had.
+        PictureError: the picture can't be read, or is too long and narrow.
+        SettingsError: an invalid setting, target or layer.
+        WeightsError: the weights are not available.
     """
     settings = replace(settings or ExplainSettings(), **overrides)
     network = load_explained(settings) if network is None else network
     source, identity = identified(image)
     used = identify_files(settings)
     picture = open_explained(source, settings, identity.name)
-    named = None if settings.target else classified([network], picture)
+    named = None if settings.target else classify_center([network], picture)
 
     def watch(method: str) -> Watch:
         return lambda steps: tracked(steps, method, quiet=not progress)
@@ -106,21 +105,14 @@ def explain(
 
 
 @torch.inference_mode()
-def classified(networks: Sequence[VGG], picture: Picture) -> Classified:
-    """The class that ``classify`` names by default, from the middle of a picture.
+def classify_center(networks: Sequence[VGG], picture: Picture) -> Classified:
+    """The class that ``classify`` predicts by default, from the center crop.
 
-    Explanations and boxes are made of the whole picture, in which another class may be the likeliest.
-
-    Args:
-        networks: dense ones, whose probabilities are averaged.
-        picture: of any size.
-
-    Raises:
-        PictureError: it is too long a strip, see ``check_strip``.
+    Explanations and boxes use the whole picture, for which another class may be the most probable.
     """
     check_strip(picture, whole=False)
     view = crops(to_tensor(scaled_to(picture, *scales_of("center"))), "center")
-    rows = [softened(vgg(view.to(vgg.device)), vgg.temperature)[0].cpu() for vgg in networks]
+    rows = [to_probabilities(vgg(view.to(vgg.device)), vgg.temperature)[0].cpu() for vgg in networks]
     shares = torch.stack(rows).mean(0)
     index = int(shares.argmax())
     return Classified(index, float(shares[index]))

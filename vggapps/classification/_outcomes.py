@@ -1,4 +1,4 @@
-"""What a classifier said of each picture of a data set: as a table, and the surest mistakes as a contact sheet."""
+"""The prediction for each picture of a data set, as a table, and the most confident mistakes as a contact sheet."""
 
 from __future__ import annotations
 
@@ -16,27 +16,20 @@ from vggapps.classification._evaluation import FEW, Judgement, judge
 from vggapps.datasets._dataset import Example
 from vggapps.errors import VggappsError
 from vggapps.figures._sheet import contact_sheet
-from vggapps.image import Picture, from_pil, on_white, open_picture
+from vggapps.image import Picture, on_white, open_picture
 from vggapps.weights._labels import Label
 
 if TYPE_CHECKING:
     from vggapps.classification._classifier import Result
 
 SHOWN = 24  # mistakes on a sheet
-_SIDE, _COLUMNS = 224, 6  # pixels of a picture's longer side, pictures in a row
+_SIDE, _COLUMNS = 224, 6  # longer side of a picture in pixels, pictures per row
 _COLUMN_NAMES = ("path", "truth", "guess", "guess_probability", "truth_probability", "right", "top5", "error")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One picture.
-
-    Attributes:
-        path: the file.
-        truth: its class, an index of the outputs.
-        judgement: what was said of it; None where it can't be read.
-        error: why it can't.
-    """
+    """A file, its true class, and the prediction; for a picture that can't be read, the error instead."""
 
     path: Path
     truth: int
@@ -45,21 +38,12 @@ class Outcome:
 
     @property
     def is_mistake(self) -> bool:
-        """Whether it was taken for another class."""
+        """Whether another class was predicted."""
         return self.judgement is not None and self.judgement.guess != self.truth
 
 
-def noted(results: Iterable[Result], examples: Sequence[Example], into: list[Outcome]) -> Iterator[Result]:
-    """Pass results on, and append to a list what each says.
-
-    Args:
-        results: of ``Classifier.run``, for the examples' paths.
-        examples: with the true classes.
-        into: the list.
-
-    Raises:
-        DivergedError: probabilities that are no numbers.
-    """
+def record_outcomes(results: Iterable[Result], examples: Sequence[Example], into: list[Outcome]) -> Iterator[Result]:
+    """Yield the results of ``Classifier.run`` unchanged, and append the outcome of each to a list."""
     for result in results:
         example = examples[result.index]
         if result.probabilities is None:
@@ -71,15 +55,11 @@ def noted(results: Iterable[Result], examples: Sequence[Example], into: list[Out
 
 
 def table(outcomes: Sequence[Outcome], labels: Sequence[Label]) -> str:
-    """CSV with a row for each picture, in the data set's order.
+    """CSV with one row per picture, in the data set's order.
 
-    The columns are the file, the names of its class and of the first guess, the probabilities of these two classes in
-    [0, 1], whether the first guess is right, whether one of the first five is (empty where the network has five classes
-    or fewer), and why a picture can't be read.
-
-    Args:
-        outcomes: of the pictures.
-        labels: of the network's outputs.
+    The columns are the file, the names of the true and of the predicted class, the probabilities of the predicted and
+    of the true class in [0, 1], whether the first guess is right, whether one of the top five is (empty for networks
+    with at most five classes), and the error of a picture that can't be read.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -89,22 +69,17 @@ def table(outcomes: Sequence[Outcome], labels: Sequence[Label]) -> str:
         if found is None:
             writer.writerow([one.path, name, "", "", "", "", "", one.error])
             continue
-        top5 = _yes(found.rank < FEW) if len(labels) > FEW else ""
+        top5 = str(found.rank < FEW).lower() if len(labels) > FEW else ""
+        right = str(not one.is_mistake).lower()
         numbers = [f"{found.confidence:.6g}", f"{found.probability:.6g}"]
-        writer.writerow([one.path, name, labels[found.guess].name, *numbers, _yes(not one.is_mistake), top5, ""])
+        writer.writerow([one.path, name, labels[found.guess].name, *numbers, right, top5, ""])
     return text.getvalue()
 
 
 def mistakes_sheet(outcomes: Sequence[Outcome], labels: Sequence[Label], count: int = SHOWN) -> Picture | None:
-    """The mistakes that the network was surest of, on a contact sheet: guess, true class, probabilities and file.
+    """A contact sheet of the most confident mistakes: guess, true class, probabilities and file; None without mistakes.
 
-    Args:
-        outcomes: of the pictures.
-        labels: of the network's outputs.
-        count: how many are shown at most.
-
-    Returns:
-        None where there is no mistake. A picture that can't be read any more is an empty place.
+    A picture that can't be read any more leaves an empty cell.
     """
     mistakes = [(one, one.judgement) for one in outcomes if one.judgement and one.is_mistake]
     shown = sorted(mistakes, key=lambda pair: -pair[1].confidence)[:count]
@@ -115,20 +90,16 @@ def mistakes_sheet(outcomes: Sequence[Outcome], labels: Sequence[Label], count: 
         f"true: {labels[one.truth].name}, {100 * found.probability:.1f} %\n{one.path.name}"
         for one, found in shown
     ]
-    title = f"The {len(shown)} surest of {len(mistakes)} mistakes in {len(outcomes)} pictures"
-    pictures = [_small(one.path) for one, _ in shown]
+    title = f"The {len(shown)} most confident of {len(mistakes)} mistakes in {len(outcomes)} pictures"
+    pictures = [_thumbnail(one.path) for one, _ in shown]
     return contact_sheet(pictures, captions, min(_COLUMNS, len(shown)), title)
 
 
-def _yes(is_so: bool) -> str:
-    return "true" if is_so else "false"
-
-
-def _small(path: Path) -> Tensor | None:
-    """The whole picture, no larger than its place."""
+def _thumbnail(path: Path) -> Tensor | None:
+    """The whole picture, scaled to its cell."""
     try:
         image = on_white(open_picture(path, at_least=2 * _SIDE))
     except VggappsError:
         return None
     image.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
-    return from_pil(image).rgb
+    return open_picture(image).rgb

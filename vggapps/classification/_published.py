@@ -1,8 +1,7 @@
-"""Published error rates on ILSVRC-2012, to print beside one's own.
+"""Published error rates on ILSVRC-2012, for comparison.
 
-Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015
-(arXiv 1409.1556), tables 3 to 7, and 8 and 9 for boxes; for centre crops torchvision's model pages, through the
-records of the weights.
+Sources: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015
+(arXiv 1409.1556), tables 3 to 9; for center crops, torchvision's model pages through the records of the weights.
 """
 
 from __future__ import annotations
@@ -18,19 +17,18 @@ Sides = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Published:
-    """One number that somebody published.
+    """A published classification error.
 
     Attributes:
-        network: a plan's name, ``vgg16``; several with a plus, ``vgg16+vgg19``, which average their posteriors; in
-            words what is none of these.
-        views: what was averaged over one picture, in the words of the setting ``views``; empty where it isn't told.
+        network: a plan's name, ``vgg16``; ``vgg16+vgg19`` for averaged posteriors; otherwise a description.
+        views: a value of the setting ``views``; empty if unknown.
         top1: error in percent; None if not published.
-        top5: the same, true class not among the first five.
-        source: the paper's table, or whose number it is.
-        train_sides: S, the shorter side of the training pictures; two are the bounds that it was drawn from.
-        test_sides: Q, the shorter sides of the pictures that were classified.
+        top5: top-5 error in percent; None if not published.
+        source: the paper's table, or another source.
+        train_sides: S, the shorter side of the training pictures; two values are the bounds of a random side.
+        test_sides: Q, the shorter sides of the test pictures.
         subset: of ILSVRC-2012: validation (50,000 pictures) or test.
-        table: the paper's table; 0 for a number from elsewhere.
+        table: of the paper; 0 for other sources.
     """
 
     network: str
@@ -46,15 +44,14 @@ class Published:
 
 @dataclass(frozen=True)
 class PublishedBoxes:
-    """One localization error of the paper's boxes (its appendix A), which are of configuration D, ``vgg16``.
+    """A localization error from the paper's appendix A, for configuration D, ``vgg16``.
 
     Attributes:
-        error: in percent, IoU of 0.5 or less with the true box; of the first five classes or of the true one.
-        table: 8, where the true class is given and the box is a centre crop's; or 9, where five classes come from the
-            paper's best classifier, and boxes from all of the picture, merged.
-        how: what was trained, in words.
-        train_sides: S, the shorter side of the training pictures; several are several networks.
-        test_sides: Q, those of the pictures; empty where it isn't told.
+        error: in percent, at an IoU of at most 0.5 with the true box.
+        table: 8 (true class given, box from the center crop) or 9 (top five classes of the paper's best classifier,
+            boxes from the whole picture, merged).
+        how: description of the training.
+        train_sides, test_sides: S, one per network, and Q; empty if not stated.
         subset: of ILSVRC-2012.
     """
 
@@ -67,11 +64,11 @@ class PublishedBoxes:
 
     @property
     def class_given(self) -> bool:
-        """Whether it was the box that counted, and not the class."""
+        """Whether only the box counted, the class being given."""
         return self.table == 8
 
 
-_JITTER: Sides = (256, 512)  # S drawn anew for every picture, section 3.1
+_JITTER: Sides = (256, 512)  # S random for every picture, section 3.1
 _JITTERED: Sides = (256, 384, 512)
 
 
@@ -89,7 +86,7 @@ def _paper(
 
 
 def _scales(network: str, train: Sides, one: tuple[float, float], three: tuple[float, float] | None) -> list[Published]:
-    """A row of table 3 and, if it is there, the row of table 4; the scales of testing follow from those of training."""
+    """A row of table 3 and, if given, of table 4; the test scales follow from those of training."""
     middle = sum(train) // len(train)  # Q = S, or half of Smin + Smax
     around = _JITTERED if train == _JITTER else (middle - 32, middle, middle + 32)
     rows = [_paper(3, network, "dense", *one, train, (middle,))]
@@ -97,13 +94,13 @@ def _scales(network: str, train: Sides, one: tuple[float, float], three: tuple[f
 
 
 def _views(table: int, network: str, views: str, top1: float, val: float, test: float | None = None) -> list[Published]:
-    """A network trained and tested at many scales, on one set or both; of the test set no top-1 error is known."""
+    """A network trained and tested at several scales, on one or both subsets; the test set has no published top-1."""
     rows = [_paper(table, network, views, top1, val, _JITTER, _JITTERED)]
     return rows + ([_paper(table, network, views, None, test, _JITTER, _JITTERED, "test")] if test else [])
 
 
 def _others(network: str, top1: float | None, val: float | None, test: float | None) -> list[Published]:
-    """A row of table 7, as far as it has numbers; the fusion of seven of the paper's own networks is table 6's."""
+    """A row of table 7, for each subset with a number."""
     rows = [_paper(7, network, "", top1, val)] if val else []
     return rows + ([_paper(7, network, "", None, test, subset="test")] if test else [])
 
@@ -169,32 +166,30 @@ PAPER_BOXES: tuple[PublishedBoxes, ...] = (
 
 
 def comparable_boxes(network: str) -> tuple[PublishedBoxes, ...]:
-    """What was published of a network's boxes: the paper's, for ``vgg16`` and sets of its weights."""
+    """Published localization errors: the paper's, for ``vgg16`` and its weights."""
     return PAPER_BOXES if _plan_of(network) == "vgg16" else ()
 
 
 def comparable(network: str, views: str) -> list[Published]:
-    """What was published for a network and these views of a picture.
+    """Published errors for a network and these views.
 
     Args:
-        network: a plan, ``vgg16``, or a set of weights, ``vgg16-caffe``; several joined by a plus are a fusion.
-        views: ``center``, ``ten``, ``dense`` (one scale), ``multi-scale`` (dense, three scales), ``multi-crop`` (150
-            crops of three scales) or ``multi-crop+dense``.
+        network: a plan, ``vgg16``, or weights, ``vgg16-caffe``; several joined by a plus are averaged.
+        views: a value of the setting ``views``.
 
     Returns:
-        The paper's rows, those that repeat a table's numbers in a later table left out, and for ``center`` the number
-        that came with the weights; nothing where nobody published one.
+        The paper's rows without repetitions; for ``center``, the errors published with the weights.
     """
     fusion = "+".join(sorted(map(_plan_of, network.split("+"))))
     rows = [row for row in PAPER if (row.network, row.views) == (fusion, views)]
     if views == "center" and network in RECORDS:
         rows += _center_crop(RECORDS[network])
-    # The first of equal rows stays: table 5 repeats table 4.
+    # Table 5 repeats rows of table 4: keep the first.
     return list({(row.top1, row.top5, row.train_sides, row.subset): row for row in rows[::-1]}.values())[::-1]
 
 
 def _plan_of(name: str) -> str:
-    """The plan of published weights. A head of another kind makes another network of it, of which nobody wrote."""
+    """The plan of full published weights; other heads make other networks, without published results."""
     record = RECORDS.get(name)
     return record.network if record and record.layers == "full" else name
 
@@ -202,6 +197,6 @@ def _plan_of(name: str) -> str:
 def _center_crop(record: WeightsRecord) -> list[Published]:
     if record.top1 is None or record.top5 is None or record.layers != "full":
         return []
-    # 100 - 71.592 is 28.408000000000001 in binary: as many digits as were published.
+    # Rounded to the published digits: 100 - 71.592 is 28.408000000000001 in binary.
     top1, top5 = round(100 - record.top1, 3), round(100 - record.top5, 3)
     return [Published(record.name, "center", top1, top5, "torchvision's page of these weights", (), (256,))]

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from vggapps.errors import SettingsError
-from vggapps.settings import check, setting
+from vggapps.settings import setting
 from vggapps.vgg._plan import Device, Dtype
 from vggapps.vgg._settings import PANEL, ClassSettings
 
@@ -18,51 +17,46 @@ _setting = partial(setting, panel="Options")
 
 @dataclass(frozen=True)
 class ClassifierSettings(ClassSettings):
-    """Which networks classify."""
+    """The networks of a classifier."""
 
     backbone: tuple[str, ...] = setting(
         ("auto",),
-        help="Networks, whose probabilities are averaged: auto, vgg16, a name of weights, a file, or vgg16=FILE.",
+        help="Networks; their probabilities are averaged: auto, vgg16, a name of weights, a file, or vgg16=FILE.",
         metavar="NAME,...",
         panel=PANEL,
         files=True,
     )
     device: Device = setting("auto", help="Where to compute.", metavar="auto|cpu|cuda|mps", panel=PANEL)
-    dtype: Dtype = setting("auto", help="Of the network; auto is bfloat16 where it is fast.", panel=PANEL)
-
-    def __post_init__(self) -> None:
-        check(self)
-        if not self.backbone:
-            raise SettingsError("no backbone is named", "auto takes what is on this machine")
+    dtype: Dtype = setting("auto", help="Number format of the network; auto: bfloat16 where it is fast.", panel=PANEL)
 
 
 @dataclass(frozen=True)
 class ClassifySettings(ClassifierSettings):
-    """How pictures are classified."""
+    """Settings of a classification."""
 
-    views: Views = _setting("center", help="What of a picture is looked at.")
-    top: int = _setting(5, help="How many classes are named.", minimum=1, metavar="N")
+    views: Views = _setting("center", help="Which crops of a picture are classified.")
+    top: int = _setting(5, help="Number of classes to list.", minimum=1, metavar="N")
 
 
 @dataclass(frozen=True)
 class EvaluateSettings(ClassifierSettings):
-    """How a classifier is measured."""
+    """Settings of an evaluation."""
 
-    views: Views = _setting("center", help="What of a picture is looked at.")
+    views: Views = _setting("center", help="Which crops of a picture are classified.")
     boxes: str | None = _setting(
-        None, metavar="FILE.csv", help="True boxes: measure also where objects are found.", files=True
+        None, metavar="FILE.csv", help="Ground truth boxes: evaluate localization, too.", files=True
     )
-    boxes_from: str | None = _setting(None, metavar="FILE", help="Trained boxes, .safetensors.", files=True)
+    boxes_from: str | None = _setting(None, metavar="FILE", help="Trained box regression, .safetensors.", files=True)
 
 
 @dataclass(frozen=True)
 class LocalizeSettings(ClassifierSettings):
-    """What is localized."""
+    """Settings of a localization."""
 
-    top: int = _setting(1, help="How many of the most probable classes are localized.", minimum=1, metavar="N")
-    boxes_from: str | None = _setting(None, metavar="FILE", help="Trained boxes, .safetensors.", files=True)
+    top: int = _setting(1, help="Number of classes to localize, the most probable first.", minimum=1, metavar="N")
+    boxes_from: str | None = _setting(None, metavar="FILE", help="Trained box regression, .safetensors.", files=True)
 
     @property
     def views(self) -> Views:
-        """All of a picture: an object may be anywhere."""
+        """The whole picture: an object may be anywhere."""
         return "dense"

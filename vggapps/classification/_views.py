@@ -1,12 +1,11 @@
-"""Views: what of a picture a network is shown, and how its answers become one. Section 3.2 of the paper.
+"""Views: the crops and scales of a picture that are classified, and how their scores are combined.
 
 K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR 2015
-(arXiv 1409.1556). A view takes the picture at one scale Q or three, Q being the length of its smaller side. Crops have
-224×224 pixels; a fully convolutional network gives one row of scores for each of them. ``dense`` gives it the whole
-picture instead: a map of scores, one for each window of 224 pixels at a stride of 32, whose mean is taken.
+(arXiv 1409.1556), section 3.2. Views use one or three scales Q, the length of the shorter side. Crops have 224×224
+pixels. ``dense`` applies the fully convolutional network to the whole picture: the class scores of all windows of 224
+pixels at a stride of 32 are averaged.
 
-torchvision's networks take pictures of any size, too, but squash the last map to 7×7 by averaging its cells: that is
-one answer about a picture that was blurred late, and not the mean of the answers about its windows.
+This differs from torchvision's networks, which pool the last feature map of a large picture to 7×7.
 """
 
 from __future__ import annotations
@@ -19,46 +18,31 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.classification._settings import Views
-from vggapps.errors import unknown
-from vggapps.image import middle
+from vggapps.image import center_offset
 
 VIEWS: tuple[Views, ...] = get_args(Views)
-"""The ways of looking at a picture that ``Classifier(views=...)`` takes."""
+"""The values of ``Classifier(views=...)``."""
 CROP = 224
-GRID = 5  # crops a side of multi-crop's regular grid
+GRID = 5  # crops per side of the regular grid of multi-crop
 
-WHOLE: tuple[Views, ...] = ("dense", "multi-scale", "multi-crop+dense")  # those that look at all of a picture
+WHOLE: tuple[Views, ...] = ("dense", "multi-scale", "multi-crop+dense")  # these use the whole picture
 
-# A dense network: pictures to scores, N × classes × positions.
+# A fully convolutional network.
 Scores = Callable[[Float[Tensor, "n 3 h w"]], Float[Tensor, "n classes h2 w2"]]
 
 
-def check_views(views: str) -> Views:
-    """The views of that name.
-
-    Raises:
-        SettingsError: there are none.
-    """
-    for known in VIEWS:
-        if views == known:
-            return known
-    raise unknown("view", views, VIEWS)
-
-
 def scales_of(views: Views, trained_at: tuple[int, int] = (256, 256)) -> tuple[int, ...]:
-    """The scales Q, in pixels of the smaller side, at which a picture is looked at.
+    """The scales Q, in pixels of the shorter side, at which a picture is classified, given bounds of the training's S.
 
-    Args:
-        views: how pictures are looked at.
-        trained_at: the training's scale S, as least and greatest. Fixed: Q is S, and three scales are S - 32, S and
-            S + 32. Varied: Q is their mean, and three scales are the least, that mean and the greatest (section 4.2).
+    If S was fixed, Q is S, and three scales are S - 32, S and S + 32. Otherwise Q is the mean of the bounds, and three
+    scales are the bounds and their mean (section 4.2).
 
     >>> scales_of("multi-scale", (256, 512)), scales_of("dense", (256, 512)), scales_of("dense")
     ((256, 384, 512), (384,), (256,))
     """
     least, greatest = trained_at
     middle = (least + greatest) // 2
-    if views in ("center", "ten"):  # crops of one size out of little more: the customary comparison is made at 256
+    if views in ("center", "ten"):  # conventionally evaluated at 256
         return (256,)
     if views == "dense":
         return (middle,)
@@ -66,7 +50,7 @@ def scales_of(views: Views, trained_at: tuple[int, int] = (256, 256)) -> tuple[i
 
 
 def corners(views: Views, height: int, width: int) -> list[tuple[int, int]]:
-    """(top, left) of each crop that a view takes out of a picture of that size; for ``dense`` there are none.
+    """(top, left) of each crop for a picture of this size; empty for ``dense``.
 
     >>> corners("center", 256, 300)
     [(16, 38)]
@@ -74,9 +58,9 @@ def corners(views: Views, height: int, width: int) -> list[tuple[int, int]]:
     down, right = height - CROP, width - CROP
     match views:
         case "center":
-            return [middle(height, width, CROP)]
+            return [center_offset(height, width, CROP)]
         case "ten":
-            return [(0, 0), (0, right), (down, 0), (down, right), middle(height, width, CROP)]
+            return [(0, 0), (0, right), (down, 0), (down, right), center_offset(height, width, CROP)]
         case "multi-crop" | "multi-crop+dense":
             steps = [i / (GRID - 1) for i in range(GRID)]
             return [(round(down * y), round(right * x)) for y in steps for x in steps]
@@ -85,7 +69,7 @@ def corners(views: Views, height: int, width: int) -> list[tuple[int, int]]:
 
 
 def crops(picture: Float[Tensor, "1 3 h w"], views: Views) -> Float[Tensor, "n 3 224 224"]:
-    """The crops of one picture at one scale: each and, but for ``center``, its mirror image."""
+    """The crops of one picture at one scale, with their mirror images except for ``center``."""
     at = corners(views, picture.shape[2], picture.shape[3])
     found = torch.cat([picture[..., y : y + CROP, x : x + CROP] for y, x in at])
     return found if views == "center" else torch.cat([found, found.flip(3)])
@@ -99,57 +83,47 @@ def probabilities(
     temperature: float = 1,
     batch: int = 10,
 ) -> Float[Tensor, " classes"]:
-    """What a network makes of one picture: class probabilities, float32.
+    """Class probabilities of one picture, float32.
 
-    The scores of a dense map are averaged over its positions before the softmax, as the paper has it; the
-    probabilities of crops, mirror images and scales after it.
-
-    Args:
-        scores: the network, applied densely.
-        scales: the picture at each of :func:`scales_of`.
-        views: how to look at it.
-        temperature: what the scores are divided by.
-        batch: crops that go through the network together.
+    Dense scores are averaged over positions before the softmax, as in the paper; crops, mirror images and scales are
+    averaged after it. ``scales`` is the picture at each of :func:`scales_of`; ``batch`` the number of crops per forward
+    pass.
     """
     both = []
     if views != "dense" and views != "multi-scale":
         shown = (crops(picture, views) for picture in scales)
-        both.append(_mean([softened(scores(part), temperature) for all_ in shown for part in torch.split(all_, batch)]))
+        parts = (part for each in shown for part in torch.split(each, batch))
+        both.append(torch.cat([to_probabilities(scores(part), temperature) for part in parts]).mean(0))
     if views in WHOLE:
         mirrored = (picture for each in scales for picture in (each, each.flip(3)))
-        both.append(_mean([_whole(scores, picture, temperature) for picture in mirrored]))
+        both.append(torch.cat([_whole(scores, picture, temperature) for picture in mirrored]).mean(0))
     return torch.stack(both).mean(0)
 
 
-def softened(scores: Float[Tensor, "n classes h w"], temperature: float) -> Float[Tensor, "n classes"]:
-    """Probabilities from scores, whose mean over positions is taken first."""
-    return likelihoods(scores.float().mean((2, 3)) / temperature)
+def to_probabilities(scores: Float[Tensor, "n classes h w"], temperature: float) -> Float[Tensor, "n classes"]:
+    """Probabilities from scores, averaged over positions first."""
+    return class_probabilities(scores.float().mean((2, 3)) / temperature)
 
 
-def likelihoods(scores: Float[Tensor, "n classes *hw"]) -> Float[Tensor, "n classes *hw"]:
-    """The softmax over classes; of a single output, which has no other to compare with, the sigmoid."""
+def class_probabilities(scores: Float[Tensor, "n classes *hw"]) -> Float[Tensor, "n classes *hw"]:
+    """Softmax over classes; sigmoid for a single output."""
     return scores.sigmoid() if scores.shape[1] == 1 else scores.softmax(1)
 
 
-def _mean(parts: list[Tensor]) -> Float[Tensor, " classes"]:
-    return torch.cat(parts).mean(0)
-
-
 def _whole(scores: Scores, picture: Float[Tensor, "1 3 h w"], temperature: float) -> Float[Tensor, "1 classes"]:
-    """The mean over all windows of a picture, cut into strips where it is very long."""
+    """Probabilities from the mean over all windows of a picture; long pictures are split into strips."""
     total, positions = torch.zeros(()), 0
     for strip in _strips(picture):
         found = scores(strip).float()
         total = total + found.sum((2, 3), keepdim=True)
         positions += found.shape[2] * found.shape[3]
-    return softened(total / positions, temperature)
+    return to_probabilities(total / positions, temperature)
 
 
 def _strips(picture: Float[Tensor, "1 3 h w"], longest: int = 2048, stride: int = 32) -> Iterator[Tensor]:
-    """A picture as it is, or parts of a long one, of which each has the windows that follow the last one's.
+    """Split a long picture into strips that together contain every window once.
 
-    So a panorama takes no more memory than a photo. Its inner windows see black instead of their neighbours beyond the
-    cut, as a picture's border does.
+    This bounds the memory for panoramas. At a cut, windows are zero-padded as at a picture's border.
     """
     long = 2 if picture.shape[2] > picture.shape[3] else 3
     length, at = picture.shape[long], 0

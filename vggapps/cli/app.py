@@ -1,4 +1,4 @@
-"""The command ``vggapps``: a list of commands, and the one place where errors become a line and an exit code."""
+"""The command ``vggapps``: its subcommands, and the one place where an exception becomes a message and an exit code."""
 
 from __future__ import annotations
 
@@ -15,40 +15,9 @@ from typing import Annotated
 import typer
 
 from vggapps import __version__
-from vggapps.cli.foreign import known
-from vggapps.cli.outcome import exit_code, tell
-from vggapps.errors import VggappsError
 
-EPILOG = "[dim]vggapps COMMAND --help[/dim] shows the options and examples of one command."
-
-app = typer.Typer(
-    name="vggapps",
-    help="Everything people use VGG for.",
-    epilog=EPILOG,
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Everything people use VGG for."""
-
-
-# Each command lives in its own file and imports what is heavy in its body: `vggapps --help` loads no torch.
-from vggapps.cli import (  # noqa: E402
+# Each command imports heavy libraries in its body: `vggapps --help` does not load torch.
+from vggapps.cli import (
     activations,
     atlas,
     classify,
@@ -69,60 +38,87 @@ from vggapps.cli import (  # noqa: E402
     web,
     weights,
 )
+from vggapps.cli.outcome import exit_code, print_error, to_vggapps_error
+from vggapps.errors import VggappsError
 
-app.command(name="stylize", help=stylize.HELP, no_args_is_help=True)(stylize.stylize)
-app.command(name="compare", help=compare.HELP, no_args_is_help=True)(compare.compare)
-app.command(name="classify", help=classify.HELP, no_args_is_help=True)(classify.classify)
-app.command(name="evaluate", help=evaluate.HELP, no_args_is_help=True)(evaluate.evaluate)
-app.command(name="localize", help=localize.HELP, no_args_is_help=True)(localize.localize)
-app.command(name="visualize", help=visualize.HELP, no_args_is_help=True)(visualize.visualize)
-app.command(name="dream", help=dream.HELP, no_args_is_help=True)(dream.dream)
-app.command(name="invert", help=invert.HELP, no_args_is_help=True)(invert.invert)
-app.command(name="explain", help=explain.HELP, no_args_is_help=True)(explain.explain)
-app.command(name="activations", help=activations.HELP, no_args_is_help=True)(activations.activations)
-app.command(name="exemplars", help=exemplars.HELP, no_args_is_help=True)(exemplars.exemplars)
-app.command(name="atlas", help=atlas.HELP, no_args_is_help=True)(atlas.atlas)
-app.command(name="extract", help=extract.HELP, no_args_is_help=True)(extract.extract)
-app.command(name="probe", help=probe.HELP, no_args_is_help=True)(probe.probe)
-app.command(name="similar", help=similar.HELP, no_args_is_help=True)(similar.similar)
-app.command(name="web", help=web.HELP)(web.web)
-app.command(name="layers")(layers.layers)
-app.command(name="info")(info.info)
+app = typer.Typer(
+    name="vggapps",
+    epilog="[dim]vggapps COMMAND --help[/dim] shows the options and examples of a command.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Style transfer, comparison, classification and visualization with VGG networks."""
+
+
+app.command(no_args_is_help=True)(stylize.stylize)
+app.command(no_args_is_help=True)(compare.compare)
+app.command(no_args_is_help=True)(classify.classify)
+app.command(no_args_is_help=True)(evaluate.evaluate)
+app.command(no_args_is_help=True)(localize.localize)
+app.command(no_args_is_help=True)(visualize.visualize)
+app.command(no_args_is_help=True)(dream.dream)
+app.command(no_args_is_help=True)(invert.invert)
+app.command(no_args_is_help=True)(explain.explain)
+app.command(no_args_is_help=True)(activations.activations)
+app.command(no_args_is_help=True)(exemplars.exemplars)
+app.command(no_args_is_help=True)(atlas.atlas)
+app.command(no_args_is_help=True)(extract.extract)
+app.command(no_args_is_help=True)(probe.probe)
+app.command(no_args_is_help=True)(similar.similar)
+app.command()(web.web)
+app.command()(layers.layers)
+app.command()(info.info)
 app.add_typer(weights.app, name="weights")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command line; always ends by SystemExit, with the exit code of ``vggapps.errors``."""
+    """Run a command line. Always raises SystemExit, with an exit code of ``vggapps.errors``."""
     try:
-        _name_account()
+        _set_torch_cache_folder()
         app(arguments)
     except KeyboardInterrupt:
         sys.exit(130)
     except SystemExit as end:
         sys.exit(exit_code() or end.code if end.code in (0, None) else end.code)
     except Exception as error:
-        sys.exit(_explain(error))
+        sys.exit(_report(error))
 
 
-def _name_account() -> None:
-    """Spare torch from asking for the name of this account where it has none, as in many containers."""
+def _set_torch_cache_folder() -> None:
+    """torch asks for the account's name to build this path, which fails in containers whose user has no name."""
     try:
         getpass.getuser()
     except (ImportError, KeyError, OSError):  # OSError: from Python 3.13 on
         number = getattr(os, "getuid", os.getpid)()
-        folder = Path(tempfile.gettempdir()) / f"torchinductor_{number}"  # torch's own choice, but for the name
+        folder = Path(tempfile.gettempdir()) / f"torchinductor_{number}"  # torch's default, with the number as name
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
 
 
-def _explain(error: Exception) -> int:
-    """Say on stderr what happened; the exit code."""
+def _report(error: Exception) -> int:
+    """Print an error to stderr; returns the exit code."""
     if logging.getLogger("vggapps").isEnabledFor(logging.DEBUG):
         traceback.print_exception(error)
-    told = known(error) or _defect(error)
-    tell(told)
-    return told.exit_code
+    reported = to_vggapps_error(error) or _bug(error)
+    print_error(reported)
+    return reported.exit_code
 
 
-def _defect(error: Exception) -> VggappsError:
+def _bug(error: Exception) -> VggappsError:
     text = " ".join(str(error).split()) or "no message"
-    return VggappsError(f"{type(error).__name__}: {text}", "this is a defect of vggapps: -vv shows where it happened")
+    return VggappsError(f"{type(error).__name__}: {text}", "this is a bug in vggapps: -vv shows the traceback")

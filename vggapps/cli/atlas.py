@@ -1,4 +1,4 @@
-"""``vggapps atlas``: a map of what a layer tells apart in the pictures of a folder."""
+"""``vggapps atlas``: an activation atlas."""
 
 from __future__ import annotations
 
@@ -8,39 +8,15 @@ import typer
 
 from vggapps._progress import tracked
 from vggapps.cli.inputs import identify_inputs, paths_of
-from vggapps.cli.options import Force, Json, OutputFile, Pictures, Quiet, Recorded, Verbose, with_settings
+from vggapps.cli.options import Force, Json, OutputFile, Pictures, Quiet, Recorded, with_settings
 from vggapps.cli.outcome import Failures, note, print_json, print_totals
 from vggapps.cli.outputs import check_stdout, plan_picture
-from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver_picture
 from vggapps.visualization._settings import AtlasSettings
 
-HELP = """
-Draw a map of what a layer tells apart.
-
-One random place of each picture is shown to the layer, and the places are
-laid out so that what is alike lies together: by umap, if umap-learn is
-installed (pip install 'vggapps\\[atlas]'), else by principal components. For
-each cell of a grid that has pictures enough, a small picture is made of what
-the layer's activations there mean: the larger, the more pictures the cell has,
-whose number stands below. The same map beside it has a photo for each cell, the
-piece of it that the layer saw. Give some hundreds of pictures.
-
---json prints the cells: how many pictures are in each, which, and its place;
-the last line has the totals.
-
-The exit code is 1 if some pictures can't be read.
-
-[bold]Examples[/bold]
-
-  vggapps atlas photos/ --layer conv5_1
-
-  vggapps atlas photos/ --layer conv4_3 --grid 12 -o map.png --json
-"""
-
 
 @with_settings(AtlasSettings)
-def atlas(  # noqa: D103 - people see HELP
+def atlas(
     settings: AtlasSettings,
     pictures: Pictures,
     output: OutputFile = "atlas.png",
@@ -48,9 +24,27 @@ def atlas(  # noqa: D103 - people see HELP
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
-    silence(quiet)
+    """Draw an activation atlas of a layer.
+
+    Takes the layer's activations at one random position of each picture and
+    projects them to two dimensions, so that similar ones are close: by UMAP if
+    umap-learn is installed (pip install 'vggapps\\[atlas]'), otherwise by
+    principal components. A grid is laid over the projection. Each cell with
+    enough pictures shows a feature visualization of its mean activation; it is
+    larger if the cell has more pictures, whose number is below. A second map
+    shows a photo patch for each cell. Use at least some hundreds of pictures.
+
+    --json prints each cell's pictures and position; the last line has totals.
+
+    The exit code is 1 if some pictures can't be read.
+
+    [bold]Examples[/bold]
+
+      vggapps atlas photos/ --layer conv5_1
+
+      vggapps atlas photos/ --layer conv4_3 --grid 12 -o map.png --json
+    """
     check_stdout(output, as_json=as_json)
     paths = paths_of(pictures, quiet=quiet)
     target = plan_picture(output, 1, paths, force=force)
@@ -59,12 +53,12 @@ def atlas(  # noqa: D103 - people see HELP
     from vggapps.objectives._networks import load_networks
     from vggapps.visualization import _atlas as room
     from vggapps.visualization._activations import visualize_vectors
-    from vggapps.visualization._atlas_sheet import atlas_sheet
+    from vggapps.visualization._atlas import atlas_sheet
 
     layout, layer = room.choose_layout(settings.layout, len(paths)), settings.layer
     inputs = {"pictures": identify_inputs(pictures), **identify_files(settings)}
     network = load_networks([layer], settings.drawing)[""]
-    found = room.sample(network, layer, tracked(paths, "looking", quiet=quiet), settings.seed)
+    found = room.sample(network, layer, tracked(paths, "sampling", quiet=quiet), settings.seed)
     side = settings.grid or room.grid_side(len(found.paths))
     laid = room.lay_out(found.vectors, layout, settings.seed)
     cells = room.cells(laid, found.vectors, side, settings.least)
@@ -74,7 +68,7 @@ def atlas(  # noqa: D103 - people see HELP
     )
     used = replace(settings, grid=side, layout=layout)
     place = deliver_picture(target, picture, recipe("atlas", used, inputs, seen=len(found.paths)))
-    note(f"{len(cells)} cells of {len(found.paths)} pictures", quiet=quiet)
+    note(f"{len(cells)} cells from {len(found.paths)} pictures", quiet=quiet)
     failures = Failures(len(paths), count=len(found.failed))
     if as_json:
         for one in facts:

@@ -1,4 +1,4 @@
-"""``vggapps classify``: what is in a picture, or in each of ten thousand."""
+"""``vggapps classify``: the most probable ImageNet classes of pictures."""
 
 from __future__ import annotations
 
@@ -12,57 +12,27 @@ import typer
 
 from vggapps._progress import tracked
 from vggapps.classification._settings import ClassifySettings
-from vggapps.cli.explained import shown_results
-from vggapps.cli.inputs import expand, parse_shard, read, take
-from vggapps.cli.options import Force, Images, Json, Quiet, Recorded, Shard, Verbose, with_settings
+from vggapps.cli.explained import classify_and_explain
+from vggapps.cli.inputs import expand, parse_shard, source_of, take
+from vggapps.cli.options import Force, Images, Json, Quiet, Recorded, Shard, with_settings
 from vggapps.cli.outcome import Failures, print_json, print_totals
-from vggapps.cli.outputs import plan_wanted
-from vggapps.cli.progress import silence
+from vggapps.cli.outputs import plan_optional
 from vggapps.errors import SettingsError
 
 if TYPE_CHECKING:
-    from vggapps.classification._classifier import Classifier
-    from vggapps.classification._predictions import Prediction
+    from vggapps.classification._classifier import Classifier, Prediction
 
-HELP = """
-Say what is in a picture.
-
-IMAGE is a picture, a folder, a pattern, or - for stdin. Prints the most
-probable classes, their probability and their WordNet id. A low probability
-means that the network is unsure.
-
-[bold]auto[/bold] works offline: it takes VGG-19 or VGG-16 as published where they
-are on this machine, else the small head that comes with vggapps, which
-is right less often. [bold]--backbone vgg16[/bold] downloads the published one
-(528 MB), once.
-
-[bold]--views[/bold] says what of a picture is looked at: the [bold]center[/bold] alone; [bold]ten[/bold] crops;
-[bold]dense[/bold], all of it and its mirror image; [bold]multi-scale[/bold], that at three sizes;
-[bold]multi-crop[/bold], 150 crops; [bold]multi-crop+dense[/bold], the paper's best. From first to
-last they take longer and, with the published networks, are right more
-often.
-
-The exit code is 1 if some of the pictures can't be read; the rest is done.
-
-[bold]Examples[/bold]
-
-  vggapps classify cat.jpg
-
-  vggapps classify cat.jpg --backbone vgg16,vgg19 --views multi-scale
-
-  vggapps classify photos/ --json > photos.jsonl
-
-  vggapps classify cat.jpg --explain why.png
-"""
-
-Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, a row for each class named.")]
+Csv = Annotated[bool, typer.Option("--csv", help="Print CSV, one row per predicted class.")]
 Explain = Annotated[
-    str | None, typer.Option(metavar="PATH", help="Show what decided: a picture, or folder/ for several.")
+    str | None,
+    typer.Option(
+        metavar="PATH", help="Write a heat map of the evidence for the best class: a file, or folder/ for several."
+    ),
 ]
 
 
 @with_settings(ClassifySettings)
-def classify(  # noqa: D103 - people see HELP
+def classify(
     settings: ClassifySettings,
     images: Images,
     as_csv: Csv = False,
@@ -72,22 +42,47 @@ def classify(  # noqa: D103 - people see HELP
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
-    silence(quiet)
+    """Print the most probable classes of a picture.
+
+    IMAGE is a picture, a folder, a pattern, or - for stdin. Prints classes with
+    their probability and WordNet id. A low probability means that the network
+    is uncertain.
+
+    [bold]auto[/bold] works offline: it uses the published VGG-19 or VGG-16 if its weights are
+    on this machine, otherwise the small head that comes with vggapps, which is
+    less accurate. [bold]--backbone vgg16[/bold] downloads the published weights (528 MB) once.
+
+    --views selects the crops that are averaged: [bold]center[/bold]; [bold]ten[/bold] crops; [bold]dense[/bold],
+    the whole picture and its mirror image; [bold]multi-scale[/bold], dense at three sizes;
+    [bold]multi-crop[/bold], 150 crops; [bold]multi-crop+dense[/bold], the paper's best. They are ordered
+    by running time and, for the published networks, by accuracy.
+
+    The exit code is 1 if some of the pictures can't be read.
+
+    [bold]Examples[/bold]
+
+      vggapps classify cat.jpg
+
+      vggapps classify cat.jpg --backbone vgg16,vgg19 --views multi-scale
+
+      vggapps classify photos/ --json > photos.jsonl
+
+      vggapps classify cat.jpg --explain why.png
+    """
     if as_json and as_csv:
-        raise SettingsError("--json and --csv both want stdout", "choose one")
+        raise SettingsError("--json and --csv both write to stdout", "choose one")
     photos = take(expand(images, quiet=quiet), parse_shard(shard))
-    photos, targets = plan_wanted(photos, "_why", explain, force=force, quiet=quiet)
+    photos, targets = plan_optional(photos, "_why", explain, force=force, quiet=quiet)
     paths = [photo.path for photo in photos]
 
     from vggapps.classification._classifier import Classifier
 
-    classifier, several = Classifier.of(settings), len(paths) > 1
+    classifier, several = Classifier.from_settings(settings), len(paths) > 1
     if explain:
-        results = shown_results(classifier, settings, paths, targets, quiet=quiet)
+        results = classify_and_explain(classifier, settings, paths, targets, quiet=quiet)
     else:
-        results = classifier.run([read(path) for path in paths])
+        results = classifier.run([source_of(path) for path in paths])
     rows = csv.writer(sys.stdout, lineterminator="\n")
     if as_csv:
         rows.writerow(["path", "rank", "index", "label", "wordnet", "probability"])

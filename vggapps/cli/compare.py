@@ -1,4 +1,4 @@
-"""``vggapps compare``: how alike two pictures are, or the pictures of two folders."""
+"""``vggapps compare``: metrics for two pictures, or for the pictures of two folders."""
 
 from __future__ import annotations
 
@@ -10,56 +10,27 @@ import typer
 
 from vggapps._progress import tracked
 from vggapps.cli.limits import Above, Below, is_beyond, read_limits
-from vggapps.cli.options import Force, Json, Quiet, Recorded, Verbose, with_settings
-from vggapps.cli.outcome import Failures, note, tell_in_passing
+from vggapps.cli.options import Force, Json, Quiet, Recorded, with_settings
+from vggapps.cli.outcome import Failures, note, print_error_line
 from vggapps.cli.outputs import plan_distinct, plan_file
 from vggapps.cli.pairs import ANY, PatternA, PatternB, find_pairs, plan_maps
-from vggapps.cli.progress import silence
-from vggapps.cli.rows import Comparer, Row
+from vggapps.cli.rows import Comparer
 from vggapps.cli.saving import deliver
-from vggapps.cli.tables import Report, as_csv
+from vggapps.cli.tables import Report
 from vggapps.errors import SettingsError
 from vggapps.losses._settings import CompareSettings
-
-HELP = """
-Measure how alike two pictures are.
-
-A and B are two pictures of one size; or two folders; or a picture and a
-folder of its versions. In folders and their subfolders, pictures of one name
-at the same place are a pair; so are a.png and a.jpg or A.PNG, if no other
-could be meant. --pattern-a '{}_gt' --pattern-b '{}_sr' pairs a_gt.png with
-a_sr.png.
-
-[bold]perceptual[/bold], [bold]lpips[/bold], [bold]lpips-vgg[/bold], [bold]lpips-squeeze[/bold] and [bold]dists[/bold]
-are 0 for equal pictures, [bold]ssim[/bold] and [bold]ms-ssim[/bold] are 1, and [bold]psnr[/bold] is inf
-(in JSON the word "inf"; a mean leaves it out). Without --metric all are
-measured that need no download; one that is named and not here is downloaded.
-
-The exit code is 1 if a value is beyond a limit, a picture of a folder has no
-partner, or a pair failed; the CSV and the JSON tell why.
-
-[bold]Examples[/bold]
-
-  vggapps compare original.png compressed.jpg
-
-  vggapps compare original.png compressed.jpg --metric lpips --map where.png
-
-  vggapps compare wanted/ made/ --metric perceptual,ssim --fail-above 0.05
-
-  vggapps compare Set5/ x4/ --metric psnr,ssim --y-channel --crop-border 4
-"""
 
 A = Annotated[str, typer.Argument(metavar="A", help="A picture or a folder.", show_default=False)]
 B = Annotated[str, typer.Argument(metavar="B", help="What it is compared with.", show_default=False)]
 MapTo = Annotated[
     str | None,
-    typer.Option("--map", metavar="PATH", help="Draw where they differ: a file, or folder/ for several pairs."),
+    typer.Option("--map", metavar="PATH", help="Write a heat map: a file, or folder/ for several pairs."),
 ]
-CsvTo = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write the numbers to this file, too.")]
+CsvTo = Annotated[str | None, typer.Option("--csv", metavar="FILE", help="Write the values to a CSV file, too.")]
 
 
 @with_settings(CompareSettings)
-def compare(  # noqa: D103 - people see HELP
+def compare(
     settings: CompareSettings,
     a: A,
     b: B,
@@ -73,15 +44,38 @@ def compare(  # noqa: D103 - people see HELP
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
-    silence(quiet)
+    """Measure the similarity of two pictures.
+
+    A and B are two pictures of the same size, two folders, or a picture and a
+    folder of its versions. In folders and their subfolders, pictures with the
+    same name at the same place are a pair; so are a.png and a.jpg or A.PNG if
+    this is unambiguous. --pattern-a '{}_gt' --pattern-b '{}_sr' pairs a_gt.png
+    with a_sr.png.
+
+    [bold]perceptual[/bold], [bold]lpips[/bold], [bold]lpips-vgg[/bold], [bold]lpips-squeeze[/bold] and
+    [bold]dists[/bold] are 0 for equal pictures, [bold]ssim[/bold] and [bold]ms-ssim[/bold] are 1, psnr is inf
+    (in JSON the string "inf"; means leave it out). The default is every metric
+    whose weights are on this machine; named metrics are downloaded.
+
+    The exit code is 1 if a value is beyond a limit, a picture of a folder has no
+    partner, or a pair failed; CSV and JSON contain the reason.
+
+    [bold]Examples[/bold]
+
+      vggapps compare original.png compressed.jpg
+
+      vggapps compare original.png compressed.jpg --metric lpips --map where.png
+
+      vggapps compare wanted/ made/ --metric perceptual,ssim --fail-above 0.05
+
+      vggapps compare Set5/ x4/ --metric psnr,ssim --y-channel --crop-border 4
+    """
     many = Path(a).is_dir() or Path(b).is_dir()
     pairs, alone = find_pairs(a, b, (pattern_a, pattern_b), quiet=quiet)
 
-    from vggapps.losses._comparison import available, get_metrics, restricted, wanting
-    from vggapps.losses._summary import summarize
-    from vggapps.vgg._fast import pick_device
+    from vggapps.losses._comparison import available, get_metrics, install_commands, restricted
+    from vggapps.vgg._device import pick_device
 
     metrics = get_metrics(settings.metric or available())
     if settings.y_channel or settings.crop_border:
@@ -89,7 +83,7 @@ def compare(  # noqa: D103 - people see HELP
     limits = read_limits(metrics, fail_above, fail_below)
     drawn = next((m for m in metrics if m.has_map), None) if map_to else None
     if map_to and drawn is None:
-        raise SettingsError("none of these metrics has a map", "name perceptual or lpips, too")
+        raise SettingsError("none of these metrics has a map", "add perceptual or lpips")
     reads = [path for pair in pairs for path in (pair.a, pair.b)]
     table = plan_file(csv_to, reads, force=force) if csv_to else None
     maps = plan_maps(pairs, map_to, reads, force=force)
@@ -97,31 +91,29 @@ def compare(  # noqa: D103 - people see HELP
     where = pick_device(settings.device)
     if alone:
         listed = ", ".join(one.a or one.b for one in alone[:9]) + (", ..." if len(alone) > 9 else "")
-        tell_in_passing(f"{len(alone)} without a partner: {listed}")
-    for command, names in {} if settings.metric else wanting().items():
-        note(f"not measured: {', '.join(names)} (to have them: {command})", quiet=quiet)
+        print_error_line(f"{len(alone)} without a partner: {listed}")
+    for command, names in {} if settings.metric else install_commands().items():
+        note(f"not measured: {', '.join(names)} (to get them: {command})", quiet=quiet)
     needed = {*(settings.metric or ()), *(limit.metric.name for limit in limits), *([drawn.name] if drawn else [])}
     comparer = Comparer({m: m.make(where) for m in metrics}, needed, drawn, where, settings, partial(note, quiet=quiet))
 
-    rows: list[Row] = []
     failures, beyond = Failures(len(pairs), "pairs"), 0
     report = Report(metrics, pairs, settings, many=many, as_json=as_json)
     try:
         for pair, target in tracked(zip(pairs, maps, strict=True), "comparing", len(pairs), quiet=quiet, printing=True):
             row = comparer.row(pair, target)
-            rows.append(row)
-            report.row(row)
+            report.add(row)
             beyond += is_beyond(limits, row.values, pair.name)
             for error in row.errors:
                 if not many:
                     raise error
-                told = str(error)
-                tell_in_passing(told if told.startswith(pair[1:]) else f"{pair.name}: {told}")
+                text = str(error)
+                print_error_line(text if text.startswith(pair[1:]) else f"{pair.name}: {text}")
             failures.count += bool(row.errors)
-    finally:  # what is measured is kept, whatever ends the run
+    finally:  # an interrupted run keeps its values
         if table:
-            deliver(table, as_csv([m.name for m in metrics], rows, alone))
-    report.summary(summarize([row.values for row in rows]), rows, alone, beyond)
+            deliver(table, report.as_csv(alone))
+    report.end(alone, beyond)
     if beyond and many:
         typer.echo(f"{beyond} of {len(pairs)} pairs beyond a limit", err=True)
     failures.end(1 if beyond or alone else 0)

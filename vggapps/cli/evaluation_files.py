@@ -1,16 +1,15 @@
-"""The files that ``vggapps evaluate`` writes: planned before the work, written after it."""
+"""The output files of ``vggapps evaluate``: planned before the evaluation, written after it."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from vggapps.cli.outcome import note
 from vggapps.cli.outputs import plan_distinct, plan_file, plan_picture
 from vggapps.cli.saving import Target, deliver, deliver_picture
 from vggapps.settings import setting
@@ -25,99 +24,85 @@ _setting = partial(setting, panel="The files")
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """The files that are asked for."""
+class OutputFiles:
+    """The requested files."""
 
-    report: str | None = _setting(None, metavar="FILE.csv", help="Write the numbers of each class.")
-    per_picture: str | None = _setting(
-        None, metavar="FILE.csv", help="Write class, guess and probabilities of each picture."
-    )
-    mistakes: str | None = _setting(None, metavar="FILE.png", help="Show the wrong guesses it was surest of.")
-    reliability: str | None = _setting(None, metavar="FILE.png", help="Draw accuracy against confidence.")
-    confusion: str | None = _setting(None, metavar="FILE.png", help="Draw what was taken for what.")
+    report: str | None = _setting(None, metavar="FILE.csv", help="Write recall, precision and F1 per class.")
+    per_picture: str | None = _setting(None, metavar="FILE.csv", help="Write the predictions for each picture.")
+    mistakes: str | None = _setting(None, metavar="FILE.png", help="Draw the most confident mistakes.")
+    reliability: str | None = _setting(None, metavar="FILE.png", help="Draw a reliability diagram.")
+    confusion: str | None = _setting(None, metavar="FILE.png", help="Draw the confusion matrix.")
 
     @property
     def has_pictures(self) -> bool:
-        """Whether any of them is a picture."""
+        """Whether any file is a picture."""
         return bool(self.mistakes or self.reliability or self.confusion)
 
     @property
-    def of_pictures(self) -> bool:
-        """Whether what was said of single pictures is to be kept."""
+    def need_outcomes(self) -> bool:
+        """Whether the predictions for each picture must be kept."""
         return bool(self.per_picture or self.mistakes)
 
 
-@dataclass(frozen=True)
-class Files:
-    """Where each goes; None where it is not wanted."""
-
-    report: Target | None
-    per_picture: Target | None
-    mistakes: Target | None
-    reliability: Target | None
-    confusion: Target | None
-
-
-def plan(wanted: Wanted, *, read: Iterable[str], force: bool) -> Files:
-    """Refuse what can't be written.
+def plan(files: OutputFiles, *, read: Sequence[str], force: bool) -> dict[str, Target]:
+    """The targets by field name, without files that are not requested.
 
     Args:
-        wanted: names of files.
-        read: files that are read, and must not be overwritten.
-        force: replace files.
+        files: the requested files.
+        read: input files, which must not be overwritten.
+        force: replace existing files.
 
     Raises:
-        SettingsError: a plot is wanted, and Matplotlib is not installed.
-        Also as :func:`~vggapps.cli.outputs.plan_file` and :func:`~vggapps.cli.outputs.plan_distinct`.
+        SettingsError: Matplotlib is not installed, and a plot is requested.
+        As :func:`~vggapps.cli.outputs.plan_file` and :func:`~vggapps.cli.outputs.plan_distinct`.
     """
     from vggapps.figures._plots import check_matplotlib
 
-    if wanted.reliability or wanted.confusion:
+    if files.reliability or files.confusion:
         check_matplotlib()
-    read = list(read)
-    tables = [
-        plan_file(path, read, force=force, suffixes=suffixes) if path else None
-        for path, suffixes in ((wanted.report, ()), (wanted.per_picture, (".csv",)))
-    ]
-    drawings = [
-        plan_picture(path, 1, read, force=force) if path else None
-        for path in (wanted.mistakes, wanted.reliability, wanted.confusion)
-    ]
-    plan_distinct(*tables, *drawings)
-    return Files(*tables, *drawings)
+    targets = {}
+    for name, path in asdict(files).items():
+        if path and name == "report":
+            targets[name] = plan_file(path, read, force=force)
+        elif path and name == "per_picture":
+            targets[name] = plan_file(path, read, force=force, suffixes=[".csv"])
+        elif path:
+            targets[name] = plan_picture(path, 1, read, force=force)
+    plan_distinct(*targets.values())
+    return targets
 
 
 def write(
-    files: Files,
+    targets: Mapping[str, Target],
     found: Evaluation,
     outcomes: Sequence[Outcome],
     labels: Sequence[Label],
     recipe: Mapping[str, Any],
 ) -> None:
-    """Write all that is wanted, the recipe into each picture."""
+    """Write all planned files; pictures contain the recipe."""
     from vggapps.classification._outcomes import mistakes_sheet, table
     from vggapps.figures import _plots as plots
-    from vggapps.image import from_pil
+    from vggapps.image import open_picture
 
-    if files.report:
-        deliver(files.report, _classes(found).encode("utf-8", "replace"))
-    if files.per_picture:
-        deliver(files.per_picture, table(outcomes, labels).encode("utf-8", "replace"))
-    if files.reliability:
-        deliver_picture(files.reliability, from_pil(plots.reliability_plot(found.bins, found.ece)), recipe)
-    if files.confusion:
+    if target := targets.get("report"):
+        deliver(target, _classes(found).encode("utf-8", "replace"))
+    if target := targets.get("per_picture"):
+        deliver(target, table(outcomes, labels).encode("utf-8", "replace"))
+    if target := targets.get("reliability"):
+        deliver_picture(target, open_picture(plots.reliability_plot(found.bins, found.ece)), recipe)
+    if target := targets.get("confusion"):
         drawn = plots.confusion_picture(found.confusion, [label.name for label in labels])
-        deliver_picture(files.confusion, from_pil(drawn), recipe)
-    if files.mistakes:
+        deliver_picture(target, open_picture(drawn), recipe)
+    if target := targets.get("mistakes"):
         sheet = mistakes_sheet(outcomes, labels)
         if sheet:
-            deliver_picture(files.mistakes, sheet, recipe)
+            deliver_picture(target, sheet, recipe)
         else:
-            typer.echo(f"{files.mistakes.path} is not written: there is no mistake to show", err=True)
+            note(f"{target.path} is not written: there are no mistakes", quiet=False)
 
 
 def _classes(found: Evaluation) -> str:
-    """A row for each class, as CSV."""
+    """CSV with a row for each class."""
     rows = [
         {
             "index": c.label.index,

@@ -1,4 +1,4 @@
-"""``vggapps exemplars``: the pictures of a folder that excite a channel most."""
+"""``vggapps exemplars``: the pictures that activate a channel most."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import typer
 
 from vggapps._progress import tracked
 from vggapps.cli.inputs import identify_inputs, paths_of
-from vggapps.cli.options import Force, Json, Output, Pictures, Quiet, Recorded, Verbose, with_settings
+from vggapps.cli.options import Force, Json, Output, Pictures, Quiet, Recorded, with_settings
 from vggapps.cli.outcome import Failures, print_json, print_totals
 from vggapps.cli.outputs import check_stdout, plan_distinct, plan_file, plan_picture
-from vggapps.cli.progress import silence
 from vggapps.cli.saving import deliver, deliver_picture
 from vggapps.errors import SettingsError
 from vggapps.visualization._settings import ExemplarsSettings
@@ -19,34 +18,12 @@ from vggapps.visualization._settings import ExemplarsSettings
 if TYPE_CHECKING:
     from vggapps.visualization._retrieval import Exemplar
 
-HELP = """
-Find the pictures that excite a channel most.
-
-Of each picture, scaled to a shorter side of 224, the channel's one strongest
-position counts. For each channel the strongest are printed; -o draws on a
-sheet what they saw, one row a channel, and --report on a page, beside the
-picture that is made for the channel. Boxes are left, top, right and bottom in
-pixels of the scaled picture.
-
---json ends with a line of totals. The exit code is 1 if some pictures can't be
-read.
-
-[bold]Examples[/bold]
-
-  vggapps exemplars photos/ --channel 12,200 -o sheet.png
-
-  vggapps exemplars photos/ --layer conv5_1 --channel 7 --report page.html
-
-  vggapps exemplars photos/ --layer conv4_3 --channel all --json
-"""
-
-MOST = 64  # channels on a sheet or page
-
-Page = Annotated[str | None, typer.Option("--report", metavar="FILE", help="Write a page, .html.")]
+MOST_CHANNELS = 64  # on a sheet or page
+Page = Annotated[str | None, typer.Option("--report", metavar="FILE", help="Write an HTML page.")]
 
 
 @with_settings(ExemplarsSettings)
-def exemplars(  # noqa: D103 - people see HELP
+def exemplars(
     settings: ExemplarsSettings,
     pictures: Pictures,
     output: Output = None,
@@ -55,13 +32,31 @@ def exemplars(  # noqa: D103 - people see HELP
     force: Force = False,
     as_json: Json = False,
     quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
-    silence(quiet)
+    """Find the pictures that activate a channel most.
+
+    Each picture is scaled to a shorter side of 224 and represented by the
+    position where the channel is strongest. Prints the strongest pictures of
+    each channel. -o draws the patches that these positions see as a sheet, one
+    row per channel. --report writes them to a page, beside a feature
+    visualization of the channel. Boxes are left, top, right and bottom in
+    pixels of the scaled picture.
+
+    The last line of --json has totals. The exit code is 1 if some pictures
+    can't be read.
+
+    [bold]Examples[/bold]
+
+      vggapps exemplars photos/ --channel 12,200 -o sheet.png
+
+      vggapps exemplars photos/ --layer conv5_1 --channel 7 --report page.html
+
+      vggapps exemplars photos/ --layer conv4_3 --channel all --json
+    """
     check_stdout(output, printing=True)
     chosen, layer = settings.channels, settings.layer
-    if (output or page) and (chosen is None or len(chosen) > MOST):
-        raise SettingsError(f"a sheet or page has {MOST} channels at most", "name some: --channel 12,200")
+    if (output or page) and (chosen is None or len(chosen) > MOST_CHANNELS):
+        raise SettingsError(f"a sheet or page has at most {MOST_CHANNELS} channels", "select some: --channel 12,200")
     paths = paths_of(pictures, quiet=quiet)
     sheet = plan_picture(output, 1, paths, force=force) if output else None
     page_file = plan_file(page, paths, force=force, suffixes=[".html", ".htm"]) if page else None
@@ -71,22 +66,22 @@ def exemplars(  # noqa: D103 - people see HELP
     from vggapps.image._recipe import identify_files, recipe
     from vggapps.objectives._networks import load_networks
     from vggapps.visualization import _retrieval as room
-    from vggapps.visualization._report import made_for, report
+    from vggapps.visualization._report import report, visualize_channels
 
     inputs = {"pictures": identify_inputs(pictures), **identify_files(settings)} if sheet else {}
     network = load_networks([layer], settings.drawing)[""]
-    found = room.exemplars(network, layer, tracked(paths, "looking", quiet=quiet), chosen, settings.top)
+    found = room.exemplars(network, layer, tracked(paths, "searching", quiet=quiet), chosen, settings.top)
     for number, best in found.by_channel.items():
         if as_json:
-            print_json(layer=layer, channel=number, exemplars=[_facts(e) for e in best])
+            print_json(layer=layer, channel=number, exemplars=[_record(e) for e in best])
         else:
             typer.echo("\n".join(f"{layer}:{number}  {short_number(e.activation)}  {e.path}" for e in best))
     if sheet:
-        told = recipe("exemplars", settings, inputs, seen=found.pictures)
-        deliver_picture(sheet, room.exemplar_sheet(found, layer, settings.top), told)
+        facts = recipe("exemplars", settings, inputs, seen=found.pictures)
+        deliver_picture(sheet, room.exemplar_sheet(found, layer, settings.top), facts)
     if page_file:
-        made = made_for(network, layer, list(found.by_channel), settings.drawing)
-        made = tracked(made, "making", len(found.by_channel), quiet=quiet)
+        made = visualize_channels(network, layer, list(found.by_channel), settings.drawing)
+        made = tracked(made, "drawing", len(found.by_channel), quiet=quiet)
         deliver(page_file, report(network, layer, found, list(made)).encode("utf-8", "replace"))
     failures = Failures(len(paths), count=len(found.failed))
     if as_json:
@@ -94,6 +89,6 @@ def exemplars(  # noqa: D103 - people see HELP
     failures.end()
 
 
-def _facts(e: Exemplar) -> dict[str, object]:
+def _record(e: Exemplar) -> dict[str, object]:
     place = {"row": e.row, "column": e.column, "box": list(e.box), "size": [e.size[1], e.size[0]]}
     return {"path": e.path, "activation": e.activation, **place}

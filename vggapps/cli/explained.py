@@ -1,4 +1,4 @@
-"""Pictures on their way to explanations and classes: each is opened once, and kept small until it is drawn."""
+"""Explanations and classifications of several pictures; each file is read once and decoded at a reduced size."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vggapps._progress import tracked
-from vggapps.cli.inputs import Input, opened
+from vggapps.cli.inputs import Input, read_input
+from vggapps.cli.interrupt import Stop
 from vggapps.cli.outcome import Failures, note
-from vggapps.cli.progress import Stop
 from vggapps.cli.saving import Target, deliver_picture
 from vggapps.errors import VggappsError
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Explained:
-    """A picture that was explained.
+    """A picture with its explanations.
 
     Attributes:
-        path: where it was read.
-        target: where its figure goes.
-        identity: which file it was.
-        picture: as large as it is drawn.
-        classified: the class that is explained where none was named.
+        path: the input.
+        target: where its figure is written.
+        identity: of the file.
+        picture: at the size that is drawn.
+        classified: the predicted class, if no target was given.
         found: the explanations.
     """
 
@@ -48,7 +48,7 @@ class Explained:
     found: list[Explanation]
 
 
-def explained(
+def explain_each(
     network: VGG,
     settings: ExplainSettings,
     photos: Sequence[Input],
@@ -58,21 +58,21 @@ def explained(
     *,
     quiet: bool,
 ) -> Iterator[Explained]:
-    """Each picture that can be read, with its explanations; a stop ends it after the one that is in work."""
-    from vggapps.classification._explained import classified
-    from vggapps.explanation._report import explanations, open_explained, shown
+    """Explain each picture that can be read; a stop ends it after the current picture."""
+    from vggapps.classification._explained import classify_center
+    from vggapps.explanation._report import explanations, open_explained, thumbnail
 
     for (path, *_), target in zip(photos, targets, strict=True):
         title = "" if len(photos) == 1 else f"{Path(path).name}: "
         try:
-            data, identity = opened(path)
+            data, identity = read_input(path)
             picture = open_explained(data, settings, Path(path).name)
-            named = None if settings.target else classified([network], picture)
+            named = None if settings.target else classify_center([network], picture)
             found = explanations(network, picture, settings, partial(_watched, title, quiet), named)
         except Exception as error:
             failures.add(error, path)
         else:
-            yield Explained(path, target, identity, shown(picture, len(found)), named, found)
+            yield Explained(path, target, identity, thumbnail(picture, len(found)), named, found)
         if stop.code:
             return
 
@@ -81,7 +81,7 @@ def _watched(title: str, quiet: bool, method: str) -> Watch:
     return lambda steps: tracked(steps, f"{title}{method}", quiet=quiet)
 
 
-def shown_results(
+def classify_and_explain(
     classifier: Classifier,
     settings: ClassifySettings,
     paths: Sequence[str],
@@ -89,7 +89,7 @@ def shown_results(
     *,
     quiet: bool,
 ) -> Iterator[Result]:
-    """Results one by one, with a picture of what decided; each file is opened once."""
+    """Classify each picture, and write a heat map of the evidence for its best class."""
     from vggapps.classification._classifier import Result
     from vggapps.classification._localize import DRAWN, class_heat
     from vggapps.image import open_picture
@@ -99,7 +99,7 @@ def shown_results(
     for index, (path, target) in enumerate(zip(paths, targets, strict=True)):
         assert target is not None
         try:
-            data, identity = opened(path)
+            data, identity = read_input(path)
             picture = open_picture(data, at_least=max(DRAWN, 2 * max(classifier.scales)), name=Path(path).name)
         except VggappsError as error:
             yield Result(index, error=error)
@@ -108,6 +108,6 @@ def shown_results(
         yield replace(result, index=index)
         if result.probabilities is not None:
             (best,) = classifier.best(result.probabilities, 1)
-            told = recipe("classify", settings, {"images": [identity], **used}, label=best.label)
-            place = deliver_picture(target, class_heat(classifier, picture, best.index), told)
-            note(f"{place}: where it sees {best.label}", quiet=quiet)
+            facts = recipe("classify", settings, {"images": [identity], **used}, label=best.label)
+            place = deliver_picture(target, class_heat(classifier, picture, best.index), facts)
+            note(f"{place}: evidence for {best.label}", quiet=quiet)

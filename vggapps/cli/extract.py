@@ -1,4 +1,4 @@
-"""``vggapps extract``: pictures to a table of features."""
+"""``vggapps extract``: features of pictures as a table."""
 
 from __future__ import annotations
 
@@ -6,53 +6,48 @@ from pathlib import Path
 
 from vggapps._progress import tracked
 from vggapps.cli.inputs import parse_shard, paths_of, take
-from vggapps.cli.options import Force, OutputFile, Pictures, Quiet, Shard, Verbose, with_settings
-from vggapps.cli.outcome import Failures, note, tell_in_passing
+from vggapps.cli.options import Force, OutputFile, Pictures, Quiet, Shard, with_settings
+from vggapps.cli.outcome import Failures, note, print_error_line
 from vggapps.cli.outputs import plan_file
-from vggapps.cli.progress import silence
 from vggapps.errors import PictureError
 from vggapps.features._settings import ExtractSettings
 
-HELP = """
-Turn pictures into rows of numbers: the output of one layer, for each.
-
-A folder means the pictures in it and in its subfolders. Of each picture the
-shorter side is scaled to 256 and the square of 224 in the middle is taken
-(--size other than 224 changes both alike). A map is pooled over its
-positions: [bold]avg[/bold], [bold]max[/bold], both ([bold]avg+max[/bold]), averages of 1, 4 and 16
-cells ([bold]pyramid[/bold]), or not ([bold]none[/bold]). Layers such as [bold]fc7[/bold] are rows already.
-
--o names a .npy file, beside which a .json file names the pictures, or a
-.safetensors or .parquet file, which holds both. Unfinished work is kept in a
-folder beside it: the same command continues after whatever stopped it. Any
-number of pictures fits: they pass through memory a few at a time.
-
-Pictures that can't be read have no row; the exit code is 1 then.
-
-[bold]Examples[/bold]
-
-  vggapps extract photos/ -o features.npy
-
-  vggapps extract photos/ --layer relu5_3 --pool avg+max --backbone vgg16 -o features.safetensors
-
-  vggapps extract photos/ --shard 1/4 -o features-1.npy
-"""
-
 
 @with_settings(ExtractSettings)
-def extract(  # noqa: D103 - people see HELP
+def extract(
     settings: ExtractSettings,
     pictures: Pictures,
     output: OutputFile,
     shard: Shard = "1/1",
     force: Force = False,
     quiet: Quiet = False,
-    verbose: Verbose = 0,
 ) -> None:
-    silence(quiet)
+    """Extract the features of pictures: the output of a layer, one row per picture.
+
+    Folders include their subfolders. The shorter side of each picture is scaled
+    to 256, and the central 224 × 224 square is used (--size changes both in
+    proportion). A feature map is pooled over its positions: [bold]avg[/bold], [bold]max[/bold],
+    both ([bold]avg+max[/bold]), averages over 1, 4 and 16 cells ([bold]pyramid[/bold]), or not at all
+    ([bold]none[/bold]). Fully connected layers such as [bold]fc7[/bold] need no pooling.
+
+    -o is a .npy file, which gets a .json file with the pictures' paths beside
+    it, or a .safetensors or .parquet file, which contains both. An interrupted
+    run keeps its finished parts in a folder beside the file, and the same
+    command continues it. Memory does not grow with the number of pictures.
+
+    Pictures that can't be read have no row, and the exit code is 1.
+
+    [bold]Examples[/bold]
+
+      vggapps extract photos/ -o features.npy
+
+      vggapps extract photos/ --layer relu5_3 --pool avg+max --backbone vgg16 -o features.safetensors
+
+      vggapps extract photos/ --shard 1/4 -o features-1.npy
+    """
     paths = take(paths_of(pictures, quiet=quiet), parse_shard(shard))
     if not paths:
-        raise PictureError(f"no picture falls to --shard {shard}", "make fewer shards")
+        raise PictureError(f"--shard {shard} has no pictures", "use fewer shards")
 
     plan_file(output, paths, force=force)
 
@@ -66,13 +61,13 @@ def extract(  # noqa: D103 - people see HELP
     try:
         for part in tracked(parts, "extracting", len(paths), quiet=quiet, done=lambda part: part.stop):
             for path, message in part.errors:
-                tell_in_passing(f"{path}: {message.removeprefix(f'{Path(path).name}: ')}")
+                print_error_line(f"{path}: {message.removeprefix(f'{Path(path).name}: ')}")
             failures.count += len(part.errors)
             resumed = part.stop if part.resumed else resumed
     except KeyboardInterrupt:
-        note(f"what is done is kept in {output}.part: the same command continues", quiet=False)
+        note(f"finished parts are kept in {output}.part: run the same command to continue", quiet=False)
         raise
     rows, numbers = load_features(output).features.shape
-    before = f", {resumed} pictures of them by an earlier run" if resumed else ""
+    before = f", {resumed} pictures from an earlier run" if resumed else ""
     note(f"{output}: {rows} rows of {numbers} numbers{before}", quiet=quiet)
     failures.end()

@@ -1,4 +1,4 @@
-"""``vggapps info``: what this machine has, for a look before a long run and for a report of a defect."""
+"""``vggapps info``: versions, devices, memory and weights, for bug reports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib.metadata
 import json
 import os
 import platform
+from contextlib import suppress
 from typing import Any
 
 import typer
@@ -17,14 +18,13 @@ from vggapps.errors import WeightsError
 
 
 def info(as_json: Json = False, verbose: Verbose = 0) -> None:
-    """Show versions, devices and their native dtype, memory, and which weights are here.
+    """Show versions, devices with their native dtype, memory, and the weights on this machine.
 
     [dim]vggapps info[/dim]
     [dim]vggapps info --json | jq .devices[/dim]
     """
-    stored = weights()
-    wrong = problems() + stored.pop("problems")
-    facts = {"versions": versions(), "problems": wrong, "devices": devices(), "memory": memory(), **stored}
+    facts = {"versions": versions(), "devices": devices(), "memory": memory(), **weights()}
+    facts["problems"] = problems() + facts["problems"]
     if as_json:
         typer.echo(json.dumps(facts))
         return
@@ -32,99 +32,88 @@ def info(as_json: Json = False, verbose: Verbose = 0) -> None:
     lines += [("problem", problem) for problem in facts["problems"]]
     for device in facts["devices"]:
         size = f", {_gib(device['bytes'])}" if device["bytes"] else ""
-        native = "bfloat16 is native" if device["native_bfloat16"] else "bfloat16 is not native"
+        native = f"bfloat16 is {'' if device['native_bfloat16'] else 'not '}native"
         lines += [(device["device"], f"{device['name']}{size}, {native}: --dtype auto is {device['auto']}")]
-    here = facts["memory"]
-    limit = "" if here["limited_by"] == "the machine" else f", limited by {here['limited_by']}"
+    ram = facts["memory"]
+    limit = "" if ram["limited_by"] == "the machine" else f", limited by {ram['limited_by']}"
     lines += [
-        ("threads", f"{here['threads']} of {here['processors']} processors"),
-        ("memory", f"{_gib(here['free'])} free of {_gib(here['total'])}{limit}"),
-        ("weights in", facts["weights_folder"] or "nowhere"),
-        ("weights here", ", ".join(facts["weights"]) or "none (vggapps weights list shows what there is)"),
+        ("threads", f"{ram['threads']} of {ram['processors']} processors"),
+        ("memory", f"{_gib(ram['free'])} free of {_gib(ram['total'])}{limit}"),
+        ("weights in", facts["weights_folder"] or "no folder"),
+        ("weights here", ", ".join(facts["weights"]) or "none (see vggapps weights list)"),
     ]
-    for name, value in lines:
-        typer.echo(f"{name + ':':<14}{value}")
+    typer.echo("\n".join(f"{name + ':':<14}{value}" for name, value in lines))
 
 
 def versions() -> dict[str, str | None]:
-    """Of what matters in a report, by metadata: a package that is broken has a version, too."""
-    found: dict[str, str | None] = {"vggapps": __version__, "python": platform.python_version()}
-    for package in ("torch", "torchvision", "kornia", "pillow"):
-        try:
+    """Versions from package metadata, which works for broken packages, too; None for packages not installed."""
+    packages = dict.fromkeys(("torch", "torchvision", "kornia", "pillow"))
+    found: dict[str, str | None] = {"vggapps": __version__, "python": platform.python_version(), **packages}
+    for package in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = None
     return found
 
 
 def problems() -> list[str]:
-    """A torchvision that was built for another torch: pip can't see it, and its import fails obscurely."""
+    """Detects a torchvision that was built for another torch: pip allows it, and its import fails obscurely."""
     try:
         importlib.import_module("torchvision")
     except ImportError:
         return ["torchvision can't be imported: pip install torchvision"]
     except RuntimeError:  # operator torchvision::nms does not exist
-        pair = "torchvision {torchvision} does not fit torch {torch}".format_map(versions())
-        return [f"{pair}: install a matching pair"]
+        return ["torchvision {torchvision} does not fit torch {torch}: install a matching pair".format_map(versions())]
     return []
 
 
 def devices() -> list[dict[str, Any]]:
-    """The processor and every accelerator, the one that ``auto`` takes first."""
+    """The processor and every accelerator, beginning with the device that ``auto`` selects."""
     import torch
 
-    from vggapps.style._machine import processor
-    from vggapps.vgg._fast import has_native_bfloat16, pick_device, pick_dtype
+    from vggapps.style._recipe import processor
+    from vggapps.vgg._device import has_native_bfloat16, pick_device, pick_dtype
 
     found: list[tuple[str, str, int | None]] = [("cpu", processor(), None)]
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        found.append((f"cuda:{index}", properties.name, properties.total_memory))
+    gpus = map(torch.cuda.get_device_properties, range(torch.cuda.device_count()))
+    found += [(f"cuda:{index}", gpu.name, gpu.total_memory) for index, gpu in enumerate(gpus)]
     if torch.backends.mps.is_available():
         found.append(("mps", platform.processor(), torch.mps.recommended_max_memory()))
+
+    def facts(name: str, label: str, size: int | None) -> dict[str, Any]:
+        native, auto = has_native_bfloat16(torch.device(name)), str(pick_dtype("auto", torch.device(name)))
+        dtypes = {"native_bfloat16": native, "auto": auto.removeprefix("torch.")}
+        return {"device": name, "name": label, "bytes": size, **dtypes}
+
     best = pick_device("auto").type
-    return [
-        {
-            "device": name,
-            "name": label,
-            "bytes": size,
-            "native_bfloat16": has_native_bfloat16(torch.device(name)),
-            "auto": str(pick_dtype("auto", torch.device(name))).removeprefix("torch."),
-        }
-        for name, label, size in sorted(found, key=lambda row: not row[0].startswith(best))
-    ]
+    return [facts(*row) for row in sorted(found, key=lambda row: not row[0].startswith(best))]
 
 
 def memory() -> dict[str, int | str | None]:
-    """Bytes of memory, what keeps it from being more, and how many processors work."""
+    """Bytes of memory, what limits it, and the numbers of threads and processors."""
     import psutil
     import torch
 
     from vggapps.style._available import available_memory
 
     free, limit = available_memory()
-    threads = {"threads": torch.get_num_threads(), "processors": os.cpu_count()}
-    return {"free": free, "total": psutil.virtual_memory().total, "limited_by": limit, **threads}
+    cores = {"threads": torch.get_num_threads(), "processors": os.cpu_count()}
+    return {"free": free, "total": psutil.virtual_memory().total, "limited_by": limit, **cores}
 
 
 def weights() -> dict[str, Any]:
-    """Where downloads go (None: nowhere), which weights are on this machine, and what is wrong with that."""
+    """The cache folder, the weights on this machine, and problems with the folder."""
     from vggapps.weights._records import RECORDS
     from vggapps.weights._store import cache_folder, find
 
-    folder, problems = None, []
+    folder, problems, here = None, [], []
     try:
         folder = str(cache_folder())
     except WeightsError as error:
         problems = [str(error)]
-
-    def is_here(name: str) -> bool:
-        try:
-            return find(RECORDS[name]) is not None
-        except WeightsError:  # that folder again
-            return False
-
-    return {"weights_folder": folder, "weights": [*filter(is_here, RECORDS)], "problems": problems}
+    for name, record in RECORDS.items():
+        with suppress(WeightsError):  # the cache folder again; installed weights need none
+            here += [name] * (find(record) is not None)
+    return {"weights_folder": folder, "weights": here, "problems": problems}
 
 
 def _gib(count: int) -> str:

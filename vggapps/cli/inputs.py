@@ -1,4 +1,4 @@
-"""Which pictures the words of a command line mean: files, folders, patterns, shares of them, mixtures of styles."""
+"""Input pictures of a command: files, folders, patterns, shares of them, and mixtures of styles."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-import typer
-
 from vggapps.cli.options import STREAM
-from vggapps.cli.outcome import tell_in_passing
+from vggapps.cli.outcome import note, print_error_line
 from vggapps.errors import PictureError, SettingsError
 
 if TYPE_CHECKING:
     from vggapps.image._identity import Identity
 
 T = TypeVar("T")
-MANY = 4  # styles: more than people mix by hand
+_MANY_STYLES = 4  # a longer list of styles was probably a pattern expanded by the shell
 Mixture = Sequence[tuple[str, float]]  # paths of styles and their weights
 
 
@@ -32,8 +30,8 @@ class Input(NamedTuple):
 
     Attributes:
         path: the file, or ``-`` for stdin.
-        below: its folder below the one that was named, "" if it was named itself: results keep this structure.
-        named: whether the user named this very file, rather than a folder or a pattern.
+        below: its folder relative to the folder that was given, "" for a file: results keep this structure.
+        named: whether the user gave this file, rather than a folder or a pattern.
     """
 
     path: str
@@ -42,14 +40,14 @@ class Input(NamedTuple):
 
     @property
     def stem(self) -> str:
-        """What outputs are named after."""
+        """The stem of output names."""
         return "stdin" if self.path == STREAM else Path(self.path).stem
 
 
 def expand(words: Iterable[str], *, quiet: bool = False) -> list[Input]:
-    """The pictures meant by files, folders with all that is below them, patterns, or ``-``.
+    """The pictures given by files, folders with their subfolders, patterns, or ``-``.
 
-    What is left out (files that are no pictures by their names, folders that can't be read) is said on stderr.
+    Files without the suffix of a picture and folders that can't be read are skipped with a message.
 
     Raises:
         PictureError: a folder without pictures.
@@ -65,45 +63,43 @@ def _expanded(word: str, *, quiet: bool) -> list[Input]:
             return [Input(word)]
         if Path(word).is_dir():
             return _inside(word, quiet=quiet)
-        return _matching(word) or [Input(word)]  # opening it tells what is wrong
+        return _matching(word) or [Input(word)]  # opening it raises the error
     except (OSError, ValueError):  # a name too long, a null byte: likewise
         return [Input(word)]
 
 
 def _inside(word: str, *, quiet: bool) -> list[Input]:
-    from vggapps.image import look_into
+    from vggapps.image import scan_folder
 
-    folder = look_into(word)
-    for path, reason in folder.closed:
-        tell_in_passing(f"{path}: {reason}; what is in it is left out")
+    folder = scan_folder(word)
+    for path, reason in folder.unreadable:
+        print_error_line(f"{path}: {reason}; this folder is skipped")
     if not folder.pictures:
-        raise PictureError(
-            f"{word}: there is no picture in this folder", "give a folder of JPEG, PNG, WebP or TIFF files"
-        )
-    if folder.others and not quiet:
+        raise PictureError(f"{word}: this folder has no pictures", "give a folder of JPEG, PNG, WebP or TIFF files")
+    if folder.others:
         kinds = Counter(path.suffix.lower() or "no suffix" for path in folder.others)
         listed = ", ".join(kind for kind, _ in kinds.most_common(5)) + (", ..." if len(kinds) > 5 else "")
         count = len(folder.others)
-        typer.echo(f"{word}: {count} other file{'s are' if count > 1 else ' is'} left out ({listed})", err=True)
+        note(f"{word}: {count} other file{'s are' if count > 1 else ' is'} skipped ({listed})", quiet=quiet)
     return [Input(str(path), _below(path, Path(word)), named=False) for path in folder.pictures]
 
 
 def _matching(pattern: str) -> list[Input]:
-    """Files that match, for shells that don't expand patterns; ``**`` means any number of folders."""
+    """Files that match a pattern, for shells that don't expand it; ``**`` matches any number of folders."""
     from vggapps.image import is_picture_file
-    from vggapps.image._folders import is_passed_over
+    from vggapps.image._folders import is_hidden
 
     if not glob.has_magic(pattern):
         return []
     parts = Path(pattern).parts
     fixed = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts))
     root = Path(*parts[:fixed]) if fixed else Path()
-    # Path.glob can't take a pattern with folders or a drive in front.
+    # Path.glob does not accept absolute patterns.
     found = sorted(Path(p) for p in glob.glob(pattern, recursive=True))  # noqa: PTH207
     return [
         Input(str(path), _below(path, root), named=False)
         for path in found
-        if is_picture_file(path) and path.is_file() and not any(map(is_passed_over, path.relative_to(root).parts))
+        if is_picture_file(path) and path.is_file() and not any(map(is_hidden, path.relative_to(root).parts))
     ]
 
 
@@ -113,7 +109,7 @@ def _below(path: Path, root: Path) -> str:
 
 
 def paths_of(words: Sequence[str], *, quiet: bool = False) -> list[str]:
-    """The files that words mean, each once, in a fixed order, for commands that make one thing of them all.
+    """The paths of all inputs without duplicates, for commands that make one result of them.
 
     Raises:
         As :func:`expand`.
@@ -128,19 +124,19 @@ def _is_pipe(word: str) -> bool:
         return False
 
 
-def opened(word: str) -> tuple[bytes, Identity]:
-    """The bytes of an input and which file it was: what is noted is what is decoded, whatever becomes of the file.
+def read_input(word: str) -> tuple[bytes, Identity]:
+    """The bytes of an input and its identity, which belong together even if the file changes later.
 
     Raises:
         PictureError: it can't be read.
     """
     from vggapps.image import _identity as identity
 
-    return identity.opened(read(word))
+    return identity.opened(source_of(word))
 
 
 def identify_inputs(words: Sequence[str]) -> tuple[Identity, ...]:
-    """Which files and folders words mean, for results that are made of many pictures.
+    """The identities of files and folders, for results that are made of many pictures.
 
     Raises:
         PictureError: one can't be read.
@@ -151,8 +147,8 @@ def identify_inputs(words: Sequence[str]) -> tuple[Identity, ...]:
     return tuple(identify(path) for paths in named for path in paths)
 
 
-def read(word: str) -> str | bytes:
-    """What ``open_picture`` takes for an input: its path; or the bytes of stdin or a pipe, which can be read once only.
+def source_of(word: str) -> str | bytes:
+    """The argument of ``open_picture`` for an input: a path, or the bytes of stdin or a pipe, which are read only once.
 
     Raises:
         PictureError: stdin is closed.
@@ -165,10 +161,10 @@ def read(word: str) -> str | bytes:
 
 
 def parse_shard(word: str) -> tuple[int, int]:
-    """``2/8``, the second of eight shares, as ``(2, 8)``.
+    """Parse ``2/8``, the second of eight shares.
 
     Raises:
-        SettingsError: it is not two whole numbers, or the share is not between 1 and their number.
+        SettingsError: it is not of the form I/N with 1 <= I <= N.
 
     >>> parse_shard("2/8")
     (2, 8)
@@ -184,7 +180,7 @@ def parse_shard(word: str) -> tuple[int, int]:
 
 
 def take(items: Sequence[T], shard: tuple[int, int]) -> list[T]:
-    """The items of one share: every N-th from the I-th on, so that shares differ by one item at most.
+    """The items of one share: every N-th from the I-th on, so that the sizes of shares differ by at most one.
 
     >>> take("abcde", (2, 2))
     ['b', 'd']
@@ -194,20 +190,20 @@ def take(items: Sequence[T], shard: tuple[int, int]) -> list[T]:
 
 
 def mixtures_of(weighted: Mixture, *, each_style: bool, quiet: bool) -> list[Mixture]:
-    """The styles of each result, with their weights: one mixture, or each style for itself.
+    """The styles and weights of each result: one mixture of all, or one result per style.
 
     Raises:
-        SettingsError: weights of styles that are not mixed.
+        SettingsError: a negative or infinite weight, or the weight of a style that is not mixed.
         PictureError: a folder without pictures.
     """
     if not all(0 <= weight < math.inf for _, weight in weighted):  # also true of NaN
         raise SettingsError("the styles' weights must be positive numbers", "style.jpg:0.7 other.jpg:0.3")
     if not each_style and not any(os.path.isdir(path) for path, _ in weighted):  # noqa: PTH112 - pathlib's may raise
-        if len(weighted) > MANY and not quiet and all(weight == 1 for _, weight in weighted):
-            typer.echo(
-                f"one photo in a mixture of {len(weighted)} styles. For many photos, name their folder or quote the "
-                "pattern; for a picture in each style, add --each-style",
-                err=True,
+        if len(weighted) > _MANY_STYLES and all(weight == 1 for _, weight in weighted):
+            note(
+                f"mixing {len(weighted)} styles. For many photos, give their folder or quote the pattern; for one "
+                "picture per style, add --each-style",
+                quiet=quiet,
             )
         return [weighted]
     if path := next((path for path, weight in weighted if weight != 1), None):
@@ -217,11 +213,11 @@ def mixtures_of(weighted: Mixture, *, each_style: bool, quiet: bool) -> list[Mix
 
 
 def weighted_style(word: str) -> tuple[str, float]:
-    """``style.jpg:0.7`` as path and weight; a colon that belongs to the name stays there."""
+    """Split ``style.jpg:0.7`` into path and weight; a colon that is part of an existing file's name is kept."""
     path, colon, weight = word.rpartition(":")
     try:
         if not colon or Path(word).exists():
             return word, 1.0
         return path, float(weight)
-    except (ValueError, OSError):  # no number, or a name that is too long
+    except (ValueError, OSError):  # not a number, or a name that is too long
         return word, 1.0

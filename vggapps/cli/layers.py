@@ -1,4 +1,4 @@
-"""``vggapps layers``: what each layer of a network is, sees and costs."""
+"""``vggapps layers``: shapes, receptive fields and costs of a network's layers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vggapps.cli.options import Json, Verbose, with_settings
+from vggapps.cli.options import Json, with_settings
 from vggapps.cli.outcome import print_json, print_totals
 from vggapps.errors import SettingsError
 from vggapps.vgg._settings import LayersSettings
@@ -18,14 +18,13 @@ from vggapps.vgg._settings import LayersSettings
 def layers(
     settings: LayersSettings,
     network: Annotated[
-        str, typer.Argument(help="vgg11 ... vgg19, with or without _bn, or the paper's A to E.")
+        str, typer.Argument(help="vgg11 ... vgg19, optionally with _bn, or A to E as in the paper.")
     ] = "vgg19",
     as_json: Json = False,
-    verbose: Verbose = 0,
 ) -> None:
-    """Show every layer's shape, parameters, multiply-adds, receptive field, stride and memory, and the sums.
+    """Show the shape, parameters, multiply-adds, receptive field, stride and memory of each layer, and totals.
 
-    With --json a line is a layer, and the last line has the sums: {"total": {"parameters": ..., ...}}.
+    --json prints a line for each layer; the last line has the totals: {"total": {"parameters": ..., ...}}.
 
     [dim]vggapps layers vgg16[/dim]
     [dim]vggapps layers E --size 640x480 --head none --json[/dim]
@@ -37,7 +36,7 @@ def layers(
     facts = [asdict(fact) for fact in layer_facts(plan, (height, width), settings.head)]
     if as_json:
         for fact in facts:
-            # The arithmetic's 0 stands for "the whole picture"; null can't be taken for a number.
+            # layer_facts uses 0 for "the whole picture".
             whole = {key: fact[key] or None for key in ("receptive_field", "stride")}
             print_json(**fact | whole)
         print_totals(network=plan.name, layers=len(facts), size=[width, height], head=settings.head, **totals(facts))
@@ -46,19 +45,19 @@ def layers(
 
 
 def height_and_width(size: str) -> tuple[int, int]:
-    """``224`` or ``640x480``, which is width × height as people say it, to (height, width).
+    """Parse ``224`` or ``640x480``, which is width × height.
 
     >>> height_and_width("640x480")
     (480, 640)
     """
     sides = size.lower().replace("×", "x").split("x")
     if len(sides) > 2 or not all(re.fullmatch(r"\s*0*[1-9][0-9]{0,8}\s*", side) for side in sides):
-        raise SettingsError(f"--size is '{size}'", "give it a side, 224, or width and height, 640x480")
+        raise SettingsError(f"--size is '{size}'", "give a side, 224, or width and height, 640x480")
     return int(sides[-1]), int(sides[0])
 
 
 def totals(facts: list[dict[str, Any]]) -> dict[str, int]:
-    """The sums over all layers of what can be added up."""
+    """The sums over all layers."""
     return {key: sum(fact[key] for fact in facts) for key in ("parameters", "multiply_adds", "bytes")}
 
 
@@ -91,11 +90,11 @@ def _print(title: str, facts: list[dict[str, Any]]) -> None:
         )
     console = Console()
     wide = console.options.update(max_width=1000)
-    console.width = max(console.width, console.measure(table, options=wide).maximum)  # a number is never cut
+    console.width = max(console.width, console.measure(table, options=wide).maximum)  # never cut a number
     console.print(table)
     console.print(
-        "shape: channels × height × width. sees: side of the receptive field, and stride, in pixels of the "
-        "picture. memory: the output in float32, MiB.",
+        "shape: channels × height × width. sees: side of the receptive field in pixels of the picture; so is the "
+        "stride. memory: of the float32 output in MiB.",
         style="dim",
     )
 

@@ -1,4 +1,4 @@
-"""Limits that make a comparison a test: which values fail it."""
+"""Limits of metrics: ``vggapps compare`` fails if a value exceeds one."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from vggapps.cli.options import words
+from vggapps.cli.options import split_list
 from vggapps.errors import SettingsError, in_a_line
 
 if TYPE_CHECKING:
     from vggapps.losses._comparison import Metric
 
-Above = Annotated[str, typer.Option(metavar="[METRIC=]X,...", help="Fail if a metric, or the first, is above X.")]
-Below = Annotated[str, typer.Option(metavar="[METRIC=]X,...", help="The same for PSNR, SSIM and MS-SSIM below X.")]
+Above = Annotated[str, typer.Option(metavar="[METRIC=]X,...", help="Fail if a metric (default the first) is above X.")]
+Below = Annotated[str, typer.Option(metavar="[METRIC=]X,...", help="Fail if PSNR, SSIM or MS-SSIM is below X.")]
 
 
 class Limit(NamedTuple):
-    """The worst value of a metric that passes."""
+    """The worst value of a metric that is accepted."""
 
     metric: Metric
     value: float
 
-    def told(self, value: float | None) -> str:
-        """What is wrong with a value; nothing if it passes."""
+    def violation(self, value: float | None) -> str:
+        """A message for a value beyond the limit, otherwise empty."""
         lower = self.metric.lower_is_better
         if value is None or not (value > self.value if lower else value < self.value):
             return ""
@@ -33,18 +33,18 @@ class Limit(NamedTuple):
 
 
 def read_limits(metrics: Sequence[Metric], above: str, below: str) -> list[Limit]:
-    """The limits that ``--fail-above`` and ``--fail-below`` name.
+    """Parse ``--fail-above`` and ``--fail-below``.
 
     Args:
-        metrics: what is measured; a number alone is the limit of the first.
-        above: ``METRIC=X,...`` or ``X``, of metrics of which less is better.
-        below: the same of those of which more is better.
+        metrics: the measured metrics; a number without a name is a limit for the first.
+        above: ``METRIC=X,...`` or ``X``, for metrics where lower is better.
+        below: the same for metrics where higher is better.
 
     Raises:
-        SettingsError: that is no limit, of a metric that is not measured, or of one of which the other way is better.
+        SettingsError: not a number, a metric that is not measured, or one for the other option.
     """
     options = {"--fail-above": above, "--fail-below": below}
-    limits = [_limit(metrics, option, word) for option, text in options.items() for word in words(text)]
+    limits = [_limit(metrics, option, word) for option, text in options.items() for word in split_list(text)]
     for limit in limits:
         if [other.metric for other in limits].count(limit.metric) > 1:
             raise SettingsError(f"{limit.metric.name} has two limits", "give it one, with a decimal point: 0.05")
@@ -52,11 +52,11 @@ def read_limits(metrics: Sequence[Metric], above: str, below: str) -> list[Limit
 
 
 def is_beyond(limits: Sequence[Limit], values: Mapping[str, float | None], name: str) -> bool:
-    """Whether values of a pair are beyond limits; says which."""
-    wrong = [told for limit in limits if (told := limit.told(values[limit.metric.name]))]
-    for told in wrong:
-        typer.secho(in_a_line(f"{name}: {told}"), fg="red", err=True)
-    return bool(wrong)
+    """Whether any value of a pair is beyond a limit; prints which."""
+    violations = [text for limit in limits if (text := limit.violation(values[limit.metric.name]))]
+    for text in violations:
+        typer.secho(in_a_line(f"{name}: {text}"), fg="red", err=True)
+    return bool(violations)
 
 
 def _limit(metrics: Sequence[Metric], option: str, word: str) -> Limit:
@@ -67,17 +67,17 @@ def _limit(metrics: Sequence[Metric], option: str, word: str) -> Limit:
     measured = {one.name: one for one in metrics}
     if metric.name not in measured:
         raise SettingsError(
-            f"{option} {word}, and {metric.name} is not measured", f"add it: --metric {','.join([*measured, name])}"
+            f"{option} {word}: {metric.name} is not measured", f"add it: --metric {','.join([*measured, name])}"
         )
     if metric.lower_is_better != (option == "--fail-above"):
-        better, other = ("less", "--fail-above") if metric.lower_is_better else ("more", "--fail-below")
+        better, other = ("lower", "--fail-above") if metric.lower_is_better else ("higher", "--fail-below")
         fit = [one.name for one in metrics if one.lower_is_better != metric.lower_is_better]
         hint = f"use {other} {word}" if equals or not fit else f"name the metric: {option} {fit[-1]}={number}"
-        raise SettingsError(f"{option}, and of {metric.title} {better} is better", hint)
+        raise SettingsError(f"{option} does not apply to {metric.title}, where {better} is better", hint)
     try:
         value = float(number)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise SettingsError(f"{option} {word} is no limit", f"give a number: {option} {metric.name}=0.5")
+        raise SettingsError(f"{option} {word} is not a finite number", f"give a number: {option} {metric.name}=0.5")
     return Limit(measured[metric.name], value)

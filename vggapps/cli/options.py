@@ -1,4 +1,4 @@
-"""Options that many commands share, and options made from a settings dataclass."""
+"""Options shared by many commands, and options generated from settings dataclasses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 from typer.core import TyperArgument
 
-from vggapps.cli.foreign import option
+from vggapps.cli.outcome import option
 from vggapps.errors import SettingsError
 from vggapps.settings import Settings, hints
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 STREAM = "-"
 
 
-def _verbosity(count: int) -> int:
-    """The library logs through ``logging``; here is decided what of it is seen, and whether tracebacks are."""
+def _set_verbosity(count: int) -> int:
+    """Set which log messages of the library are shown; DEBUG also shows tracebacks."""
     level = {0: logging.WARNING, 1: logging.INFO}.get(count, logging.DEBUG)
     logging.basicConfig(format="%(message)s")
     logging.getLogger("vggapps").setLevel(level)
     return count
 
 
-def _recorded(ctx: typer.Context, picture: str | None) -> Any:  # Typer looks at the type
-    """The recipe of ``--settings PICTURE``. Arguments are looked for there, too, so that none has to be typed."""
+def _read_recorded(ctx: typer.Context, picture: str | None) -> Any:  # Typer evaluates the annotation
+    """The recipe of ``--settings PICTURE``. It also provides arguments, so that none has to be typed."""
     if picture is None or ctx.resilient_parsing:
         return None
     if picture == STREAM:
@@ -40,7 +40,7 @@ def _recorded(ctx: typer.Context, picture: str | None) -> Any:  # Typer looks at
     from vggapps.image._recipe import read_recipe
 
     found = read_recipe(picture, str(ctx.info_name))
-    ctx.default_map = {one.name: words for one in _arguments(ctx) if (words := _words_of(found, one))}
+    ctx.default_map = {one.name: words for one in _arguments(ctx) if (words := _recorded_words(found, one))}
     return found
 
 
@@ -48,12 +48,12 @@ def _arguments(ctx: typer.Context) -> list[TyperArgument]:
     return [parameter for parameter in ctx.command.params if isinstance(parameter, TyperArgument)]
 
 
-def _words_of(found: Recipe, argument: TyperArgument, hint: str | None = None) -> Any:
-    """What an argument was when the picture was made: names of files, or their paths with a ``hint``; or words."""
-    from vggapps.image._recipe import find
+def _recorded_words(found: Recipe, argument: TyperArgument, hint: str | None = None) -> Any:
+    """An argument's value when the picture was made; files as names, or with a ``hint`` for errors as found paths."""
+    from vggapps.image._recipe import find_input
 
     inputs = found.inputs.get(str(argument.name), ())
-    paths = [one.name if hint is None else find(one, found.picture, hint) for one in inputs]
+    paths = [one.name if hint is None else find_input(one, found.picture, hint) for one in inputs]
     weighted = [
         f"{path}:{one.weight}" if one.weight is not None else path for path, one in zip(paths, inputs, strict=True)
     ]
@@ -61,65 +61,53 @@ def _words_of(found: Recipe, argument: TyperArgument, hint: str | None = None) -
     return words[0] if words and argument.nargs == 1 and isinstance(words, list) else words
 
 
-_output = typer.Option(
-    "--output", "-o", metavar="PATH", help="Where the result is written: a file, folder/, or - for stdout."
-)
+_output = typer.Option("--output", "-o", metavar="PATH", help="Output: a file, folder/, or - for stdout.")
 
 Verbose = Annotated[
     int,
     typer.Option(
-        "--verbose", "-v", count=True, callback=_verbosity, show_default=False, help="Say more; -vv: tracebacks."
+        "--verbose", "-v", count=True, callback=_set_verbosity, show_default=False,
+        help="Show more messages; -vv: debug messages and tracebacks.",
     ),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no notes; errors only.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+]  # fmt: skip
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show errors only, no progress.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Images = Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Pictures, folders, or - for stdin.")]
 Pictures = Annotated[list[str], typer.Argument(metavar="DIR|FILES...", help="Folders or pictures.", show_default=False)]
 Output = Annotated[str | None, _output]
 OutputFile = Annotated[str, _output]
-Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the files that are named.")]
+Force = Annotated[bool, typer.Option("--force", "-f", help="Overwrite the named output files.")]
 SkipExisting = Annotated[
-    bool, typer.Option("--skip-existing", help="Continue with a folder: skip pictures that have their result already.")
+    bool, typer.Option("--skip-existing", help="Skip pictures that already have a finished result.")
 ]
 if TYPE_CHECKING:
     Recorded = Recipe | None
-else:  # Typer reads a word, which the callback turns into its recipe
+else:  # Typer parses a word, which the callback replaces by its recipe
     Recorded = Annotated[
         str | None,
         typer.Option(
             "--settings",
             metavar="PICTURE",
-            callback=_recorded,
+            callback=_read_recorded,
             is_eager=True,
-            help="Take the settings of a picture that this command has made; alone: make it again.",
+            help="Use the settings stored in a result of this command; alone, it makes the result again.",
         ),
     ]
-Shard = Annotated[str, typer.Option("--shard", metavar="I/N", help="Take the I-th of N shares of the pictures.")]
-PreviewEvery = Annotated[
-    int,
-    typer.Option(
-        "--preview-every", metavar="N", min=0, help="Write OUTPUT.preview.png every N steps; it goes at the end."
-    ),
-]
-FramesEvery = Annotated[
-    int,
-    typer.Option("--frames-every", metavar="N", min=0, help="Write every N-th step to OUTPUT_frames/00001.png, ..."),
-]
+Shard = Annotated[str, typer.Option("--shard", metavar="I/N", help="Process the I-th of N shares of the pictures.")]
 
 
-def words(text: str) -> tuple[str, ...]:
-    """What is listed between commas."""
+def split_list(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated list."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def with_settings(
     settings: type[Settings], **more: type[Settings]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make an option of every field of a settings dataclass, and of those in ``more``.
+    """Add an option for every field of the settings dataclasses, and ``--verbose``.
 
-    The command is called with ``settings`` and an instance of each class in ``more``, by that name, beside its own
-    arguments. What is not typed is the dataclass's default. Where the command has an option :data:`Recorded`, settings
-    and the command's own options that are not typed are taken from that recipe.
+    The command receives ``settings`` and an instance of each class in ``more``, under that name. If it has an option
+    :data:`Recorded`, that recipe provides the settings and the command's own options that are not typed.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -128,6 +116,9 @@ def with_settings(
 
         @functools.wraps(command)
         def run(ctx: typer.Context, **arguments: Any) -> Any:
+            del arguments["verbose"]
+            if arguments.get("quiet"):
+                logging.getLogger("vggapps").setLevel(logging.ERROR)
             values = {option.name: arguments.pop(option.name) for option in options}
             typed = {name for name in values if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
             given = {
@@ -136,27 +127,28 @@ def with_settings(
             }
             made: dict[str, Any] = {group: kind(**given[group]) for group, kind in more.items()}
             if found := arguments.get("recorded"):
-                made["settings"] = _made_again(ctx, settings, found, given["settings"], arguments)
+                made["settings"] = _settings_from_recipe(ctx, settings, found, given["settings"], arguments)
             else:
                 made["settings"] = settings(**given["settings"])
             return command(**made, **arguments)
 
         own = inspect.signature(command, eval_str=True).parameters.values()
-        context = inspect.Parameter("ctx", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-        parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own if p.name not in groups]
-        first = [p for p in parameters if _is_argument(p)]
-        rest = [p for p in parameters if not _is_argument(p)]
-        run.__signature__ = inspect.Signature([context, *first, *rest, *options])  # type: ignore[attr-defined]
-        run.__annotations__ = {p.name: p.annotation for p in [context, *first, *rest, *options]}
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        context = inspect.Parameter("ctx", keyword, annotation=typer.Context)
+        verbose = inspect.Parameter("verbose", keyword, default=0, annotation=Verbose)
+        parameters = [p.replace(kind=keyword) for p in own if p.name not in groups]
+        parameters = [context, *sorted(parameters, key=_is_option), verbose, *options]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
         return run
 
     return decorate
 
 
-def _made_again(
+def _settings_from_recipe(
     ctx: typer.Context, kind: type[Settings], found: Recipe, given: dict[str, Any], arguments: dict[str, Any]
 ) -> Settings:
-    """The recipe's settings with those changed that were typed; puts into ``arguments`` what it has of those."""
+    """The recipe's settings, replaced by those that were typed; fills ``arguments`` from the recipe likewise."""
     from dataclasses import replace
 
     from vggapps.image._recipe import damaged, settings_from, with_files
@@ -172,17 +164,17 @@ def _made_again(
     for one in _arguments(ctx):
         names.append(str(one.metavar).strip(".").replace("|", " or "))
         if str(ctx.get_parameter_source(str(one.name))).endswith("DEFAULT_MAP"):
-            arguments[str(one.name)] = _words_of(found, one, f"give {' and '.join(names)} on the command line")
+            arguments[str(one.name)] = _recorded_words(found, one, f"give {' and '.join(names)} on the command line")
     return with_files(made, found, given)
 
 
 def _in_order(settings: type[Settings]) -> list[Any]:
-    """A dataclass's fields for the help: what is inherited comes last."""
+    """A dataclass's fields in the order of the help page: inherited ones last."""
     return sorted(fields(settings), key=lambda field: field.name not in settings.__annotations__)
 
 
-def _is_argument(parameter: inspect.Parameter) -> bool:
-    return any(type(m).__name__ == "ArgumentInfo" for m in getattr(parameter.annotation, "__metadata__", ()))
+def _is_option(parameter: inspect.Parameter) -> bool:
+    return not any(type(m).__name__ == "ArgumentInfo" for m in getattr(parameter.annotation, "__metadata__", ()))
 
 
 def _is_list(hint: Any) -> bool:
@@ -200,13 +192,13 @@ def _choices(hint: Any) -> tuple[str, ...]:
 def _value(value: Any, hint: Any) -> Any:
     if _is_number_or_word(hint) and re.fullmatch(r"[+-]?\d+", value or "", re.ASCII):
         return int(value)
-    return words(value) if _is_list(hint) and value is not None else value
+    return split_list(value) if _is_list(hint) and value is not None else value
 
 
 def _option(field: Any, hint: Any) -> inspect.Parameter:
-    """One field as a Typer option; comma lists are typed as one word, and so is what is a number or a word.
+    """A field as a Typer option. Lists, and numbers that may also be words, are strings for Typer.
 
-    A wrong word for a choice is left to the settings, which say what is near.
+    Choices are checked by the settings, whose error suggests the nearest one.
     """
     completed = list(_choices(hint))
     meta, default = dict(field.metadata), None if field.default is MISSING else field.default
@@ -214,7 +206,7 @@ def _option(field: Any, hint: Any) -> inspect.Parameter:
         hint, default = str, ",".join(default or ())
     elif _is_number_or_word(hint):
         hint, default = str, str(default)
-        meta |= {"minimum": None, "maximum": None}  # for the settings to check: Typer compares numbers only
+        meta |= {"minimum": None, "maximum": None}  # checked by the settings: Typer compares numbers only
     elif choices := _choices(hint):
         hint = str | None if default is None else str
         meta["metavar"] = meta["metavar"] or "|".join(choices)

@@ -1,4 +1,4 @@
-"""Pictures that are compared two by two: which go together, and what is seen of them."""
+"""Pairs of pictures to compare: finding partners in folders, and opening them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from vggapps.cli.inputs import Input, expand
+from vggapps.cli.outcome import note
 from vggapps.cli.outputs import plan_outputs
 from vggapps.cli.saving import Target
 from vggapps.errors import PictureError, SettingsError
@@ -21,13 +22,13 @@ from vggapps.errors import PictureError, SettingsError
 if TYPE_CHECKING:
     from torch import Tensor
 
-PatternA = Annotated[str, typer.Option(metavar="NAME", help="Names in folder A; {} is what partners have in common.")]
+PatternA = Annotated[str, typer.Option(metavar="NAME", help="Names in folder A; {} is the part that partners share.")]
 PatternB = Annotated[str, typer.Option(metavar="NAME", help="Names in folder B.")]
-ANY = "{}"  # in a pattern, what the names of two partners have in common
+ANY = "{}"  # in a pattern, the part of the name that partners share
 
 
 class Pair(NamedTuple):
-    """Two files to compare, and what to call them; one of them is "" for a picture without a partner."""
+    """Two files to compare, and their name in reports; one file is "" for a picture without a partner."""
 
     name: str
     a: str
@@ -35,19 +36,19 @@ class Pair(NamedTuple):
 
 
 class _Named(NamedTuple):
-    """A picture, and what its partner is found by: its path below the folder without the suffix, and the suffix."""
+    """A picture and the keys for its partner: its path below the folder without the suffix, and the suffix."""
 
     input: Input
     common: str
     suffix: str
 
 
-# How partners may be called, from the same to the least alike.
-_ALIKE: Sequence[Callable[[_Named], str]] = (
+# Keys that partners have in common, from the strictest to the loosest.
+_KEYS: Sequence[Callable[[_Named], str]] = (
     lambda one: one.common + one.suffix,
-    lambda one: _blind(one.common + one.suffix),
+    lambda one: _normalized(one.common + one.suffix),
     lambda one: one.common,
-    lambda one: _blind(one.common),
+    lambda one: _normalized(one.common),
 )
 
 
@@ -56,25 +57,25 @@ def find_pairs(
 ) -> tuple[list[Pair], list[Pair]]:
     """The pairs of two files, of two folders, or of a file and a folder; and the pictures without a partner.
 
-    In folders and their subfolders partners stand at the same place and have the same name. Those without a namesake
-    are partners of what differs in the suffix, or in upper and lower case, if there is only one.
+    In folders, partners have the same relative path. A picture without such a partner is paired with the only one
+    whose path differs in the suffix, or in upper and lower case.
 
     Args:
         a: a file or a folder.
         b: another.
-        patterns: of the names in both folders: what stands for `ANY` is the same in the names of partners. Pictures
-            with other names are left out.
-        quiet: don't say what is left out.
+        patterns: for the names in both folders: the part that matches `ANY` is the same for partners. Pictures with
+            other names are skipped.
+        quiet: do not print what is skipped.
 
     Raises:
-        PictureError: a file or folder is not there, or no picture has a partner.
-        SettingsError: several pictures could be partners of one; a pattern without `ANY`, or without two folders.
+        PictureError: a file or folder does not exist, or no picture has a partner.
+        SettingsError: a partner is ambiguous; a pattern without `ANY`, or without two folders.
     """
     for word in (a, b):
-        _check_there(word)
+        _check_exists(word)
     if not (Path(a).is_dir() and Path(b).is_dir()):
         if [*patterns] != [ANY, ANY]:
-            raise SettingsError("--pattern-a and --pattern-b are for two folders", "leave them out")
+            raise SettingsError("--pattern-a and --pattern-b need two folders", "leave them out")
         lefts, rights = (expand([word], quiet=quiet) if Path(word).is_dir() else [Input(word)] for word in (a, b))
         return [Pair(_name(x if Path(a).is_dir() else y), x.path, y.path) for x, y in product(lefts, rights)], []
     left, right = (
@@ -94,25 +95,23 @@ def find_pairs(
     return pairs, alone + [Pair(_name(y.input), "", y.input.path) for y in right if y not in taken]
 
 
-def _check_there(word: str) -> None:
-    """Refuses a word that names nothing that can be opened, before anything is loaded."""
+def _check_exists(word: str) -> None:
+    """Raise PictureError for a path that can't be opened, before anything is loaded."""
     from vggapps.image import size_of
 
-    there = os.path.exists(word)  # noqa: PTH110 - pathlib's may raise
+    exists = os.path.exists(word)  # noqa: PTH110 - pathlib's may raise
     try:
-        if not there or os.path.isfile(word):  # noqa: PTH113
+        if not exists or os.path.isfile(word):  # noqa: PTH113
             size_of(word, name=word)
     except PictureError as error:
-        message = error.message if there else error.message.replace("no such file", "no such file or folder")
+        message = error.message if exists else error.message.replace("no such file", "no such file or folder")
         raise PictureError(message, error.hint) from None
 
 
 def _named(folder: str, other: str, option: str, pattern: str, *, quiet: bool) -> list[_Named]:
-    """The pictures of a folder whose names fit the pattern; without those of the other folder, if it lies in this."""
+    """The pictures of a folder that match the pattern, without those of the other folder if it is inside."""
     if pattern.count(ANY) != 1 or "/" in pattern:
-        raise SettingsError(
-            f"{option} is '{pattern}'", "write {} once for what the names of partners have in common: '{}_gt'"
-        )
+        raise SettingsError(f"{option} is '{pattern}'", "it needs {} once, for the part that partners share: '{}_gt'")
     inner, outer = (Path(os.path.realpath(word)) for word in (other, folder))
     inputs = expand([folder], quiet=quiet)
     if inner != outer and inner.is_relative_to(outer):
@@ -121,20 +120,20 @@ def _named(folder: str, other: str, option: str, pattern: str, *, quiet: bool) -
     fits: list[_Named] = []
     for one in inputs:
         path = Path(one.path)
-        # A pattern may tell the suffix, too: {}_gt.png
+        # A pattern may contain the suffix: {}_gt.png
         if found := form.fullmatch(path.stem) or form.fullmatch(path.name):
             fits.append(_Named(one, str(Path(one.below, found[1])), path.suffix))
     if not fits:
-        raise PictureError(f"no picture of {folder} is named '{pattern}'", f"one is {Path(inputs[0].path).name}")
-    if len(fits) < len(inputs) and not quiet:
-        typer.echo(f"{folder}: {len(inputs) - len(fits)} of {len(inputs)} are not named '{pattern}'", err=True)
+        raise PictureError(f"no picture of {folder} matches '{pattern}'", f"one is {Path(inputs[0].path).name}")
+    if len(fits) < len(inputs):
+        note(f"{folder}: {len(inputs) - len(fits)} of {len(inputs)} do not match '{pattern}'", quiet=quiet)
     return fits
 
 
 def _matched(left: Sequence[_Named], right: Sequence[_Named]) -> dict[_Named, _Named]:
-    """For pictures on the left their partners on the right."""
+    """The partners on the right of pictures on the left."""
     partners: dict[_Named, _Named] = {}
-    for key in _ALIKE:
+    for key in _KEYS:
         groups: dict[str, tuple[list[_Named], list[_Named]]] = defaultdict(lambda: ([], []))
         taken = {*partners, *partners.values()}
         for side, pictures in enumerate((left, right)):
@@ -147,7 +146,7 @@ def _matched(left: Sequence[_Named], right: Sequence[_Named]) -> dict[_Named, _N
     if unclear:
         ones, others = (" or ".join(one.input.path for one in side) for side in unclear[0])
         more = f", and {len(unclear) - 1} more such" if len(unclear) > 1 else ""
-        raise SettingsError(f"{ones} could be the partner of {others}{more}", "rename or move what does not belong")
+        raise SettingsError(f"{ones} could be the partner of {others}{more}", "rename or move the other files")
     return partners
 
 
@@ -155,13 +154,13 @@ def _name(one: Input) -> str:
     return str(Path(one.below, Path(one.path).name))
 
 
-def _blind(name: str) -> str:
-    """Without upper and lower case, accents as one character: as Windows and macOS see names."""
+def _normalized(name: str) -> str:
+    """Case-folded in normal form C: names that are equal on Windows and macOS become equal."""
     return unicodedata.normalize("NFC", name).casefold()
 
 
-class Opened(NamedTuple):
-    """Two pictures as they are compared: N x 3 x H x W; and B's (width, height) before it was scaled to A's, if so."""
+class OpenedPair(NamedTuple):
+    """Two pictures, N x 3 x H x W, and B's (width, height) before it was scaled to A's, or None."""
 
     x: Tensor
     y: Tensor
@@ -171,7 +170,7 @@ class Opened(NamedTuple):
 def plan_maps(
     pairs: Sequence[Pair], map_to: str | None, reads: Sequence[str], *, force: bool
 ) -> Sequence[Target | None]:
-    """A file for each pair's map, or None where none is wanted.
+    """The target of each pair's heat map, or None for each without ``--map``.
 
     Raises:
         As :func:`~vggapps.cli.outputs.plan_outputs`.
@@ -184,18 +183,20 @@ def plan_maps(
     return plan_outputs(inputs, "_map", map_to, force=force, protected=reads)
 
 
-def opened(pair: Pair, size: int | None, note: Callable[[str], None], *, scale_to_a: bool = False) -> Opened:
-    """Both pictures, over white where they are transparent.
+def open_for_comparison(
+    pair: Pair, size: int | None, note: Callable[[str], None], *, scale_to_a: bool = False
+) -> OpenedPair:
+    """Open both pictures, on white where they are transparent.
 
     Args:
         pair: their files.
-        size: scale both down first, to this longer side.
-        note: takes what a user should know.
-        scale_to_a: bring B to A's size.
+        size: scale both down to this longer side first.
+        note: prints a message.
+        scale_to_a: scale B to A's size.
 
     Raises:
         PictureError: one can't be read.
-        SettingsError: they are of different sizes.
+        SettingsError: their sizes differ.
     """
     from vggapps.image import comparable, open_pair
     from vggapps.image._pair import RESAMPLING
@@ -205,10 +206,9 @@ def opened(pair: Pair, size: int | None, note: Callable[[str], None], *, scale_t
     if scale_to_a and a.size != b.size:
         height, width = b.size
         scaled_from = width, height
-        note(f"{b.name}: its {width}x{height} pixels are scaled to {a.size[1]}x{a.size[0]} ({RESAMPLING})")
+        note(f"{b.name}: {width}x{height} pixels are scaled to {a.size[1]}x{a.size[0]} ({RESAMPLING})")
     for picture in (a, b):
-        for text in picture.notes + (
-            ("it is transparent, and is laid over white",) if picture.alpha is not None else ()
-        ):
+        transparent = ("transparent, placed on white",) if picture.alpha is not None else ()
+        for text in picture.notes + transparent:
             note(f"{picture.name}: {text}")
-    return Opened(*comparable(a, b, scale_to_a=scale_to_a), scaled_from)
+    return OpenedPair(*comparable(a, b, scale_to_a=scale_to_a), scaled_from)

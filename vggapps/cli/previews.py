@@ -1,6 +1,6 @@
-"""Pictures of a run on its way: a preview that is renewed and goes at the end, and frames that stay.
+"""Intermediate pictures of a run: a preview, which is removed at the end, and frames, which are kept.
 
-They are there for looking at, so nothing that goes wrong with them ends a run.
+An error in writing them does not stop the run.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vggapps.cli.foreign import known
+from vggapps.cli.outcome import to_vggapps_error
 from vggapps.cli.saving import Target, create, numbered
 from vggapps.errors import VggappsError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Preview:
-    """``OUTPUT.preview.png``: one file, renewed, and removed at the end. Other files of that name are left alone."""
+    """``OUTPUT.preview.png``, overwritten by each preview and removed at the end. Existing files are not touched."""
 
     def __init__(self, target: Target) -> None:
         self.wanted = Path(target.path).with_suffix(".preview.png")
@@ -28,7 +28,7 @@ class Preview:
         self.broken = False
 
     def show(self, picture: Picture) -> None:
-        """Write it, or renew it."""
+        """Write or overwrite the file."""
         from vggapps._files import write_file
         from vggapps.image import encode_picture
 
@@ -36,28 +36,28 @@ class Preview:
             return
         try:
             data = encode_picture(picture, "png")
-            if self.path is not None and self._is_ours():
+            if self.path is not None and self._is_unchanged():
                 write_file(self.path, data, overwrite=True)
             else:
                 self.path = create(self.wanted, data)
                 if self.path != self.wanted:
-                    typer.echo(f"{self.wanted} is somebody else's file; the preview is {self.path}", err=True)
+                    typer.echo(f"{self.wanted} exists; the preview is {self.path}", err=True)
             self.identity = _identity(self.path)
         except (VggappsError, OSError) as error:
             self.broken = True
-            typer.echo(f"no more previews: {known(error)}", err=True)
+            typer.echo(f"no more previews: {to_vggapps_error(error)}", err=True)
 
     def remove(self) -> None:
-        """Take it away, if it still is the file that was written."""
-        if self.path is not None and self._is_ours():
+        """Remove the file if it was not replaced by another program."""
+        if self.path is not None and self._is_unchanged():
             self.path.unlink(missing_ok=True)
 
-    def _is_ours(self) -> bool:
+    def _is_unchanged(self) -> bool:
         return self.path is not None and self.identity is not None and _identity(self.path) == self.identity
 
 
 class Frames:
-    """``OUTPUT_frames/00001.png``, ``00002.png`` and so on, in a folder that did not exist before."""
+    """``OUTPUT_frames/00001.png``, ``00002.png`` and so on, in a new folder."""
 
     def __init__(self, target: Target) -> None:
         self.wanted = Path(target.path).with_name(f"{Path(target.path).stem}_frames")
@@ -73,15 +73,15 @@ class Frames:
             return
         try:
             if self.folder is None:
-                self.folder = _made(self.wanted)
+                self.folder = _create_folder(self.wanted)
             save_picture(picture, self.folder / f"{self.count + 1:05d}.png")
             self.count += 1
         except (VggappsError, OSError) as error:
             self.broken = True
-            typer.echo(f"no more frames: {known(error)}", err=True)
+            typer.echo(f"no more frames: {to_vggapps_error(error)}", err=True)
 
 
-def _made(wanted: Path) -> Path:
+def _create_folder(wanted: Path) -> Path:
     for path in numbered(wanted):
         try:
             path.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Results on their way to files: a picture is never lost for a formality."""
+"""Writing results: a finished picture is never lost because its file can't be written as planned."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from vggapps._files import created, unwritable, write_file
 from vggapps.cli.options import STREAM
-from vggapps.cli.outcome import trouble
+from vggapps.cli.outcome import print_error_and_continue
 from vggapps.errors import OutputExistsError, PictureError, SettingsError
 from vggapps.settings import check, setting
 
@@ -27,17 +27,17 @@ Content = bytes | Callable[[Path], object]
 
 @dataclass(frozen=True)
 class Saving:
-    """How pictures are written."""
+    """How picture files are written."""
 
     format: Literal["png", "jpg", "webp", "tiff"] | None = setting(
-        None, help="Format of results that get a default name.", panel="The file"
+        None, help="Format of results without a name given by -o.", panel="The file"
     )
-    bits: int = setting(8, minimum=8, maximum=16, help="Bits a channel: 8, or 16 (PNG, TIFF).", panel="The file")
+    bits: int = setting(8, minimum=8, maximum=16, help="Bits per channel: 8, or 16 (PNG, TIFF).", panel="The file")
     quality: int | None = setting(
-        None, minimum=1, maximum=100, help="Quality of JPEG and WebP; 95 if not given.", panel="The file"
+        None, minimum=1, maximum=100, help="Quality of JPEG and WebP; default 95.", panel="The file"
     )
     strip: bool = setting(
-        False, help="Leave out the photo's author, copyright, date, camera and resolution.", panel="The file"
+        False, help="Remove the photo's author, copyright, date, camera and resolution.", panel="The file"
     )
 
     def __post_init__(self) -> None:
@@ -49,13 +49,13 @@ DEFAULT = Saving()
 
 @dataclass(frozen=True)
 class Target:
-    """Where a result goes.
+    """The planned file of a result.
 
     Attributes:
         path: the file, or ``-`` for stdout.
-        named: whether the user named this very file; other names may be numbered: ``-2``, ``-3``.
+        named: whether the user named this file; default names may be numbered: ``-2``, ``-3``.
         force: whether an existing file is replaced.
-        saving: how a picture is written there.
+        saving: how a picture is written.
     """
 
     path: str
@@ -70,20 +70,20 @@ class Target:
 
     @property
     def suffix(self) -> str:
-        """The suffix that names the format."""
+        """The suffix of the picture format."""
         return f".{self.saving.format or 'png'}" if self.is_stream else Path(self.path).suffix
 
 
 def deliver(target: Target, content: Content) -> str:
-    """Write a result; returns where it is.
+    """Write a result; returns its path.
 
-    A default name takes the next free number at this moment. What can't be written where it was wanted, because a
-    file has appeared there or the folder is gone or full, is kept beside it, in the current folder, or among the
-    temporary files, and that is said.
+    A default name gets the next free number. If the target can't be written, because the file exists by now or the
+    folder is missing or full, the result is written beside it, to the current folder or to the folder of temporary
+    files, and an error is printed.
 
     Args:
-        target: the plan.
-        content: the bytes, or a function that writes to the path it is given, which has the target's suffix.
+        target: the planned file.
+        content: the bytes, or a function that writes to a given path with the target's suffix.
 
     Raises:
         PictureError: it can't be written anywhere.
@@ -101,19 +101,21 @@ def deliver(target: Target, content: Content) -> str:
             reason = reason or (error if isinstance(error, PictureError) else unwritable(wanted, error))
             continue
         if reason:
-            trouble(PictureError(f"{reason.message}; the result is kept as {place}", reason.hint))
+            print_error_and_continue(PictureError(f"{reason.message}; the result is kept as {place}", reason.hint))
         elif place != wanted and target.named:
-            trouble(OutputExistsError(f"{wanted} exists; the result is kept as {place}", "rename one of them"))
+            print_error_and_continue(
+                OutputExistsError(f"{wanted} exists; the result is kept as {place}", "rename one of them")
+            )
         return str(place)
     assert reason is not None
     raise reason
 
 
 def create(path: Path, content: Content, *, force: bool = False) -> Path:
-    """Write a file there, or under the first number that is free unless ``force``; returns where it is.
+    """Write a file, under the first free number unless ``force``; returns its path.
 
     Raises:
-        PictureError: the folder is missing, closed or full.
+        PictureError: the folder is missing, not writable or full.
     """
     for place in numbered(path):
         try:
@@ -130,10 +132,10 @@ def create(path: Path, content: Content, *, force: bool = False) -> Path:
 def check_room(
     target: Target, recipe: Mapping[str, Any], size: tuple[int, int] | None = None, metadata: Metadata | None = None
 ) -> None:
-    """Whether the file's format has room for a picture of (height, width) and what it carries, before the work.
+    """Check before the work whether the file format can hold a picture of (height, width) and its metadata.
 
     Raises:
-        SettingsError: it has not.
+        SettingsError: it can't.
     """
     from vggapps.image._encode import check_format
 
@@ -151,23 +153,22 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 def deliver_picture(target: Target, picture: Picture | Tensor, recipe: Mapping[str, Any] | None = None) -> str:
-    """Write a picture, with the settings that made it; returns where it is.
+    """Write a picture with its recipe; returns its path.
 
-    What its format can't hold is left out, and that is said: the settings, or else the format itself.
+    If the format can't hold them, the recipe is left out or the picture is written as PNG, and an error is printed.
 
     Raises:
-        PictureError: it can't be written anywhere, or has NaN.
+        PictureError: it can't be written anywhere, or contains NaN.
     """
     from vggapps.image import Picture, encode_picture
 
     saving, path = target.saving, Path(target.path)
     if saving.strip and isinstance(picture, Picture):
         picture = dataclasses.replace(picture, metadata=None)
-    as_asked = {"bits": saving.bits, "quality": saving.quality}
-    # What can be known is refused before the work; for the rest something is given up, rather than the picture.
+    requested = {"bits": saving.bits, "quality": saving.quality}
     attempts: list[tuple[str, str, dict[str, Any]]] = [
-        ("", target.suffix, {**as_asked, "settings": recipe}),
-        ("its settings are left out", target.suffix, as_asked),
+        ("", target.suffix, {**requested, "settings": recipe}),
+        ("it is written without its settings", target.suffix, requested),
         ("it is written as PNG", ".png", {"settings": recipe}),
         ("it is written as PNG without its settings", ".png", {}),
     ]
@@ -179,7 +180,7 @@ def deliver_picture(target: Target, picture: Picture | Tensor, recipe: Mapping[s
             problem = problem or error
             continue
         if problem:
-            trouble(SettingsError(f"{problem.message}; {loss}", problem.hint))
+            print_error_and_continue(SettingsError(f"{problem.message}; {loss}", problem.hint))
         if suffix != target.suffix and not target.is_stream:
             target = dataclasses.replace(target, path=str(path.with_suffix(suffix)), named=False, force=False)
         return deliver(target, data)

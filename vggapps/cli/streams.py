@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr where they are closed, or lead to a full disk, or can't write every letter."""
+"""Standard streams that tolerate being closed, a full disk, and characters that the encoding lacks."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ import typer
 
 
 class Lenient(io.TextIOWrapper):
-    """Text out, which never breaks the work that it tells of.
+    """A text stream whose errors do not stop the program.
 
-    What can't be written is dropped, and the first reason kept; but for a pipe that its reader has closed, which is
-    how ``head`` says that it has seen enough. File names go out as the bytes that they are, other letters that the
-    encoding lacks as escapes.
+    Text that can't be written is dropped, and the first error is kept; a broken pipe is raised as usual. File names
+    are written as their bytes, other characters that the encoding lacks as escapes.
     """
 
     failure: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write, or drop it."""
+        """Write the text, or drop it after an error."""
         with self._leniently():
             super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        """Flush, or drop what is waiting."""
+        """Flush, ignoring errors."""
         with self._leniently():
             super().flush()
 
@@ -53,10 +52,10 @@ def _escaped(error: UnicodeError) -> tuple[str | bytes, int]:
 
 @contextlib.contextmanager
 def standard_streams() -> Iterator[None]:
-    """Run a program with streams that hold, and tell at its end if its results could not be printed.
+    """Run a program with tolerant streams, and report at its end if its results could not be printed.
 
     Raises:
-        SystemExit: of the program; with 3 instead of 0 where its results could not be printed.
+        SystemExit: of the program; with 3 instead of 0 if its results could not be printed.
     """
     codecs.register_error("vggapps", _escaped)
     _fill_closed()
@@ -67,16 +66,16 @@ def standard_streams() -> Iterator[None]:
         yield
     except SystemExit as end:
         code = end.code
-    except KeyboardInterrupt:  # while an error was told
+    except KeyboardInterrupt:  # while printing an error
         code = 130
-    with contextlib.suppress(BrokenPipeError):  # as at any other time
+    with contextlib.suppress(BrokenPipeError):
         out.flush()
     if out.failure:
         typer.secho(f"error: the results can't be printed: {out.failure.strerror}", fg="red", err=True)
-        typer.echo("hint: files that were named are written; give the command an open stdout with space", err=True)
+        typer.echo("hint: output files are written; redirect stdout to a disk with space", err=True)
         code = code or 3
     if out.failure or err.failure:
-        # Python flushes once more at its end, and would exit with 120.
+        # Python flushes again at exit, and would end with code 120.
         null = os.open(os.devnull, os.O_WRONLY)
         for stream in (out, err):
             if stream.failure:
@@ -90,11 +89,11 @@ def _lenient(stream: Any) -> Lenient:
 
 
 def _fill_closed() -> None:
-    """Open what is closed on nothing, so that it fails as before, but is no file that is opened later."""
+    """Open closed streams on the null device, so that no other file gets their descriptors; using them still fails."""
     ways = {"stdin": ("r", os.O_WRONLY), "stdout": ("w", os.O_RDONLY), "stderr": ("w", os.O_WRONLY)}
     for name, (mode, flags) in ways.items():
         if getattr(sys, name) is None:
-            number = os.open(os.devnull, flags)  # the lowest that is free, which is its own
-            stream = open(number, mode, closefd=False)  # noqa: SIM115 - open as long as the program runs
+            number = os.open(os.devnull, flags)  # the lowest free descriptor, which is the stream's own
+            stream = open(number, mode, closefd=False)  # noqa: SIM115 - stays open until exit
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)

@@ -1,4 +1,4 @@
-"""Data sets: pictures whose classes are known, and reading them in worker processes."""
+"""Data sets: labelled pictures, read by worker processes."""
 
 import lazy_loader
 

@@ -1,6 +1,5 @@
 from ._dataset import Example as Example
 from ._dataset import Listing as Listing
-from ._dataset import find_examples as find_examples
 from ._dataset import list_pictures as list_pictures
 from ._label_tables import LabelTable as LabelTable
 from ._label_tables import read_labels as read_labels
@@ -12,7 +11,6 @@ __all__ = [
     "LabelTable",
     "Listing",
     "Reading",
-    "find_examples",
     "list_pictures",
     "read_labels",
     "read_pictures",

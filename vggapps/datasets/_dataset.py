@@ -1,7 +1,7 @@
-"""Pictures whose classes are known: folders of classes, a table, or file names that carry a WordNet id.
+"""Labelled pictures: a folder per class, a CSV table, or file names that contain a WordNet id.
 
-The layouts are those of ImageNet's training pictures and of ``torchvision.datasets.ImageFolder`` (a folder a class),
-of the common samples of ImageNet (``n01440764_10026.JPEG``, ``000_n01440764_1.jpg``), and a CSV file for all else.
+Supported layouts: one folder per class, as in ImageNet's training set and ``torchvision.datasets.ImageFolder``; file
+names with a WordNet id, as in common ImageNet samples (``n01440764_10026.JPEG``, ``000_n01440764_1.jpg``); and CSV.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from vggapps.datasets._label_tables import read_labels
 from vggapps.errors import PictureError, SettingsError, argument
-from vggapps.image import look_into
-from vggapps.weights._labels import NUMBERS, Label, label_of_data
+from vggapps.image import scan_folder
+from vggapps.weights._labels import NUMBERS, Label, find_data_label
 
 _WORDNET = re.compile(r"(?<![A-Za-z0-9])n[0-9]{8}(?![A-Za-z0-9])")
 _VALIDATION = re.compile(r"ILSVRC2012_val_[0-9]{8}")
@@ -27,8 +27,8 @@ class Example:
     """One picture of a data set.
 
     Attributes:
-        path: the file, which may turn out to be missing or broken.
-        index: its class: which output of the network should be the largest.
+        path: the file; it may be missing or damaged.
+        index: its class, an index of the network's outputs.
     """
 
     path: Path
@@ -37,13 +37,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture with its class as the data set names it.
-
-    Attributes:
-        path: the file.
-        word: WordNet id, index or name of its class.
-        where: what named the class, for messages.
-    """
+    """One picture, its class as the data set names it (WordNet id, index or name), and where it is named."""
 
     path: Path
     word: str
@@ -52,12 +46,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a data set says of itself, before it is known which classes the network has.
+    """A data set's pictures and class names, not yet matched to the outputs of a network.
 
     Attributes:
-        entries: its pictures, in a fixed order.
-        notes: what people should know about how it was read, a line each.
-        folders: the folder of the class folders, where these are what names the classes.
+        entries: the pictures, in a fixed order.
+        notes: remarks about how the data set was read, one line each.
+        folders: the folder that contains the class folders, if folders name the classes.
     """
 
     entries: tuple[Entry, ...]
@@ -66,16 +60,16 @@ class Listing:
 
     @property
     def is_validation_set(self) -> bool:
-        """Whether these are the 50,000 validation pictures of ILSVRC-2012, going by their names."""
+        """Whether these are the 50,000 validation pictures of ILSVRC-2012, judged by file names."""
         names = {found[0] for e in self.entries if (found := _VALIDATION.match(e.path.name))}
         return len(names) == len(self.entries) == _VALIDATION_SIZE
 
     def examples(self, labels: Sequence[Label]) -> list[Example]:
-        """The pictures with the outputs that stand for their classes.
+        """Match the classes to the outputs of a network.
 
         Raises:
-            SettingsError: a class that the network doesn't know; says where it is named and which is nearest. Or
-                folders named by number, and a network that does not say in which order it learnt them.
+            SettingsError: the network has no such class (the message says where it is named and the closest match),
+                or the folders are numbers and the network does not record their order.
         """
         if self.folders and labels and not labels[0].named:
             _check_order(self.folders, {entry.word for entry in self.entries}, len(labels))
@@ -83,33 +77,23 @@ class Listing:
         for entry in self.entries:
             if entry.word not in known:
                 try:
-                    known[entry.word] = label_of_data(entry.word, labels).index
+                    known[entry.word] = find_data_label(entry.word, labels).index
                 except SettingsError as error:
                     raise error.about(entry.where) from None
         return [Example(entry.path, known[entry.word]) for entry in self.entries]
 
 
-def find_examples(source: str | Path, labels: Sequence[Label]) -> list[Example]:
-    """The pictures of a data set and their classes, see :func:`list_pictures`.
-
-    Raises:
-        PictureError: there is no such folder or file, or no picture in it.
-        SettingsError: the layout isn't known, or a class isn't.
-    """
-    return list_pictures(source).examples(labels)
-
-
 def list_pictures(source: str | Path) -> Listing:
-    """The pictures of a data set, whichever of the layouts it has.
+    """List the pictures of a data set in any of the supported layouts.
 
     Args:
-        source: a folder with a folder of pictures for each class (named by WordNet id, class name or index; pictures
-            in folders within count, too); a folder of pictures whose names hold a WordNet id; or a .csv file with a
-            column ``file`` (relative to the table's folder) and a column ``class``.
+        source: a folder with one folder per class (named by WordNet id, class name or index, searched recursively); a
+            folder of pictures with a WordNet id in each file name; or a .csv file with a column ``file`` (relative to
+            the table's folder) and a column ``class``.
 
     Raises:
-        PictureError: there is no such folder or file, or no picture in it.
-        SettingsError: the classes of the pictures aren't told in any of these ways.
+        PictureError: no such folder or file, or no picture in it.
+        SettingsError: none of these layouts.
     """
     source = Path(source)
     if source.is_dir():
@@ -122,21 +106,14 @@ def list_pictures(source: str | Path) -> Listing:
 
 
 def class_folders(paths: Sequence[str | Path], root: str | Path) -> list[str | None]:
-    """For each picture the name of its class folder, the first one below the root; None for pictures in the root.
-
-    Folders within a class folder (``church/2023/``) do not matter.
-
-    Args:
-        paths: of pictures in the root or below.
-        root: the folder of the class folders.
-    """
+    """The class folder of each picture: the first folder below the root; None for pictures directly in the root."""
     below = [Path(path).relative_to(root).parts for path in paths]
     return [parts[0] if len(parts) > 1 else None for parts in below]
 
 
 def _from_folders(source: Path) -> Listing | None:
-    """One folder a class; None if no folder in it holds a picture."""
-    found = look_into(source)
+    """One folder per class; None if no subfolder contains a picture."""
+    found = scan_folder(source)
     pictures = sorted(found.pictures, key=lambda path: path.relative_to(source).parts)
     words = class_folders(pictures, source)
     entries = [
@@ -144,40 +121,38 @@ def _from_folders(source: Path) -> Listing | None:
     ]
     if not entries:
         return None
-    notes = [f"{path} is left out: {reason}" for path, reason in found.closed]
+    notes = [f"{path} is left out: {reason}" for path, reason in found.unreadable]
     if loose := words.count(None):
         notes.append(beside(loose))
     return Listing(tuple(entries), tuple(notes), source)
 
 
 def _check_order(source: Path, words: set[str], outputs: int) -> None:
-    """Folders 0 to 11 are in this order to people; torchvision's ``ImageFolder`` sorts text: 0, 1, 10, 11, 2."""
+    """Reject numbered folders with an ambiguous order: torchvision's ``ImageFolder`` sorts them as 0, 1, 10, 11, 2."""
     if not all(word.isdecimal() for word in words):
         return
     trained = sorted(words) if len(words) == outputs else sorted(map(str, range(outputs)))
-    # Numbers that are written with so many digits as the longest are in one order only, if a zero fills one of them.
+    # Zero-padded numbers of equal length sort alike as text and as numbers.
     filled = len({len(word) for word in words}) == 1 and any(word[0] == "0" and word != "0" for word in words)
     if [int(word) for word in trained] == list(range(outputs)) or (filled and len(words) != outputs):
         return
     raise SettingsError(
-        f"{source}: the class folders are numbers, and the network does not say which of its outputs each of them is",
+        f"{source}: the class folders are numbers, and the network does not record which output each one is",
         "if it was trained with torchvision's ImageFolder, which sorts 0, 1, 10, 11, 2, give the folder of training "
         f"pictures as {argument('classes')}; if the numbers are those of the outputs, {argument('classes', NUMBERS)}",
     )
 
 
 def beside(loose: int) -> str:
-    """The note on pictures that are in no class folder."""
+    """The note about pictures outside class folders."""
     return f"{loose} pictures beside the class folders are left out: they belong to no class"
 
 
 def _from_names(source: Path) -> Listing:
-    """Pictures whose names hold exactly one WordNet id."""
-    pictures = look_into(source, deep=False).pictures
+    """Pictures with exactly one WordNet id in the file name."""
+    pictures = scan_folder(source, deep=False).pictures
     if not pictures:
-        raise PictureError(
-            f"{source}: there is no picture in this folder", "give a folder with a folder for each class"
-        )
+        raise PictureError(f"{source}: there is no picture in this folder", "give a folder with one folder per class")
     ids = {path: set(_WORDNET.findall(path.stem)) for path in pictures}
     entries = [Entry(path, found.pop(), str(path)) for path, found in ids.items() if len(found) == 1]
     if not entries:
@@ -187,12 +162,11 @@ def _from_names(source: Path) -> Listing:
             problem = "the names of the pictures hold no WordNet id, and there are no class folders"
         raise SettingsError(f"{source}: {problem}", _WRITE_TABLE)
     left = len(pictures) - len(entries)
-    note = f"{left} pictures are left out: their names don't hold one WordNet id"
+    note = f"{left} pictures are left out: their names don't contain exactly one WordNet id"
     return Listing(tuple(entries), (note,) if left else ())
 
 
 def _from_table(source: Path) -> Listing:
-    """A row a picture; what is in the other columns doesn't matter."""
     table = read_labels(source)
     entries = [
         Entry(source.parent / row.file, f"index:{row.word}" if table.by_index else row.word, table.where(row))

@@ -1,4 +1,4 @@
-"""Tables that name the classes of pictures: CSV files of a file and its class in each line."""
+"""CSV tables of pictures and their classes, one file and class per row."""
 
 from __future__ import annotations
 
@@ -11,19 +11,13 @@ from pathlib import Path, PurePath
 from vggapps.errors import PictureError, SettingsError
 
 FILE_COLUMNS = ("file", "path", "filename", "image")
-# The id comes first: it means one class only, where a number may be of another order than the network's outputs.
+# The WordNet id comes first because it is unambiguous; a number may follow another order than the network's outputs.
 CLASS_COLUMNS = ("wnid", "class", "label", "index")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One picture of a table.
-
-    Attributes:
-        file: as the table has it, without blanks around.
-        word: its class, without blanks around.
-        line: where it stands, from 1.
-    """
+    """One row of a table: file and class as written, stripped, and the line number, from 1."""
 
     file: str
     word: str
@@ -35,10 +29,10 @@ class LabelTable:
     """The rows of a table, each picture once.
 
     Attributes:
-        source: the file, whose folder relative paths start from.
+        source: the file; paths are relative to its folder.
         rows: in the table's order.
-        notes: what people should know about how it was read, a line each.
-        by_index: whether the column of classes is called ``index``: its numbers are the network's outputs.
+        notes: remarks about how the table was read, one line each.
+        by_index: whether the class column is called ``index`` and holds output indices.
     """
 
     source: Path
@@ -47,26 +41,26 @@ class LabelTable:
     by_index: bool = False
 
     def where(self, row: Row) -> str:
-        """The row's place, for messages."""
+        """File and line of a row, for messages."""
         return f"{self.source}, line {row.line}"
 
 
 def read_labels(source: str | Path) -> LabelTable:
     """Read a table of pictures and their classes.
 
-    The first line names the columns: one of ``file``, ``path``, ``filename``, ``image`` and one of ``wnid``,
-    ``class``, ``label``, ``index``, in any case and order; others are ignored. Without such a line there are two
-    columns, file and class. Blanks around a file or class do not count.
+    The header names the columns: one of ``file``, ``path``, ``filename``, ``image`` and one of ``wnid``, ``class``,
+    ``label``, ``index``, in any case and order; others are ignored. Without a header there must be two columns, file
+    and class. Surrounding whitespace is removed.
 
     Raises:
-        PictureError: it can't be read, or lists no picture.
-        SettingsError: it has other columns, an empty field, or gives one picture two classes.
+        PictureError: the table can't be read, or lists no picture.
+        SettingsError: other columns, an empty field, or two classes for one picture.
     """
     source = Path(source)
     try:
-        # utf-8-sig: spreadsheets put a mark in front of the first column's name.
+        # utf-8-sig: spreadsheets write a byte order mark before the first column's name.
         with source.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream, skipinitialspace=True)  # or a quote after a blank would be a letter
+            reader = csv.reader(stream, skipinitialspace=True)  # else a quote after a space would be literal
             lines = [
                 (reader.line_num, [field.strip() for field in fields])
                 for fields in reader
@@ -90,7 +84,7 @@ def read_labels(source: str | Path) -> LabelTable:
     for line, fields in lines:
         if any(fields[len(first) :]):
             problem = f"{source}, line {line}: it has {len(fields)} fields, and the first line {len(first)}"
-            raise SettingsError(problem, 'quote what holds a comma: "a, b.jpg",cat')
+            raise SettingsError(problem, 'quote fields that contain a comma: "a, b.jpg",cat')
         name, class_ = (fields[at] if at < len(fields) else "" for at in (file, word))
         row = Row(name, class_, line)
         if not (row.file and row.word):
@@ -103,18 +97,11 @@ def read_labels(source: str | Path) -> LabelTable:
 
 
 def rows_for(table: LabelTable, pictures: Sequence[str]) -> dict[str, Row]:
-    """The row of each picture that has one.
+    """Match pictures to rows; pictures without a row are left out.
 
-    A row is of the picture at its path, which starts from the table's folder or else from the current one. A row of
-    which there is no such picture is of the one whose path ends as its file does (``1.jpg``, ``cats/1.jpg``); where
-    several rows' files do, the longest counts.
-
-    Args:
-        table: the rows.
-        pictures: paths.
-
-    Raises:
-        SettingsError: a row may be of several pictures.
+    A row's file is looked up relative to the table's folder, then relative to the current folder. Otherwise it matches
+    a picture whose path ends with it (``1.jpg``, ``cats/1.jpg``); the longest such match wins. A row that matches
+    several pictures is an error.
     """
     places = {picture: _place("", picture) for picture in pictures}
     found: dict[str, Row] = {}
@@ -143,7 +130,7 @@ def rows_for(table: LabelTable, pictures: Sequence[str]) -> dict[str, Row]:
 
 
 def _each_once(source: Path, rows: Sequence[Row]) -> LabelTable:
-    """Refuse a picture of two classes; rows that repeat another are left out, with a note."""
+    """Reject a picture with two classes; drop repeated rows, with a note."""
     known: dict[str, Row] = {}
     repeated: list[tuple[Row, Row]] = []
     for row in rows:
@@ -166,11 +153,11 @@ def _each_once(source: Path, rows: Sequence[Row]) -> LabelTable:
 
 
 def _place(folder: str | Path, file: str) -> str:
-    """The absolute path, links not resolved: the picture need not be there."""
+    """The absolute path, links not resolved; the picture need not exist."""
     return os.path.abspath(os.path.join(folder, file))  # noqa: PTH100, PTH118 - "" is the current folder
 
 
-def _column(header: Sequence[str], wanted: Sequence[str]) -> int | None:
-    """The column that has the first of the wanted names, in any case."""
+def _column(header: Sequence[str], candidates: Sequence[str]) -> int | None:
+    """Index of the first candidate in the header, ignoring case."""
     names = [name.casefold() for name in header]
-    return next((names.index(name) for name in wanted if name in names), None)
+    return next((names.index(name) for name in candidates if name in names), None)

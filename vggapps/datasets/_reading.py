@@ -1,4 +1,4 @@
-"""Pictures on their way to a network: decoded and scaled in worker processes, in order, a few at a time."""
+"""Read pictures for a network: decoded and scaled by worker processes, in order and in bounded memory."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ from vggapps.image import Picture, on_white, open_picture, with_shorter_side
 from vggapps.image._opening import Source
 
 _log = logging.getLogger(__name__)
-FEW = 8  # below so many pictures starting a process takes longer than reading them
-# How many times as long as wide a strip may be: where all of it is looked at that takes as many times longer, and where
-# its middle is, the rest is scaled up only to be thrown away.
+FEW = 8  # for fewer pictures, starting a worker process takes longer than reading them
+# Largest aspect ratio: with the whole picture, run time grows with it; with crops, the scaled-up rest is wasted.
 LONGEST_WHOLE, LONGEST = 16, 512
 
 
 @dataclass(frozen=True, eq=False)
 class Reading:
-    """One picture, or why there is none.
+    """One picture, or the error that prevented reading it.
 
     Attributes:
-        index: which of the sources it is.
-        scales: the picture at each wanted size, as 8-bit RGB of shape (h, w, 3); none where it can't be read.
-        error: what is wrong with the file.
+        index: of the source.
+        scales: the picture at each requested size, 8-bit RGB of shape (h, w, 3); empty if it can't be read.
+        error: why it can't be read.
     """
 
     index: int
@@ -46,30 +45,25 @@ class Reading:
 def read_pictures(
     sources: Sequence[Source], shorter_sides: Sequence[int], workers: int | None = None, *, whole: bool = False
 ) -> Iterator[Reading]:
-    """Read pictures one after another, in bounded memory; what can't be read is told in its place.
+    """Read pictures in order and in bounded memory; a picture that can't be read gives a reading with an error.
 
     Args:
-        sources: paths, or files' bytes.
-        shorter_sides: pixels of the shorter side, for each scale that is wanted; see :func:`scaled_to`.
-        workers: processes that read; None for half of the processors and none for a few pictures.
-        whole: whether all of a picture is looked at; see :func:`check_strip`.
+        sources: paths, or contents of files.
+        shorter_sides: pixels of the shorter side at each scale; see :func:`scaled_to`.
+        workers: worker processes; by default half the processors, or none for a few pictures.
+        whole: whether the whole picture is used, not only crops; see :func:`check_strip`.
     """
     if workers is None:
         workers = 0 if len(sources) < FEW else min(8, max(1, (os.cpu_count() or 1) // 2))
     reader = _Reader(sources, tuple(shorter_sides), whole=whole)
-    # One item at a time, not batches: pictures differ in size, and the network's batches are made where it runs.
-    yield from DataLoader(reader, batch_size=None, num_workers=workers, collate_fn=_as_it_is)
+    # No batches here: pictures differ in size, and the caller batches them for its network.
+    yield from DataLoader(reader, batch_size=None, num_workers=workers, collate_fn=_unchanged)
 
 
 def check_strip(picture: Picture, *, whole: bool) -> None:
-    """Refuse a picture that is so long and narrow that looking at it would take minutes, or fill the memory.
+    """Reject a picture so long and narrow that it would take minutes or exhaust memory.
 
-    Args:
-        picture: of any size.
-        whole: whether all of it is looked at, or crops alone.
-
-    Raises:
-        PictureError: it is.
+    The limit is lower if the ``whole`` picture is used, not only crops.
     """
     short, long = sorted(picture.size)
     if long > short * (LONGEST_WHOLE if whole else LONGEST):
@@ -82,10 +76,10 @@ def check_strip(picture: Picture, *, whole: bool) -> None:
 
 
 def scaled_to(picture: Picture, shorter_side: int) -> NDArray[np.uint8]:
-    """A picture whose shorter side has so many pixels, enlarged if need be: 8-bit RGB, (h, w, 3).
+    """Resize a picture to this shorter side, up or down: 8-bit RGB, (h, w, 3).
 
-    Bilinear and antialiased on 8 bits, the longer side rounded down, as ``torchvision.transforms.Resize`` does to
-    Pillow's pictures: the published accuracies are measured so. What is transparent is laid over white.
+    Bilinear and antialiased on 8 bits, the longer side rounded down, as ``torchvision.transforms.Resize`` resizes
+    Pillow images; published accuracies are measured this way. Transparency is composited on white.
     """
     image = on_white(picture)
     width, height = image.size
@@ -96,17 +90,14 @@ def scaled_to(picture: Picture, shorter_side: int) -> NDArray[np.uint8]:
 
 
 def to_tensor(scaled: NDArray[np.uint8]) -> Float[Tensor, "1 3 h w"]:
-    """8-bit RGB, (h, w, 3), as a picture in [0, 1]."""
+    """Convert 8-bit RGB, (h, w, 3), to a tensor in [0, 1]."""
     return torch.from_numpy(scaled.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def scaled_pictures(
     paths: Iterable[str | Path], shorter_side: int
 ) -> Iterator[tuple[str, Float[Tensor, "1 3 h w"] | None]]:
-    """Pictures scaled to a shorter side of so many pixels, with their paths; None for those that can't be read.
-
-    What is wrong with these is told as a warning, so that one bad file among a thousand stops nothing.
-    """
+    """Paths and pictures scaled to this shorter side; a picture that can't be read is None, with a logged warning."""
     for path in paths:
         try:
             yield str(path), scaled_picture(path, shorter_side)
@@ -116,11 +107,7 @@ def scaled_pictures(
 
 
 def scaled_picture(source: Source, shorter_side: int) -> Float[Tensor, "1 3 h w"]:
-    """A picture scaled, up or down, to a shorter side of so many pixels.
-
-    Raises:
-        PictureError: it can't be read.
-    """
+    """Open a picture and scale it, up or down, to this shorter side."""
     return with_shorter_side(open_picture(source, at_least=2 * shorter_side).rgb, shorter_side)
 
 
@@ -140,11 +127,10 @@ class _Reader(Dataset):
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            return Reading(
-                index, error=OutOfMemoryError("there is not enough memory to read it", "scale it down before")
-            )
+            reason = OutOfMemoryError("there is not enough memory to read it", "scale it down first")
+            return Reading(index, error=reason)
         return Reading(index, tuple(scaled_to(picture, side) for side in self.sides))
 
 
-def _as_it_is(item: Any) -> Any:
+def _unchanged(item: Any) -> Any:  # a lambda could not be sent to worker processes
     return item

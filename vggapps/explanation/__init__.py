@@ -1,4 +1,4 @@
-"""Why a network says what it says: where in a picture the evidence for a class lies."""
+"""Explanations of predictions: which parts of a picture are evidence for a class."""
 
 import lazy_loader
 

@@ -6,11 +6,11 @@ from ._methods import METHODS as METHODS
 from ._methods import Explanation as Explanation
 from ._methods import Method as Method
 from ._methods import explain_batch as explain_batch
-from ._methods import seen_at as seen_at
+from ._methods import input_size as input_size
 from ._question import Question as Question
 from ._question import ask as ask
-from ._question import likeliest as likeliest
-from ._sanity import randomised as randomised
+from ._question import predicted_classes as predicted_classes
+from ._sanity import randomization_test as randomization_test
 from ._settings import ExplainSettings as ExplainSettings
 
 __all__ = [
@@ -23,9 +23,9 @@ __all__ = [
     "completeness",
     "explain_batch",
     "grad_cam",
-    "likeliest",
+    "input_size",
     "lrp",
     "measure_faithfulness",
-    "randomised",
-    "seen_at",
+    "predicted_classes",
+    "randomization_test",
 ]

@@ -1,4 +1,4 @@
-"""What is to be explained: a number that a network gives for a picture."""
+"""The subject of an explanation: a number that a network computes from a picture."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, VggappsError, out_of_memory
 from vggapps.explanation._settings import ExplainSettings
-from vggapps.objectives._networks import needed
-from vggapps.objectives._objective import Objective, Seen, class_score, each
+from vggapps.objectives._networks import requirements
+from vggapps.objectives._objective import Activations, Objective, class_score, each
 from vggapps.objectives._text import parse
-from vggapps.vgg._any import as_network, features
 from vggapps.vgg._cut import Cut
 from vggapps.vgg._hooks import OUTPUT
 from vggapps.vgg._inference import check_inference
 from vggapps.vgg._network import VGG
+from vggapps.vgg._wrapped import as_network, features
 from vggapps.weights._backbone import Backbone, load_network
 from vggapps.weights._labels import labels_for
 
-One = int | str | Objective  # of numbers also NumPy's and a tensor's
+One = int | str | Objective  # integers also from NumPy or a tensor
 Target = One | Sequence[One] | Tensor | NDArray[np.integer]
-Watch = Callable[[Sequence[int]], Iterable[int]]  # passes the steps of a slow method on, to show how far it is
+Watch = Callable[[Sequence[int]], Iterable[int]]  # wraps the steps of a slow method, to show progress
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """Why a network gives this number.
+    """A network, and the number to explain.
 
     Attributes:
         network: in inference mode.
         objective: the number.
-        parts: where each picture of a batch has its own objective, these; else none.
+        parts: the objective of each picture of a batch, if they differ; otherwise empty.
 
     Raises:
-        SettingsError: a part of the network is in training mode, see ``check_inference``.
+        SettingsError: a part of the network is in training mode.
     """
 
     network: nn.Module
@@ -53,66 +53,65 @@ class Question:
 
     @property
     def of_classes(self) -> bool:
-        """Whether the number is made of class scores, so that there is a probability."""
+        """Whether the number depends on class scores only, so that there is a probability."""
         return self.objective.layers == {OUTPUT} and as_network(self.network).outputs != 0
 
     def score(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        """The number for each picture; a class's is before the softmax."""
-        with taking(self.network, image):
+        """The number for each picture; for a class, its logit."""
+        with checked_input(self.network, image):
             found = features(self.network, image, self.objective.layers)
         return self._score(found, len(image))
 
     def confidence(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, " n"]:
-        """A class's probability, after the temperature that is stored with the weights; a layer's response as it is.
+        """The probability of a class, with the temperature stored with the weights; for a layer, its response.
 
-        Of a network with one output the probability is the sigmoid. Where the objective is less a class, ``-class:3``,
-        it is that of all others together.
+        The sigmoid for a network with one output. For a negated class, ``-class:3``, the probability of all others.
         """
         if not self.of_classes:
             return self.score(image)
-        rows = _rows(exact(_outputs(self.network, image))) / as_network(self.network).temperature
+        rows = _rows(at_least_float32(_outputs(self.network, image))) / as_network(self.network).temperature
         shares = rows.sigmoid() if rows.shape[1] == 1 else rows.softmax(1)
-        said, at_most = (self._score({OUTPUT: each}, len(image)) for each in (shares, torch.ones_like(shares)))
-        return said - at_most.clamp(max=0)  # of p, what is not p is 1 - p
+        scores, at_most = (self._score({OUTPUT: each}, len(image)) for each in (shares, torch.ones_like(shares)))
+        return scores - at_most.clamp(max=0)  # -p becomes 1 - p
 
     def cut(self, layer: str) -> Cut:
-        """The network cut at a layer; :meth:`score_after` tells what the second part makes of the layer's numbers."""
+        """The network cut at a layer; see :meth:`score_after`."""
         return Cut(self.network, layer, self.objective.layers)
 
     def score_after(
         self, cut: Cut, activations: Float[Tensor, "n c h w"], picture: int | None = None
     ) -> Float[Tensor, " n"]:
-        """The number, from the activations at the cut: of all pictures, or all of one of them."""
-        # A copy: a module's in-place ReLU would else change the caller's.
+        """The number, computed from activations at the cut: of all pictures, or several variants of one picture."""
+        # A copy, since an in-place ReLU would change the caller's tensor.
         return self._score(cut.after(activations.clone(), picture), len(activations))
 
     def about(self, picture: int) -> Question:
-        """The question about one picture of the batch, which can then be asked of any number of its variants."""
+        """The question about one picture of the batch, for any number of its variants."""
         return Question(self.network, self.parts[picture]) if self.parts else self
 
     def blank(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """The picture that says nothing: the mean colour, zero to the convolutions, of ours; black for a module."""
+        """The neutral picture: for a VGG the mean color, which is zero after normalization; black for other modules."""
         return as_network(self.network).blank(image)
 
     def _score(self, found: Mapping[str, Tensor], pictures: int) -> Float[Tensor, " n"]:
         if self.parts and len(self.parts) != pictures:
             raise SettingsError(f"{len(self.parts)} classes for {pictures} pictures", "give one, or one for each")
         seen = {layer: _row_each(one, pictures) if layer == OUTPUT else one for layer, one in found.items()}
-        return self.objective.score(Seen({layer: exact(one) for layer, one in seen.items()}))
+        return self.objective.score(Activations({layer: at_least_float32(one) for layer, one in seen.items()}))
 
 
 def ask(network: nn.Module, target: Target) -> Question:
-    """Why a network sees a class, or why a layer responds.
+    """Define what to explain: a class, or the response of a layer.
 
     Args:
-        network: ours, or any module that takes pictures and gives a row of class scores for each, or one score.
-        target: a class by its index; a text such as ``class:tabby``, ``-class:tabby`` for what speaks against it, or
-            ``relu5_4:200``, see :mod:`vggapps.objectives`; an objective; or several of these, one for each
-            picture. Indices may be Python's, NumPy's or a tensor's.
+        network: a VGG, or any module that maps pictures to rows of class scores, or to one score each.
+        target: index of a class; a text such as ``class:tabby``, ``-class:tabby`` for evidence against it, or
+            ``relu5_4:200``, see :mod:`vggapps.objectives`; an objective; or several of these, one for each picture.
+            Indices may come from Python, NumPy or a tensor.
 
     Raises:
-        SettingsError: a target that the network has not, or that compares with a picture; or a network of which a
-            part is in training mode, where dropout would make explanations a matter of chance.
+        SettingsError: the network has no such target; the target compares with a picture; or a part of the network is
+            in training mode, where dropout makes explanations random.
     """
     check_inference(network)
     if isinstance(target, Tensor | np.ndarray):
@@ -120,23 +119,14 @@ def ask(network: nn.Module, target: Target) -> Question:
     if isinstance(target, str | Objective) or not isinstance(target, Sequence):
         return Question(network, _objective(network, target))
     if not target:
-        raise SettingsError("there is no class in the list of targets", "give one, or one for each picture")
+        raise SettingsError("the list of targets is empty", "give one, or one for each picture")
     parts = tuple(_objective(network, one) for one in target)
     return Question(network, each(parts), parts)
 
 
 def load_explained(settings: ExplainSettings, backbone: Backbone | None = None) -> VGG:
-    """The network that settings name, applied at every position, with the head that the target needs.
-
-    Args:
-        settings: which network, and what is to be explained.
-        backbone: another than the settings', for example one that is loaded already.
-
-    Raises:
-        SettingsError: no such network, layer or target.
-        WeightsError: they can't be had.
-    """
-    needs, layers = needed(settings.target or "class:0")
+    """Load the network of the settings (or ``backbone``), fully convolutional, with the head that the target needs."""
+    needs, layers = requirements(settings.target or "class:0")
     network = load_network(
         backbone or settings.backbone,
         needs=needs, layers=[*layers, *filter(None, [settings.layer])], classes=settings.classes,
@@ -147,11 +137,11 @@ def load_explained(settings: ExplainSettings, backbone: Backbone | None = None) 
     return network
 
 
-def likeliest(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> list[int]:
-    """The class that each picture looks most like; of a network with one output that one, 0.
+def predicted_classes(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> list[int]:
+    """The most probable class of each picture; 0 for a network with one output.
 
     Raises:
-        SettingsError: a part of the network is in training mode, or it gives no row of scores for each picture.
+        SettingsError: a part of the network is in training mode, or it gives no row of scores per picture.
     """
     check_inference(network)
     with torch.no_grad():
@@ -160,70 +150,61 @@ def likeliest(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> list[int]:
 
 
 @contextmanager
-def taking(network: nn.Module, image: Float[Tensor, "n c h w"]) -> Iterator[None]:
-    """Say in a line that a network can't take pictures like these; its own error stays the cause.
-
-    Raises:
-        SettingsError: it can't.
-    """
+def checked_input(network: nn.Module, image: Float[Tensor, "n c h w"]) -> Iterator[None]:
+    """Convert a module's error about the shape of its input into a :class:`SettingsError`."""
     try:
         yield
-    except (RuntimeError, AssertionError, ValueError) as error:  # what modules raise for shapes that they don't take
+    except (RuntimeError, AssertionError, ValueError) as error:  # raised by modules for unsupported shapes
         if isinstance(error, VggappsError) or out_of_memory(error):
             raise
-        shape, said = " x ".join(map(str, image.shape[1:])), str(error).strip().partition("\n")[0]
+        shape, reason = " x ".join(map(str, image.shape[1:])), str(error).strip().partition("\n")[0]
         raise SettingsError(
-            f"{type(network).__name__} can't take pictures of {shape}: {said or type(error).__name__}",
-            "give pictures of the size and number of colours it was made for, or a preprocess that makes them so",
+            f"{type(network).__name__} can't take pictures of {shape}: {reason or type(error).__name__}",
+            "give pictures of the size and number of channels it expects, or a preprocess that converts them",
         ) from error
 
 
-def exact(x: Float[Tensor, ...]) -> Float[Tensor, ...]:
-    """At least in float32, which sums over many numbers need."""
+def at_least_float32(x: Float[Tensor, ...]) -> Float[Tensor, ...]:
+    """Upcast half precision, which is too coarse for sums over many numbers."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def finite(x: Float[Tensor, ...]) -> Float[Tensor, ...]:
-    """With zero for what is no number: a slope that is infinite, as a root's at zero, counts nothing."""
+    """Replace NaN and infinity by zero, such as the gradient of a square root at zero."""
     return torch.where(x.isfinite(), x, 0)
 
 
 def _rows(scores: Float[Tensor, "n classes ..."]) -> Float[Tensor, "n classes"]:
-    """Class scores; those of a dense network are averaged over its positions."""
+    """Class scores, averaged over positions for a fully convolutional network."""
     return scores.flatten(2).mean(2) if scores.ndim > 2 else scores
 
 
 def _outputs(network: nn.Module, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes ..."]:
-    with taking(network, image):
+    with checked_input(network, image):
         scores = features(network, image, (OUTPUT,))[OUTPUT]
     return _row_each(scores, len(image))
 
 
 def _row_each(scores: Float[Tensor, "n ..."], pictures: int) -> Float[Tensor, "n classes ..."]:
-    """A network's output, with a row for each picture also where that is one number.
-
-    Raises:
-        SettingsError: there is not one for each.
-    """
+    """Check that a network's output has one row per picture; single numbers become rows of one."""
     if scores.ndim == 0 and pictures == 1:  # squeezed
         scores = scores[None]
     if scores.ndim == 0 or len(scores) != pictures:
         shape = " x ".join(map(str, scores.shape)) or "one number"
         raise SettingsError(
-            f"for {pictures} pictures of a batch the network gives {shape}",
-            "it must give a row of class scores for each",
+            f"for a batch of {pictures} pictures the network returns {shape}",
+            "it must return a row of class scores for each",
         )
     return scores[:, None] if scores.ndim == 1 else scores
 
 
 def _objective(network: nn.Module, target: object) -> Objective:
-    """One target's objective."""
     if isinstance(target, str):
         target = parse(target, network)
     if not isinstance(target, Objective):
         return _class(network, _index(target))
     if target.references:
-        raise SettingsError(f"{target.text} compares with a picture", "ask for a class, a layer or a channel")
+        raise SettingsError(f"{target.text} compares with a picture", "explain a class, a layer or a channel")
     return target
 
 
@@ -238,7 +219,6 @@ def _index(target: object) -> int:
 
 
 def _class(network: nn.Module, index: int) -> Objective:
-    """A class, with its name where that is known."""
     labels = labels_for(network)
     if not labels:
         return class_score(index)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from vggapps.settings import check, setting
-from vggapps.vgg._settings import BACKBONE, PANEL, ClassSettings
+from vggapps.settings import setting
+from vggapps.vgg._settings import PANEL, ClassSettings
 
 MethodName = Literal[
     "gradient",
@@ -29,37 +29,36 @@ MethodName = Literal[
 
 @dataclass(frozen=True)
 class ExplainSettings(ClassSettings):
-    """Everything that decides how an explanation looks."""
+    """Settings of an explanation."""
 
     target: str | None = setting(
         None,
         metavar="TEXT",
-        help="What is explained: class:NAME; -class:NAME, against it; or a layer's response, relu5_4:200. By default "
-        "the class that classify names.",
+        help="What to explain: class:NAME; -class:NAME, evidence against it; or a layer's response, relu5_4:200. By "
+        "default the class that classify predicts.",
     )
-    method: Literal[MethodName, "all"] = setting("grad-cam", metavar="NAME", help="How; all: one beside the other.")
+    method: Literal[MethodName, "all"] = setting("grad-cam", metavar="NAME", help="Method; all: side by side.")
     layer: str | None = setting(
-        None, metavar="NAME", help="Whose positions the ...-cam methods show; by default the last convolution's ReLU."
+        None, metavar="NAME", help="Layer of the ...-cam methods; by default the ReLU of the last convolution."
     )
-    size: int = setting(
-        224, minimum=224, maximum=4096, help="Shorter side in pixels at which the network sees the picture."
-    )
+    size: int = setting(224, minimum=224, maximum=4096, help="Shorter side of the network's input in pixels.")
     samples: int | None = setting(
-        None, minimum=1, maximum=1_000_000, help="Pictures tried by integrated-gradients, smoothgrad and rise."
+        None, minimum=1, maximum=1_000_000, help="Number of samples of integrated-gradients, smoothgrad and rise."
     )
     scale: Literal["own", "common"] = setting(
-        "own", help="Whether the hottest colour is each picture's own maximum, or that of all, to compare them."
+        "own", help="Scale the colors to each picture's maximum, or to a common one, for comparison."
     )
-    seed: int = setting(
-        0, minimum=0, help="Of smoothgrad's noise, rise's masks and the random parts of the evaluation."
+    seed: int = setting(0, minimum=0, help="Random seed of smoothgrad, rise and the evaluation.")
+    backbone: str = setting(
+        "auto",
+        metavar="NAME",
+        help="The network: auto, vgg16, a name of `vggapps weights list`, a file, or vgg16=FILE.",
+        panel=PANEL,
+        files=True,
     )
-    backbone: str = setting("auto", metavar="NAME", help=BACKBONE, panel=PANEL, files=True)
     device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.", panel=PANEL)
     dtype: Literal["auto", "float32", "bfloat16"] = setting(
         "float32",
-        help="Of the network; bfloat16 is quicker where the machine has instructions for it, and coarser.",
+        help="Number format of the network; bfloat16 is faster on some machines, and less precise.",
         panel=PANEL,
     )
-
-    def __post_init__(self) -> None:
-        check(self)

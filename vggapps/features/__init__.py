@@ -1,4 +1,4 @@
-"""Features: pictures as rows of numbers, in files, and what can be learned from them."""
+"""Features of pictures: extraction, files, similarity search and probes."""
 
 import lazy_loader
 

@@ -1,11 +1,11 @@
-"""Pictures as rows of numbers: a layer's output, pooled, for any number of pictures in bounded memory."""
+"""Feature extraction: a layer's output, pooled, for any number of pictures in bounded memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 import torch
@@ -16,30 +16,30 @@ from torch import Tensor
 
 from vggapps.datasets._reading import Reading, read_pictures, to_tensor
 from vggapps.errors import SettingsError, VggappsError, argument, unknown
-from vggapps.image import center
+from vggapps.features._settings import Pool
+from vggapps.image import center_crop
 from vggapps.image._opening import Source
 from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import Pooled, layer_facts
 from vggapps.vgg._pooling import Summarize
 
-Pool = Literal["avg", "max", "avg+max", "pyramid", "none"]
 POOLS: tuple[Pool, ...] = get_args(Pool)
-CELLS = (1, 2, 4)  # a side, of a pyramid's levels
-BATCH = 8  # pictures that run together
+CELLS = (1, 2, 4)  # per side, for each level of a pyramid
+BATCH = 8  # pictures per forward pass
 _MOST_ROWS, _MOST_NUMBERS = 256, 1 << 24  # of a chunk: 64 MiB of float32
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a picture's row is made of: all that another program needs to make the same.
+    """How a row of features was computed, sufficient to reproduce it.
 
     Attributes:
-        network: the plan's name, ``vgg19``.
-        weights: the name of its weights, ``vgg19-installed``.
-        layer: whose output it is.
-        pool: how a map became a row, one of ``POOLS``; ``none`` where the layer is a row already.
-        size: side of the square in the middle, in pixels; the shorter side was scaled to 256/224 of it before.
-        dtype: in which the convolutions ran, ``float32`` or ``bfloat16``.
+        network: name of the plan, ``vgg19``.
+        weights: name of the weights, ``vgg19-installed``.
+        layer: name of the layer.
+        pool: one of ``POOLS``; ``none`` if the layer's output is a vector.
+        size: side of the center crop in pixels, after scaling the shorter side to 256/224 of it.
+        dtype: of the convolutions, ``float32`` or ``bfloat16``.
     """
 
     network: str
@@ -52,13 +52,14 @@ class Descriptor:
 
 @dataclass(frozen=True, eq=False)
 class Chunk:
-    """The rows of some consecutive pictures.
+    """Features of consecutive pictures.
 
     Attributes:
-        start: index of the first of these pictures among all.
-        stop: index of the first that follows them.
-        kept: indices of those that a row is of; float32 ``rows`` has shape (len(kept), d).
-        errors: what is wrong with the others, by index.
+        start: index of the first picture.
+        stop: index after the last picture.
+        kept: indices of the pictures that could be read.
+        rows: their features, float32, (len(kept), d).
+        errors: the errors of the others, by index.
     """
 
     start: int
@@ -69,11 +70,7 @@ class Chunk:
 
 
 def describe(network: VGG, layer: str, pool: str = "avg", size: int = 224) -> Descriptor:
-    """What rows of this network are; checks the words.
-
-    Raises:
-        SettingsError: no such layer or pooling, or a size that leaves nothing at the layer.
-    """
+    """Validate the arguments of an extraction and describe its rows."""
     (layer,) = network.check([layer])
     if pool not in POOLS:
         raise unknown("pooling", pool, POOLS)
@@ -90,23 +87,22 @@ def width(network: VGG, layer: str, pool: str = "avg", size: int = 224) -> int:
 
 
 def chunk_size(numbers: int) -> int:
-    """How many pictures of rows of so many numbers make a chunk: whole batches, 256 pictures or 64 MiB at most."""
+    """Pictures per chunk for rows of this length: whole batches, at most 256 pictures or 64 MiB."""
     return max(BATCH, min(_MOST_ROWS, _MOST_NUMBERS // numbers) // BATCH * BATCH)
 
 
 def pooled(features: Float[Tensor, "n c *hw"], pool: str) -> Float[Tensor, "n d"]:
-    """A layer's output as a row a picture, float32.
+    """Pool a layer's output to one row per picture, float32; vectors are returned unchanged.
 
-    ``avg`` and ``max`` over all positions; ``avg+max`` one after the other; ``pyramid`` averages over 1×1, 2×2 and
-    4×4 cells, one level after the other (Lazebnik et al., Beyond Bags of Features, CVPR 2006; average for their
-    histograms); ``none`` the map itself. Within a level, and in ``none``, the order is channel, row, column. What is
-    a row already stays so.
+    ``avg`` and ``max`` over all positions; ``avg+max`` concatenates both; ``pyramid`` concatenates averages over 1×1,
+    2×2 and 4×4 cells (Lazebnik et al., Beyond Bags of Features, CVPR 2006, with averages instead of histograms);
+    ``none`` flattens the map. Within a level, and for ``none``, the order is channel, row, column.
     """
-    features = features.float()  # sums of 196 numbers would lose digits in bfloat16
+    features = features.float()  # bfloat16 is too coarse for sums of 196 numbers
     if features.ndim == 2:
         return features
     match pool:
-        case "avg" | "max" | "avg+max":  # as the head `gap` will see it
+        case "avg" | "max" | "avg+max":  # as in the head `gap`
             row: Tensor = Summarize(Pooled(summary=pool))(features)
             return row
         case "pyramid":
@@ -126,23 +122,22 @@ def extract_chunks(
     first: int = 0,
     workers: int | None = None,
 ) -> Iterator[Chunk]:
-    """The rows of pictures, a chunk at a time; at most a chunk is in memory.
+    """Extract features chunk by chunk; at most one chunk is in memory.
 
-    Of each picture the shorter side is scaled to 256/224 of ``size`` and the square in the middle is taken, as the
-    published accuracies are measured. Batches never reach over a chunk's end, so that a run that goes on from one
-    has the very numbers of a run that never stopped.
+    The shorter side of each picture is scaled to 256/224 of ``size`` and the center is cropped, as for published
+    accuracies. Batches do not cross chunks, so that a resumed run gives exactly the same numbers.
 
     Args:
-        sources: paths, or files' bytes.
+        sources: paths, or contents of files.
         network: frozen, on its device; see :func:`~vggapps.weights._backbone.load_network`.
         layer: ``pool5``, ``relu5_3``, ``fc7``.
-        pool: how a map becomes a row, see :func:`pooled`; nothing to a layer that is a row already.
-        size: side of the square, in pixels.
-        first: index of the picture to begin with: the ``stop`` of an earlier run's chunk.
-        workers: processes that read; see :func:`~vggapps.datasets.read_pictures`.
+        pool: how a feature map becomes a row, see :func:`pooled`; ignored for vectors.
+        size: side of the crop in pixels.
+        first: index of the first picture: the ``stop`` of an earlier chunk, to resume.
+        workers: worker processes that read, see :func:`~vggapps.datasets.read_pictures`.
 
     Raises:
-        SettingsError: no such layer or pooling, or a size that leaves nothing at the layer.
+        SettingsError: no such layer or pooling, or a size too small for the layer.
     """
     describe(network, layer, pool, size)
     return _chunks(sources, network, layer, pool, size, first, workers)
@@ -159,14 +154,14 @@ def _chunks(
         errors: dict[int, VggappsError] = {}
         rows = [np.empty((0, numbers), np.float32)]
         for batch in _batches(islice(readings, step), first, errors):
-            pictures = torch.cat([center(to_tensor(reading.scales[0]), size) for reading in batch])
+            pictures = torch.cat([center_crop(to_tensor(reading.scales[0]), size) for reading in batch])
             rows.append(_run(network, pictures, layer, pool))
             kept += [first + reading.index for reading in batch]
         yield Chunk(start, min(start + step, len(sources)), tuple(kept), np.concatenate(rows), errors)
 
 
 def _batches(readings: Iterator[Reading], first: int, errors: dict[int, VggappsError]) -> Iterator[list[Reading]]:
-    """Pictures that can be read, a few at a time; the errors of the others are put down."""
+    """Batches of readable pictures; the errors of the others are added to ``errors``."""
     batch: list[Reading] = []
     for reading in readings:
         if reading.error:

@@ -1,4 +1,4 @@
-"""Features of any number of pictures to a file, a chunk at a time: a run that stopped goes on where it was."""
+"""Resumable feature extraction to a file, chunk by chunk."""
 
 from __future__ import annotations
 
@@ -22,13 +22,7 @@ from vggapps.vgg._network import VGG
 
 @dataclass(frozen=True)
 class Part:
-    """What a run has done since the last one.
-
-    Attributes:
-        stop: pictures that are done.
-        errors: path and reason of those that can't be read.
-        resumed: whether an earlier run did it.
-    """
+    """A finished chunk: pictures done so far, paths and errors of unreadable ones, whether an earlier run did it."""
 
     stop: int
     errors: tuple[tuple[str, str], ...]
@@ -46,20 +40,20 @@ def extract_to(
     force: bool = False,
     workers: int | None = None,
 ) -> Iterator[Part]:
-    """Write the features of pictures to a file, for ``load_features``; nothing is done until it is iterated.
+    """Extract features to a file for ``load_features``; a generator, which works while it is iterated.
 
-    Chunks are kept in the folder ``<target>.part`` until the last one is there. Whatever ends a run, the same call
-    goes on after the last whole chunk, and the file becomes the same.
+    Finished chunks are stored in the folder ``<target>.part``. If a run is interrupted, the same call resumes after the
+    last complete chunk, with the same result.
 
     Args:
-        target: a name that ends in .npy, .safetensors or .parquet. A .npy file has a .json file beside it.
+        target: file name ending in .npy (with a .json file beside it), .safetensors or .parquet.
         paths: of the pictures.
         network, layer, pool, size, workers: see :func:`~vggapps.features.extract_chunks`.
-        force: start anew, and replace an existing file.
+        force: start over, and replace an existing file.
 
     Raises:
-        SettingsError: another suffix, a wrong word, or a run with other settings lies half done there.
-        OutputExistsError: there is such a file.
+        SettingsError: another suffix, an invalid argument, or an unfinished run with other settings.
+        OutputExistsError: the file exists.
         PictureError: none of the pictures can be read, or the folder can't be written.
     """
     target = Path(target)
@@ -75,18 +69,18 @@ def extract_to(
         while (file := _chunk_file(work, done, step)).exists():
             notes = json.loads(file.with_suffix(".json").read_text(encoding="utf-8"))
             done = notes["stop"]
-            yield Part(done, _told(paths, notes), resumed=True)
+            yield Part(done, _errors(paths, notes), resumed=True)
             if done == len(paths):
                 break
         for chunk in extract_chunks(paths, network, layer, pool, size=size, first=done, workers=workers):
             errors = {str(index): error.message for index, error in chunk.errors.items()}
             notes = {"stop": chunk.stop, "kept": chunk.kept, "errors": errors}
             file = _chunk_file(work, chunk.start, step)
-            _put(file.with_suffix(".json"), json.dumps(notes).encode())
+            _write(file.with_suffix(".json"), json.dumps(notes).encode())
             stream = io.BytesIO()
             np.save(stream, chunk.rows)
-            _put(file, stream.getbuffer())  # the last to appear: where it is, the chunk is whole
-            yield Part(chunk.stop, _told(paths, notes), resumed=False)
+            _write(file, stream.getbuffer())  # written last: if it exists, the chunk is complete
+            yield Part(chunk.stop, _errors(paths, notes), resumed=False)
         files = [_chunk_file(work, start, step) for start in range(0, len(paths), step)]
         kept = [i for file in files for i in json.loads(file.with_suffix(".json").read_text())["kept"]]
         if not kept:
@@ -103,12 +97,12 @@ def extract_to(
             raise
         raise PictureError(
             f"{target}: it can't be written: {error.strerror or error}",
-            "make room or choose another folder; the same command then goes on",
+            "free some space or choose another folder; the same command then resumes",
         ) from None
 
 
 def _publish(whole: Path, target: Path, *, force: bool) -> None:
-    """Give the file its name, and before it the one with its notes: where the table is, they are."""
+    """Move the file to its final name, after the .json file beside it, so that a table always has its notes."""
     notes = notes_file(target)
     if notes:
         with created(notes, overwrite=force) as beside:
@@ -123,7 +117,7 @@ def _publish(whole: Path, target: Path, *, force: bool) -> None:
 
 
 def _open_work(work: Path, settings: Descriptor, paths: Sequence[str], step: int, *, force: bool) -> None:
-    """Make the folder, or see that it is this very run's."""
+    """Create the work folder, or check that it belongs to the same run."""
     digest = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()
     job = {**asdict(settings), "pictures": len(paths), "list of pictures": digest, "chunk": step}
     file = work / "job.json"
@@ -131,15 +125,15 @@ def _open_work(work: Path, settings: Descriptor, paths: Sequence[str], step: int
         shutil.rmtree(work, ignore_errors=True)
     if not file.exists():
         work.mkdir(exist_ok=True)
-        _put(file, json.dumps(job).encode())
+        _write(file, json.dumps(job).encode())
         return
     before = json.loads(file.read_text(encoding="utf-8"))
     if name := next((name for name in job if job[name] != before.get(name)), ""):
         is_digest = name == "list of pictures"
         what = "other pictures" if is_digest else f"{name} {before.get(name)}, not {job[name]}"
         raise SettingsError(
-            f"{work} holds the beginning of another run: {what}",
-            f"repeat that run to go on with it, choose another output, or start anew: {argument('force', True)}",
+            f"{work} contains an unfinished run with other settings: {what}",
+            f"repeat that run to resume it, choose another output, or start over: {argument('force', True)}",
         )
 
 
@@ -147,12 +141,12 @@ def _chunk_file(work: Path, start: int, step: int) -> Path:
     return work / f"{start // step:08}.npy"
 
 
-def _put(file: Path, data: bytes | memoryview) -> None:
-    """At once or not at all."""
+def _write(file: Path, data: bytes | memoryview) -> None:
+    """Write atomically."""
     beside = file.with_name(f"{file.name}.new")
     beside.write_bytes(data)
     beside.replace(file)
 
 
-def _told(paths: Sequence[str], notes: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+def _errors(paths: Sequence[str], notes: dict[str, Any]) -> tuple[tuple[str, str], ...]:
     return tuple((paths[int(index)], message) for index, message in notes["errors"].items())

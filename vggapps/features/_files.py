@@ -1,4 +1,4 @@
-"""Files of features, written from chunks and memory-mapped: .npy with a .json beside it, .safetensors, .parquet."""
+"""Feature files, written chunk by chunk and memory-mapped: .npy with a .json beside it, .safetensors, .parquet."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from vggapps.errors import SettingsError
 from vggapps.features._describe import Descriptor
 
-_MOST_HEADER = 100_000_000  # bytes that safetensors reads; its src/tensor.rs, MAX_HEADER_SIZE
-_AGAIN = "vggapps extract FOLDER -o features.npy"  # how such a file is made
+_MOST_HEADER = 100_000_000  # bytes; MAX_HEADER_SIZE in safetensors' src/tensor.rs
+_EXTRACT = "vggapps extract FOLDER -o features.npy"
 Rows = NDArray[np.float32]
 
 
@@ -24,9 +24,9 @@ class FeatureTable:
     """Features of many pictures.
 
     Attributes:
-        paths: of the pictures, as they were given.
-        features: float32, (n, d). Of .npy and .safetensors they stay in the file until they are looked at.
-        settings: what they are features of.
+        paths: of the pictures, as given.
+        features: float32, (n, d); memory-mapped for .npy and .safetensors files.
+        settings: how they were computed.
         failed: pictures that could not be read, and have no row.
     """
 
@@ -36,43 +36,43 @@ class FeatureTable:
     failed: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        made = self.settings
+        how = self.settings
         failed = f", {len(self.failed)} failed" if self.failed else ""
         rows = f"{len(self.paths)} pictures x {self.features.shape[1]} numbers"
-        of = f"{made.layer} ({made.pool}) of {made.weights or made.network} at {made.size} px"
+        of = f"{how.layer} ({how.pool}) of {how.weights or how.network} at {how.size} px"
         return f"<FeatureTable: {rows}, {of}{failed}>"
 
     def take(self, rows: NDArray[np.int64]) -> FeatureTable:
-        """Some of the rows; all of them stay in the file, others are copied into memory."""
+        """A table of some of the rows, copied into memory unless all are taken."""
         if len(rows) == len(self.paths):
             return self
         return replace(self, paths=tuple(self.paths[row] for row in rows), features=self.features[rows])
 
 
 def load_features(path: str | Path) -> FeatureTable:
-    """Read what :func:`~vggapps.features.extract_to` wrote.
+    """Read a file written by :func:`~vggapps.features.extract_to`.
 
     Raises:
-        SettingsError: it is not there, of another kind, or damaged.
+        SettingsError: the file is missing, damaged, or of another kind.
     """
     path = Path(path)
     writer_of(path)
     if not path.is_file():
-        raise SettingsError(f"there is no file {path}", run=_AGAIN)
+        raise SettingsError(f"there is no file {path}", run=_EXTRACT)
     read = {".npy": _read_npy, ".safetensors": _read_safetensors, ".parquet": _read_parquet}[path.suffix]
     try:
         paths, features, notes = read(path)
         settings = Descriptor(**notes["settings"])
     except SettingsError:
         raise
-    except Exception:  # what is damaged may raise anything
-        raise SettingsError(f"{path} holds no features", run=_AGAIN) from None
+    except Exception:  # damaged files can raise anything
+        raise SettingsError(f"{path} contains no features", run=_EXTRACT) from None
     return FeatureTable(tuple(paths), features, settings, tuple(notes["failed"]))
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What becomes a file: as :class:`FeatureTable`, but its rows lie in one .npy file a chunk."""
+    """A :class:`FeatureTable` before it is written, with its rows in one .npy file per chunk."""
 
     paths: Sequence[str]
     files: Sequence[Path]
@@ -81,35 +81,31 @@ class Table:
 
     @property
     def numbers(self) -> int:
-        """In a row."""
+        """Length of a row."""
         return int(np.load(self.files[0], mmap_mode="r").shape[1])
 
     @property
     def notes(self) -> dict[str, Any]:
-        """For JSON: what is neither rows nor paths."""
+        """Metadata for JSON, without the paths."""
         return {"schema": 1, "settings": asdict(self.settings), "failed": list(self.failed)}
 
     def chunks(self) -> Iterator[Rows]:
-        """The rows, some hundreds at a time."""
+        """The rows of one chunk after another."""
         return (np.load(file) for file in self.files)
 
 
 def writer_of(path: Path) -> Callable[[Path, Table], None]:
-    """What writes the format that the suffix names.
-
-    Raises:
-        SettingsError: another suffix, or a package that it needs is missing.
-    """
+    """The function that writes the format of this suffix; an error for other suffixes."""
     writers = {".npy": _write_npy, ".safetensors": _write_safetensors, ".parquet": _write_parquet}
     if path.suffix not in writers:
-        raise SettingsError(f"{path.name} is not a file of features", f"use a name that ends in {', '.join(writers)}")
+        raise SettingsError(f"{path.name} is not a feature file", f"use a name that ends in {', '.join(writers)}")
     if path.suffix == ".parquet":
         _pyarrow()
     return writers[path.suffix]
 
 
 def notes_file(path: Path) -> Path | None:
-    """The file beside a .npy file that says which pictures its rows are of; None for other formats."""
+    """The .json file beside a .npy file, with its paths and metadata; None for other formats."""
     return path.with_suffix(".json") if path.suffix == ".npy" else None
 
 
@@ -126,15 +122,15 @@ def _write_npy(path: Path, table: Table) -> None:
 def _read_npy(path: Path) -> tuple[list[str], Rows, dict[str, Any]]:
     features, beside = np.lib.format.open_memmap(path, mode="r"), path.with_suffix(".json")
     if not beside.is_file():
-        raise SettingsError(f"there is no {beside}, which names the pictures of {path.name}", "keep both together")
+        raise SettingsError(f"there is no {beside}, which lists the pictures of {path.name}", "keep both together")
     notes = json.loads(beside.read_text(encoding="utf-8"))
     if len(features) != len(notes["paths"]):
-        raise SettingsError(f"{beside.name} is of another table than {path.name}", run=_AGAIN)
+        raise SettingsError(f"{beside.name} is of another table than {path.name}", run=_EXTRACT)
     return notes["paths"], features, notes
 
 
 def _write_safetensors(path: Path, table: Table) -> None:
-    """Format: 8 bytes for the header's length, the header in JSON, the numbers (the package's README, Format)."""
+    """Format: 8 bytes for the header's length, the header in JSON, the data (see Format in safetensors' README)."""
     shape = [len(table.paths), table.numbers]
     tensor = {"dtype": "F32", "shape": shape, "data_offsets": [0, 4 * shape[0] * shape[1]]}
     notes = {"vggapps": json.dumps(table.notes), "paths": json.dumps(table.paths)}

@@ -1,4 +1,4 @@
-"""What is learnt on descriptors, and how it becomes the end of a network."""
+"""Heads that probes learn, and saving them as the end of a network."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.errors import SettingsError, argument
-from vggapps.features._fitting import Layers, rooted, through
+from vggapps.features._fitting import Layers, apply_layers, rooted
+from vggapps.vgg._exact import Radial
 from vggapps.vgg._plan import SUMMARIES, Pooled
-from vggapps.vgg._radial import Radial
 from vggapps.weights._heads import write_head
 from vggapps.weights._labels import imagenet
 
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """Layers on top of a descriptor; called with descriptors (n, d), gives logits (n, classes).
+    """A classifier on features: maps rows (n, d) to logits (n, classes).
 
     Attributes:
-        network, weights, layer, pool: of the descriptor, see :class:`~vggapps.features.Descriptor`.
-        root: whether the descriptor's signed square root is taken first (Perronnin et al., ECCV 2010, section 3.2).
-        mean, deviation: (d,), subtracted and divided by then.
+        network, weights, layer, pool: of the features, see :class:`~vggapps.features.Descriptor`.
+        root: whether the signed square root is applied first (Perronnin et al., ECCV 2010, section 3.2).
+        mean, deviation: (d,), of the standardization that follows.
         layers: (weight, bias) of one linear layer, or of two with a ReLU between.
-        radial: what comes before the one linear layer, of standardised descriptors; None in other heads.
         labels: names of the outputs.
-        temperature: what logits are to be divided by for calibrated probabilities.
+        temperature: divides the logits for calibrated probabilities.
+        radial: radial basis functions of the standardized features, before the linear layer; None for other kinds.
     """
 
     network: str
@@ -45,18 +45,18 @@ class Head:
 
     def __call__(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
         """Logits, before the temperature."""
-        standardised = (rooted(rows, self.root) - self.mean) / self.deviation
-        return through(self.layers, standardised if self.radial is None else self.radial(standardised))
+        standardized = (rooted(rows, self.root) - self.mean) / self.deviation
+        return apply_layers(self.layers, standardized if self.radial is None else self.radial(standardized))
 
 
 def save_head(path: str | Path, head: Head) -> None:
-    """Write a head to a .safetensors file that the backbone of ``Classifier`` and ``load_vgg`` read.
+    """Write a head to a .safetensors file, for ``Classifier(backbone=...)`` and ``load_vgg``.
 
-    The standardisation is folded into the first layer. On ``relu7`` of a full network it takes the last layer's place.
+    The standardization is folded into the first layer. A head on ``relu7`` replaces the last layer of a full network.
 
     Raises:
-        SettingsError: another suffix, weights that are not on record, or features that no network's head begins with.
-        WeightsError: a folder that can't be written.
+        SettingsError: another suffix, unknown weights, or features to which no network's head can be attached.
+        WeightsError: the folder can't be written.
     """
     tensors, hidden = _folded(head)
     write = partial(
@@ -80,7 +80,7 @@ def save_head(path: str | Path, head: Head) -> None:
 
 
 def _folded(head: Head) -> tuple[dict[str, Tensor], int]:
-    """The tensors of a network's head, which does not standardise, and the width of its hidden layer."""
+    """The tensors of a head with the standardization folded in, and the width of its hidden layer."""
     first, *rest = head.layers
     if head.radial:
         scale = head.radial.scale / head.deviation

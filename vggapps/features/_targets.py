@@ -1,4 +1,4 @@
-"""What rows of features are to be told as: classes from a table or from folders' names, or a teacher's logits."""
+"""Training targets of probes: classes from a table or folder names, or a teacher's logits."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Classes:
     """The classes of pictures.
 
     Attributes:
-        rows: indices of the pictures that have a class, sorted.
-        targets: for each of them its class, an index of ``names``.
-        names: sorted.
-        source: what named the classes, for messages.
-        notes: what people should know about how they were found, a line each.
+        rows: indices of the pictures with a class, sorted.
+        targets: their classes, indices of ``names``.
+        names: of the classes, sorted.
+        source: of the classes, for messages.
+        notes: remarks about how they were found, one line each.
     """
 
     rows: Index
@@ -41,29 +41,28 @@ class Classes:
 
 
 def classes_of(paths: Sequence[str], table: str | Path | None = None) -> Classes:
-    """A class for each picture: from a table, or the first folder below the folder that holds them all.
+    """The class of each picture, from a table or from folder names.
 
     Args:
         paths: of the pictures.
-        table: a CSV file, see :func:`~vggapps.datasets.read_labels`; it must have a row for each picture,
-            found as ``rows_for`` says. None: a picture's class is the folder below
-            the common root, as in ``class_folders``; pictures in the root have none.
+        table: a CSV file with a row for each picture, see :func:`~vggapps.datasets.read_labels`. By default a picture's
+            class is the folder below the common root; pictures in the root have none.
 
     Raises:
-        PictureError: a table that can't be read.
-        SettingsError: a table that contradicts itself or lacks a picture, or fewer than two classes.
+        PictureError: the table can't be read.
+        SettingsError: the table is contradictory or lacks a picture, or there are fewer than two classes.
     """
     words, source, notes = _from_folders(paths) if table is None else _from_table(paths, read_labels(table))
     names = tuple(sorted({word for word in words if word is not None}))
     if len(names) < 2:
         problem = f"{source}: all pictures are of one class" if names else f"{source}: there is no class folder"
         raise SettingsError(
-            problem, f"put each class into a folder of its own, or give {argument('table')}: lines of file and class"
+            problem, f"put each class into its own folder, or give {argument('table')}: lines of file and class"
         )
     number = {name: index for index, name in enumerate(names)}
     rows = np.flatnonzero([word is not None for word in words])
     targets = torch.tensor([number[word] for word in words if word is not None])
-    return Classes(rows, targets, names, source, (*notes, *_alike(names)))
+    return Classes(rows, targets, names, source, (*notes, *_spelling_notes(names)))
 
 
 def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n classes"], tuple[str, ...]]:
@@ -71,11 +70,11 @@ def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n
 
     Args:
         paths: of the pictures.
-        file: .npy, a row a picture in the pictures' order. A .json file beside it may hold ``paths``, by which rows
-            are found, and ``labels``: ``vggapps extract`` of the layer fc8 writes both.
+        file: .npy, one row per picture in the same order. A .json file beside it may contain ``paths``, to match rows,
+            and ``labels``; ``vggapps extract`` of the layer fc8 writes both.
 
     Raises:
-        SettingsError: it can't be read, or does not fit the pictures.
+        SettingsError: the file can't be read, or does not fit the pictures.
     """
     file = Path(file)
     beside = file.with_suffix(".json")
@@ -92,20 +91,20 @@ def teacher_of(paths: Sequence[str], file: str | Path) -> tuple[Float[Tensor, "n
         row = {path: index for index, path in enumerate(notes["paths"])}
         if len(row) < len(notes["paths"]):
             raise SettingsError(f"{file} has several rows of one picture", "give one row for each")
-        if lacking := next((path for path in paths if path not in row), None):
-            raise SettingsError(f"{file} has no row for {lacking}", "let the teacher see the same pictures")
+        if missing := next((path for path in paths if path not in row), None):
+            raise SettingsError(f"{file} has no row for {missing}", "run the teacher on the same pictures")
         logits = logits[[row[path] for path in paths]]
     if len(logits) != len(paths):
         raise SettingsError(f"{file} has {len(logits)} rows for {len(paths)} pictures", "give a row for each")
     count = logits.shape[1]
     if count < 2:
-        raise SettingsError(f"{file} has logits of one class", "a head is learnt for two classes or more")
+        raise SettingsError(f"{file} has logits of one class", "a head needs at least two classes")
     labels = notes.get("labels") or [label.name for label in labels_of((), count)]
     return torch.from_numpy(np.array(logits, np.float32)), tuple(labels)
 
 
 def _from_folders(paths: Sequence[str]) -> tuple[list[str | None], str, tuple[str, ...]]:
-    """A word for each picture, what named them, and notes."""
+    """A class name for each picture, the source of the names, and notes."""
     places = [Path(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - links stay as they are
     root = Path(os.path.commonpath([place.parent for place in places]))
     words = class_folders(places, root)
@@ -117,20 +116,20 @@ def _from_folders(paths: Sequence[str]) -> tuple[list[str | None], str, tuple[st
 
 def _from_table(paths: Sequence[str], table: LabelTable) -> tuple[list[str | None], str, tuple[str, ...]]:
     found = rows_for(table, paths)
-    if lacking := next((path for path in paths if path not in found), None):
-        raise SettingsError(f"{table.source} has no class for {lacking}", "write a line file,class for each picture")
+    if missing := next((path for path in paths if path not in found), None):
+        raise SettingsError(f"{table.source} has no class for {missing}", "write a line file,class for each picture")
     notes = table.notes
     if unused := len(table.rows) - len({row.line for row in found.values()}):
         notes = (*notes, f"{table.source}: {unused} of {len(table.rows)} rows are of pictures without features")
     return [found[path].word for path in paths], str(table.source), notes
 
 
-def _alike(names: Sequence[str]) -> list[str]:
-    """Notes on classes that are perhaps meant as one."""
+def _spelling_notes(names: Sequence[str]) -> list[str]:
+    """Notes on class names that differ in case or spaces only."""
     known: dict[str, str] = {}
     pairs = [(known.setdefault(" ".join(name.casefold().split()), name), name) for name in names]
     return [
-        f"{first!r} and {second!r} differ in spelling alone: they are two classes"
+        f"{first!r} and {second!r} differ only in spelling: they are two classes"
         for first, second in pairs
         if first != second
     ]

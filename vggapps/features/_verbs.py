@@ -1,4 +1,4 @@
-"""Features of pictures, and the pictures that are most alike, in one call."""
+"""Feature extraction and similarity search in one call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vggapps.errors import PictureError, SettingsError, VggappsError, argument
 from vggapps.features._describe import Chunk, describe, extract_chunks
 from vggapps.features._files import FeatureTable, load_features
 from vggapps.features._similar import Match, blocks_of, is_query, nearest, similar_sheet
-from vggapps.image import Picture, Source, look_into, open_picture
+from vggapps.image import Picture, Source, open_picture, scan_folder
 from vggapps.image._identity import Identity, identified
 from vggapps.vgg._network import VGG
 from vggapps.weights._backbone import load_network
@@ -37,35 +37,35 @@ def extract(
     network: VGG | None = None,
     progress: bool = False,
 ) -> FeatureTable:
-    """Turn pictures into rows of numbers, the output of one layer for each, as ``vggapps extract`` does.
+    """Extract features of pictures from one layer, as ``vggapps extract`` does.
 
     >>> vggapps.extract("photos/")                                                      # doctest: +SKIP
     <FeatureTable: 120 pictures x 512 numbers, pool5 (avg) of vgg19-installed at 224 px>
 
-    All rows are in memory; :func:`extract_to` writes those of any number of pictures to a file.
+    All rows are in memory; :func:`extract_to` writes any number of pictures to a file.
 
     Args:
-        pictures: a file, a folder (with its subfolders), or several of these.
-        layer: whose output: ``relu5_3``, ``pool5``, ``fc7``.
-        pool: how a map becomes a row: ``avg``, ``max``, ``avg+max``, ``pyramid`` or ``none``.
+        pictures: a file, a folder (searched recursively), or several of these.
+        layer: ``relu5_3``, ``pool5``, ``fc7``.
+        pool: how a feature map becomes a row: ``avg``, ``max``, ``avg+max``, ``pyramid`` or ``none``.
         backbone: the network; ``auto`` is vgg19, which is installed.
-        size: side in pixels of the square in the middle that the network sees.
+        size: side of the center crop in pixels.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        network: from :func:`load_network`, for many calls; loaded when it is not given.
+        network: from :func:`load_network`, to reuse in many calls.
         progress: show a progress bar on stderr.
 
     Returns:
-        The table; ``failed`` are pictures that can't be read, which are logged.
+        The table; pictures that can't be read are logged and listed as ``failed``.
 
     Raises:
         PictureError: none of the pictures can be read.
-        SettingsError: no such layer or pooling, or a size that leaves nothing at the layer.
-        WeightsError: the weights can't be had.
+        SettingsError: no such layer or pooling, or a size too small for the layer.
+        WeightsError: the weights are not available.
     """
     paths = _files(pictures)
     network = load_network(backbone, layers=[layer], device=device) if network is None else network
     settings = describe(network, layer, pool, size)
-    chunks = list(_shown(extract_chunks(paths, network, layer, pool, size=size), len(paths), progress=progress))
+    chunks = list(_tracked(extract_chunks(paths, network, layer, pool, size=size), len(paths), progress=progress))
     errors = {index: error for chunk in chunks for index, error in chunk.errors.items()}
     for error in errors.values():
         log.warning("%s", error)
@@ -78,16 +78,16 @@ def extract(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Matches(Sequence[Match]):
-    """The pictures most like one, the most similar first.
+    """The most similar pictures, best first.
 
-    They print as a line each, similarity and path, and are a table in a notebook; :meth:`sheet` shows the pictures.
+    Prints as lines of similarity and path, and as a table in a notebook; :meth:`sheet` shows the pictures.
 
     Attributes:
-        query: the picture that was asked for.
+        query: the query picture.
         identity: which file it was.
-        matches: what was found.
-        left_out: the query's own file among the pictures, which is no result; None if it is not there.
-        errors: why some of the pictures can't be read.
+        matches: the results.
+        left_out: the query's own file, which is excluded from the matches; None if it is not among the pictures.
+        errors: for pictures that can't be read.
     """
 
     query: Picture
@@ -97,7 +97,7 @@ class Matches(Sequence[Match]):
     errors: tuple[VggappsError, ...] = ()
 
     def sheet(self) -> Picture:
-        """A contact sheet: the query, then the matches with names and similarities."""
+        """A contact sheet of the query and the matches, with names and similarities."""
         return replace(similar_sheet(self.query, self.matches), name="similar pictures")
 
     def __getitem__(self, index):  # type: ignore[no-untyped-def]
@@ -110,7 +110,6 @@ class Matches(Sequence[Match]):
         return "\n".join(map(str, self.matches))
 
     def _repr_html_(self) -> str:
-        """A table in a notebook."""
         return html_table(("similarity", "picture"), [(f"{one.similarity:.4f}", one.path) for one in self.matches])
 
 
@@ -124,52 +123,50 @@ def similar(
     device: str = "auto",
     progress: bool = False,
 ) -> Matches:
-    """Find the pictures that are most like one, as ``vggapps similar`` does.
+    """Find the pictures most similar to a query, as ``vggapps similar`` does.
 
     >>> vggapps.similar("cat.jpg", "photos/", top=2)                                    # doctest: +SKIP
     0.8713  photos/kitten.jpg
     0.8402  photos/tiger.jpg
 
     Args:
-        image: a file, a :class:`~vggapps.image.Picture`, Pillow's, an array or a tensor. A file is not its own match.
-        where: a folder (with its subfolders), or features: a table from :func:`extract`, or a file that
-            ``vggapps extract`` wrote.
-        top: how many.
-        layer: whose output is compared; by default ``pool5``, or the table's.
-        pool: how maps become rows; by default ``avg``, or the table's.
+        image: a file, :class:`~vggapps.image.Picture`, Pillow image, array or tensor. A file is not its own match.
+        where: a folder (searched recursively), a table from :func:`extract`, or a file written by ``vggapps extract``.
+        top: number of matches.
+        layer: by default ``pool5``, or the table's.
+        pool: how feature maps become rows; by default ``avg``, or the table's.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         progress: show a progress bar on stderr.
 
     Raises:
         PictureError: the picture can't be read, or there is no other.
-        SettingsError: no such layer or pooling, or not the table's.
-        WeightsError: the weights can't be had.
+        SettingsError: no such layer or pooling, or another than the table's.
+        WeightsError: the weights are not available.
     """
     source, identity = identified(image)
     paths = [] if isinstance(where, FeatureTable) or not Path(where).is_dir() else _files(where)
     table = None if paths else where if isinstance(where, FeatureTable) else load_features(os.fspath(where))
+    name = "the table" if isinstance(where, FeatureTable) else where
     if table:
-        made = table.settings
-        name = "the table" if isinstance(where, FeatureTable) else where
-        for field, word, own in (("layer", layer, made.layer), ("pool", pool, made.pool)):
-            if word not in (None, own):
-                raise SettingsError(f"{argument(field, word)}, and {name} has {own}", f"leave {argument(field)} out")
-        network = load_network(f"{made.network}={made.weights}", layers=[made.layer], device=device, dtype=made.dtype)
+        how = table.settings
+        for field, word, known in (("layer", layer, how.layer), ("pool", pool, how.pool)):
+            if word not in (None, known):
+                raise SettingsError(f"{argument(field, word)}, and {name} has {known}", f"leave {argument(field)} out")
+        network = load_network(f"{how.network}={how.weights}", layers=[how.layer], device=device, dtype=how.dtype)
     else:
         network = load_network(layers=[layer or "pool5"], device=device)
-        made = describe(network, layer or "pool5", pool or "avg")
-    # As large as the network and the sheet look at it.
-    at_least = max(512, 2 * round(made.size * 256 / 224))
-    sought = open_picture(source, at_least=at_least, name="query" if isinstance(image, bytes) else identity.name)
-    (query,) = extract_chunks([sought], network, made.layer, made.pool, size=made.size)
+        how = describe(network, layer or "pool5", pool or "avg")
+    at_least = max(512, 2 * round(how.size * 256 / 224))  # enough for the sheet and the network
+    picture = open_picture(source, at_least=at_least, name="query" if isinstance(image, bytes) else identity.name)
+    (query,) = extract_chunks([picture], network, how.layer, how.pool, size=how.size)
     if query.errors:
         raise query.errors[0]
     errors: list[VggappsError] = []
     left_out: list[str] = []
 
-    def looked_at() -> Iterator[tuple[list[str], np.ndarray]]:
-        chunks = extract_chunks(paths, network, made.layer, made.pool, size=made.size)
-        for chunk in _shown(chunks, len(paths), progress=progress):
+    def blocks() -> Iterator[tuple[list[str], np.ndarray]]:
+        chunks = extract_chunks(paths, network, how.layer, how.pool, size=how.size)
+        for chunk in _tracked(chunks, len(paths), progress=progress):
             errors.extend(chunk.errors.values())
             yield [paths[index] for index in chunk.kept], chunk.rows
 
@@ -179,26 +176,21 @@ def similar(
             left_out.append(match.path)
         return is_itself
 
-    matches = nearest(query.rows[0], blocks_of(table) if table else looked_at(), top, skip)
+    matches = nearest(query.rows[0], blocks_of(table) if table else blocks(), top, skip)
     if not matches:
-        where = "the table" if isinstance(where, FeatureTable) else where
-        raise PictureError(f"{where}: there is no other picture in it", "name a folder or table with more pictures")
-    return Matches(sought, identity, tuple(matches), left_out[0] if left_out else None, tuple(errors))
+        raise PictureError(f"{name}: there is no other picture in it", "give a folder or table with more pictures")
+    return Matches(picture, identity, tuple(matches), left_out[0] if left_out else None, tuple(errors))
 
 
 def _files(pictures: PathLike | Sequence[PathLike]) -> list[str]:
-    """The files meant, each once; a folder stands for the pictures in it.
-
-    Raises:
-        PictureError: there is no picture.
-    """
+    """Expand folders to the pictures in them; each file once."""
     found: dict[str, None] = {}
     for one in [pictures] if isinstance(pictures, str | os.PathLike) else pictures:
         if not Path(one).is_dir():
             found[os.fspath(one)] = None
             continue
-        folder = look_into(one)
-        for path, reason in folder.closed:
+        folder = scan_folder(one)
+        for path, reason in folder.unreadable:
             log.warning("%s: %s; its pictures are left out", path, reason)
         found |= dict.fromkeys(map(str, folder.pictures))
     if not found:
@@ -206,5 +198,5 @@ def _files(pictures: PathLike | Sequence[PathLike]) -> list[str]:
     return list(found)
 
 
-def _shown(chunks: Iterator[Chunk], total: int, *, progress: bool) -> Iterator[Chunk]:
+def _tracked(chunks: Iterator[Chunk], total: int, *, progress: bool) -> Iterator[Chunk]:
     return tracked(chunks, "extracting", total, quiet=not progress, done=lambda chunk: chunk.stop)

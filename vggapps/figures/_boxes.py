@@ -1,4 +1,4 @@
-"""Frames around what is in a picture, each with a name."""
+"""Bounding boxes drawn on an image, with names and probabilities."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from jaxtyping import Float
 from PIL import ImageDraw
 from torch import Tensor
 
-from vggapps.image import Picture, from_pil, to_pil
+from vggapps.image import Picture, open_picture, to_pil
 from vggapps.image._lettering import LEFT_TO_RIGHT, draw_text, shorten, text_box, text_width
 
-Place = tuple[float, float, float, float]  # left, top, right, bottom in pixels; right and bottom are the first beyond
+Place = tuple[float, float, float, float]  # left, top, right, bottom in pixels; right and bottom are exclusive
 
-# Okabe and Ito's colours, told apart by the colour-blind, too; dark enough for white letters.
+# Okabe and Ito's colour-blind safe palette, darkened for white text.
 _COLOURS = ((0, 114, 178), (213, 94, 0), (0, 130, 94), (170, 70, 130), (90, 90, 90))
 
 
 def draw_boxes(
     image: Float[Tensor, "1 3 h w"], boxes: Sequence[Place], names: Sequence[str], probabilities: Sequence[float]
 ) -> Float[Tensor, "1 3 h w"]:
-    """The picture with a frame around each box and its name and probability on it, the first on top.
+    """The image with each box framed and labelled with its name and probability, the first box on top.
 
     Args:
         image: in [0, 1].
-        boxes: in its pixels.
-        names: of what is in each; cut in their middle where they are too long.
+        boxes: in pixels of the image.
+        names: one for each box; shortened in the middle if too long.
         probabilities: in [0, 1].
     """
     drawn = to_pil(Picture(image))
@@ -35,7 +35,7 @@ def draw_boxes(
     for number, box in reversed(list(enumerate(boxes))):
         left, top = round(box[0]), round(box[1])
         frame = (left, top, max(left, round(box[2]) - 1), max(top, round(box[3]) - 1))
-        # Thin white lines outside and inside part the colour from a background that is like it.
+        # Thin white lines on both sides keep the frame visible on a background of the same colour.
         pen.rectangle((left - 1, top - 1, frame[2] + 1, frame[3] + 1), outline="white", width=line + 2)
         pen.rectangle(frame, outline=_COLOURS[number % len(_COLOURS)], width=line)
     taken: list[Place] = []
@@ -44,7 +44,7 @@ def draw_boxes(
         text = shorten(name, size, drawn.width - 4 * line - text_width(percent, size)) + percent
         first_x, first_y, last_x, last_y = text_box(text, size)
         width, height = last_x - first_x + 4 * line, last_y - first_y + 4 * line
-        # On the frame's upper edge where there is room above it, else below that edge; and below others' names.
+        # Above the box if there is room, else inside; and below labels drawn before.
         x = max(0, min(round(box[0]), drawn.width - width))
         y = round(box[1]) - height if box[1] >= height else round(box[1])
         while any(_overlap((x, y, x + width, y + height), other) for other in taken):
@@ -52,7 +52,7 @@ def draw_boxes(
         taken.append((x, y, x + width, y + height))
         pen.rectangle((x, y, x + width - 1, y + height - 1), fill=_COLOURS[number % len(_COLOURS)])
         draw_text(drawn, (x + 2 * line - first_x, y + 2 * line - first_y), text, size, "ls", "white")
-    return from_pil(drawn).rgb
+    return open_picture(drawn).rgb
 
 
 def _overlap(a: Place, b: Place) -> bool:

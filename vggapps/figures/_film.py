@@ -1,4 +1,4 @@
-"""Frames to a file that moves: WebP, GIF or PNG by Pillow, MP4 by ffmpeg."""
+"""Animations: WebP, GIF and PNG written by Pillow, MP4 by ffmpeg."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from vggapps._files import check_writable, created
 from vggapps.errors import SettingsError
 from vggapps.image._settings import KEY, exif_bytes, to_json
 
-RATE = 12  # frames a second
+RATE = 12  # frames per second
 SUFFIXES = (".webp", ".gif", ".png", ".mp4")
 
 
 def check_film(target: str | Path, *, overwrite: bool = False) -> Path:
-    """Whether :func:`save_film` could write there, asked before the work.
+    """Check before the work that :func:`save_film` can write this file.
 
     Raises:
-        SettingsError: another suffix, or ffmpeg is missing.
-        OutputExistsError: there is such a file, and ``overwrite`` is false.
-        PictureError: the folder is missing or closed.
+        SettingsError: an unknown suffix, or ffmpeg is missing.
+        OutputExistsError: the file exists, and ``overwrite`` is false.
+        PictureError: the folder is missing or not writable.
     """
     path = Path(target)
     if path.suffix.lower() not in SUFFIXES:
@@ -39,16 +39,16 @@ def check_film(target: str | Path, *, overwrite: bool = False) -> Path:
 def save_film(
     frames: Sequence[Image.Image], target: str | Path, *, settings: Mapping[str, object], overwrite: bool = False
 ) -> None:
-    """Write a film in the format that the suffix names; the file appears whole or not at all.
+    """Write an animation in the format of the suffix, atomically.
 
     Args:
-        frames: RGB, all of one size.
+        frames: RGB, all of the same size.
         target: the file to write.
-        settings: what made the film; MP4 and GIF keep them as their comment.
+        settings: how it was made; stored as comment (MP4, GIF), EXIF (WebP) or text chunk (PNG).
         overwrite: replace an existing file.
 
     Raises:
-        As :func:`check_film`; PictureError also where writing fails.
+        As :func:`check_film`; also PictureError if writing fails.
     """
     path = check_film(target, overwrite=overwrite)
     with created(path, overwrite=overwrite) as part:
@@ -70,7 +70,7 @@ def _save_by_pillow(frames: Sequence[Image.Image], path: Path, settings: Mapping
 
 
 def _save_mp4(frames: Sequence[Image.Image], path: Path, settings: Mapping[str, object]) -> None:
-    # Colours are stored for squares of 2×2 pixels: an odd last row or column has to go.
+    # Chroma is subsampled 2×2: an odd last row or column is dropped.
     width, height = (side // 2 * 2 for side in frames[0].size)
     comment = ["-metadata", f"comment={KEY} {json.dumps(settings, ensure_ascii=True)}"]
     writer = _ffmpeg().write_frames(

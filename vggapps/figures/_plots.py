@@ -17,26 +17,26 @@ from PIL import Image
 
 from vggapps._rates import Bin
 from vggapps.errors import SettingsError
-from vggapps.image._fonts import INSIDE, opened
+from vggapps.image._fonts import BUNDLED, opened
 from vggapps.image._lettering import faces_of, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-NAMED = 40  # the most classes that get a row with a name and numbers each
-BLOCKS = 100  # rows of the map of more classes
-PAIRS = 26  # confusions listed beside it
-LONGEST = 11  # of a class's name, in sizes of its letters: about 22 of them
+NAMED = 40  # up to this many classes each have a row with name and counts
+BLOCKS = 100  # rows of the matrix for more classes
+PAIRS = 26  # confusions listed next to it
+LONGEST = 11  # em; width of class names, about 22 letters
 OTHER = "any other class"
 
-# Blue and vermilion, which colour-blind readers can tell apart (M. Okabe, K. Ito, 2008), and lighter shades of them.
+# Colour-blind safe blue and vermilion (M. Okabe, K. Ito, 2008), and lighter shades.
 BLUE, ORANGE, PALE_BLUE, PALE_ORANGE = "#0072b2", "#d55e00", "#b0d4e9", "#f7cdac"
 INK, FAINT, GRID = "#222222", "#787e8a", "#e2e5eb"
 
 
 def check_matplotlib() -> None:
-    """Raise an error where plots can't be drawn.
+    """Check that plots can be drawn.
 
     Raises:
         SettingsError: Matplotlib is not installed.
@@ -46,11 +46,10 @@ def check_matplotlib() -> None:
 
 
 def reliability_plot(bins: Sequence[Bin], ece: float) -> Image.Image:
-    """A reliability diagram: the accuracy in each bin of confidence, and how far it is from the mean confidence.
+    """A reliability diagram: accuracy and its gap to the mean confidence, per bin of confidence.
 
-    Above, a blue bar is the accuracy. Where the network is overconfident, an orange bar goes on from there to the mean
-    confidence; where it is underconfident, the part of the blue bar above the mean confidence is pale. Below, the share
-    of the pictures in each bin.
+    Top: blue bars are the accuracy; an overconfident bin has an orange bar from there up to the mean confidence, an
+    underconfident bin is pale above the mean confidence. Bottom: the share of the pictures in each bin.
 
     Args:
         bins: of equal width, over [0, 1].
@@ -72,7 +71,7 @@ def reliability_plot(bins: Sequence[Bin], ece: float) -> Image.Image:
         from matplotlib.patches import Patch
         from matplotlib.ticker import MaxNLocator
 
-        figure = Figure(figsize=_inches(750, 850))
+        figure = Figure(figsize=(750 / 72, 850 / 72))
         sizes = {"left": 0, "right": 1, "bottom": 0, "top": 1, "height_ratios": [620, 180], "hspace": 0.125}
         above, below = figure.subplots(2, 1, sharex=True, gridspec_kw=sizes)
         above.bar(middle, accuracy, width, color=BLUE)
@@ -89,25 +88,25 @@ def reliability_plot(bins: Sequence[Bin], ece: float) -> Image.Image:
         below.bar(middle, counts / max(1, total), width, color=FAINT)
         below.yaxis.set_major_locator(MaxNLocator(4))
         below.yaxis.set_major_formatter(lambda share, _: f"{100 * share:g} %")
-        below.set(xlabel="confidence of the first guess", ylabel="pictures")
+        below.set(xlabel="confidence of the prediction", ylabel="pictures")
         for axes in (above, below):
             axes.grid()
         above.set_title("Reliability diagram", loc="left", pad=86)
-        said = f"expected calibration error {ece:.1f} %, {total} picture{'s' * (total != 1)}, {len(bins)} bins"
-        above.annotate(said, (0, 1), (0, 54), xycoords="axes fraction", textcoords="offset points", color=FAINT)
-        return _drawn(figure)
+        summary = f"expected calibration error {ece:.1f} %, {total} picture{'s' * (total != 1)}, {len(bins)} bins"
+        above.annotate(summary, (0, 1), (0, 54), xycoords="axes fraction", textcoords="offset points", color=FAINT)
+        return _to_image(figure)
 
 
 def confusion_picture(confusion: Mapping[tuple[int, int], int], names: Sequence[str]) -> Image.Image:
-    """A confusion matrix: a row for each true class that occurs, a column for each of them as the guess.
+    """A confusion matrix: a row for each true class that occurs, a column for each of them as prediction.
 
-    Blue is right and orange wrong, the darker the larger the share of the row. Guesses of classes that are not in
-    the data set share the last column. Up to 40 classes have names and numbers; of more, neighbours in the order of
-    the outputs are put together into blocks, and the most frequent confusions are listed beside.
+    Blue is right and orange wrong; darker means a larger share of the row. Predictions outside of the data set's
+    classes share the last column. Up to 40 classes have names and counts; more classes are merged into blocks of
+    neighbouring outputs, and the most frequent confusions are listed next to the matrix.
 
     Args:
-        confusion: {(true index, guessed index): count}.
-        names: of all classes, by index.
+        confusion: {(true index, predicted index): count}.
+        names: of all classes, by output index.
 
     Returns:
         8-bit RGB.
@@ -123,9 +122,9 @@ def confusion_picture(confusion: Mapping[tuple[int, int], int], names: Sequence[
         matrix[place[truth], place.get(guess, len(classes))] += n
     shown = [names[index] for index in classes]
     pairs = sorted(((n, t, g) for (t, g), n in confusion.items() if t != g), key=lambda pair: (-pair[0], pair[1:]))
-    told = [(n, names[t], names[g]) for n, t, g in pairs[:PAIRS]]
-    with _style([*shown, *(name for _, *both in told for name in both)]):
-        return _drawn(_named(matrix, shown) if len(classes) <= NAMED else _blocks(matrix, shown, told))
+    listed = [(n, names[t], names[g]) for n, t, g in pairs[:PAIRS]]
+    with _style([*shown, *(name for _, *both in listed for name in both)]):
+        return _to_image(_named(matrix, shown) if len(classes) <= NAMED else _blocks(matrix, shown, listed))
 
 
 def _named(matrix: NDArray[np.int64], names: Sequence[str]) -> Figure:
@@ -140,7 +139,7 @@ def _named(matrix: NDArray[np.int64], names: Sequence[str]) -> Figure:
     axes.grid(which="minor")
     for (row, column), count in np.ndenumerate(matrix):
         if count:
-            fits = min(size, (cell - 6) / (0.6 * len(str(count))))  # a digit is about 0.57 of its size wide
+            fits = min(size, (cell - 6) / (0.6 * len(str(count))))  # a digit is about 0.57 em wide
             ink = "white" if share[row, column] > 0.5 else INK
             axes.text(column, row, str(count), size=fits, color=ink, ha="center", va="center")
     return axes.get_figure()  # type: ignore[return-value]
@@ -150,12 +149,12 @@ def _blocks(matrix: NDArray[np.int64], names: Sequence[str], pairs: Sequence[tup
     count, others = len(names), matrix.shape[1] - len(names)
     together = math.ceil(count / BLOCKS)
     starts = list(range(0, count, together))
-    # The column of other classes stays a block of its own.
+    # The column of other classes remains a separate block.
     sums = np.add.reduceat(np.add.reduceat(matrix, starts, axis=0), starts + [count] * others, axis=1)
     cell = 900 // len(starts)
-    # The root makes the rare confusions visible, for which such a map is looked at.
+    # The square root makes rare confusions visible.
     axes = _matrix_axes(np.sqrt(sums / sums.sum(1, keepdims=True)), cell)
-    step = math.ceil(28 / cell)  # and as far from the column of other classes
+    step = math.ceil(28 / cell)  # also the distance from the column of other classes
     _name_classes(axes, [names[start] for start in starts], range(0, len(starts) - step + 1, step), 18)
     meaning = "blue: right, or wrong within the row; orange: wrong" if together > 1 else "blue: right, orange: wrong"
     note = partial(axes.annotate, xycoords="axes fraction", textcoords="offset points", va="center")
@@ -169,12 +168,12 @@ def _blocks(matrix: NDArray[np.int64], names: Sequence[str], pairs: Sequence[tup
 
 
 def _matrix_axes(share: NDArray[np.float64], cell: int) -> Axes:
-    """A map of shares in [0, 1], squares of so many pixels: the diagonal blue, all else orange."""
+    """Axes with shares in [0, 1] as cells of ``cell`` pixels: the diagonal blue, the rest orange."""
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
     rows, columns = share.shape
-    axes = Figure(figsize=_inches(columns * cell, rows * cell)).add_axes((0, 0, 1, 1))
+    axes = Figure(figsize=(columns * cell / 72, rows * cell / 72)).add_axes((0, 0, 1, 1))
     diagonal = np.eye(rows, columns, dtype=bool)
     for color, hidden in ((BLUE, ~diagonal), (ORANGE, diagonal)):
         shades = LinearSegmentedColormap.from_list("", ["white", color])
@@ -190,7 +189,7 @@ def _matrix_axes(share: NDArray[np.float64], cell: int) -> Axes:
 
 
 def _name_classes(axes: Axes, names: Sequence[str], rows: Iterable[int], size: int) -> None:
-    """Put the names of some rows beside them and above the same columns."""
+    """Label some rows, and the same columns."""
     titles = {row: shorten(names[row], size, LONGEST * size) for row in rows}
     axes.set_yticks(list(titles), list(titles.values()), size=size)
     if axes.get_xlim()[1] > len(names):
@@ -200,22 +199,18 @@ def _name_classes(axes: Axes, names: Sequence[str], rows: Iterable[int], size: i
 
 @contextmanager
 def _style(names: Iterable[str] = ()) -> Iterator[None]:
-    """Our letters and colours, for figures that are made and drawn inside; a point is a pixel.
-
-    Args:
-        names: texts of users, whose letters may need fonts of the system.
-    """
+    """Fonts and colours of the figures made inside, with fonts for the letters of ``names``; a point is a pixel."""
     check_matplotlib()
     from matplotlib import style
     from matplotlib.font_manager import FontEntry, fontManager
 
-    faces = dict.fromkeys([INSIDE, *(face for name in names for face in faces_of(name))])
+    faces = dict.fromkeys([BUNDLED, *(face for name in names for face in faces_of(name))])
     known = {entry.name for entry in fontManager.ttflist}
     for face in faces:
-        # Under its path: two files may hold fonts of one name. Matplotlib draws no fonts made of bitmaps.
+        # By path: two files can have the same font name. Matplotlib can't draw bitmap fonts.
         if face.path not in known and opened(face, 20)[1] == 1:
             fontManager.ttflist.append(FontEntry(face.path, face.index, face.path))
-    ours = {
+    options = {
         "font.family": [face.path for face in faces],
         "font.size": 20,
         "text.color": INK,
@@ -233,17 +228,13 @@ def _style(names: Iterable[str] = ()) -> Iterator[None]:
         "xtick.labelcolor": INK,
         "ytick.labelcolor": INK,
     }
-    with style.context(["default", ours]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # faces_of has told it
+    with style.context(["default", options]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # reported by faces_of
         yield
 
 
-def _inches(width: int, height: int) -> tuple[float, float]:
-    return width / 72, height / 72
-
-
-def _drawn(figure: Figure) -> Image.Image:
-    """The figure and all that stands around its axes, on white paper."""
+def _to_image(figure: Figure) -> Image.Image:
+    """The figure with everything around its axes, on white."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png", dpi=72, bbox_inches="tight", pad_inches=0.4, facecolor="white")
     return Image.open(stream).convert("RGB")

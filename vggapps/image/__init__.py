@@ -1,9 +1,9 @@
-"""Picture files and tensors: one way in, one way out.
+"""Reading and writing pictures.
 
-A picture inside vggapps is sRGB, float32, [0, 1], N C H W. ``open_picture`` makes one from a file, a Pillow picture or
-a NumPy array, upright, its colour profile applied and its transparency split off, and no larger than it will be seen.
-``save_picture`` writes one, whole or not at all, with the settings that made it and what the photo told of its making;
-``read_settings`` gets the settings back.
+Pictures are sRGB tensors, float32 in [0, 1], N x C x H x W. ``open_picture`` reads a file, a Pillow image or an array:
+it turns the picture upright, applies its colour profile, separates its transparency, and decodes no more pixels than
+needed. ``save_picture`` writes a picture atomically, with the settings that made it and the photo's metadata;
+``read_settings`` reads the settings back.
 """
 
 import lazy_loader

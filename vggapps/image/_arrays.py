@@ -1,4 +1,4 @@
-"""Pictures that are in memory already, as NumPy arrays and tensors: checked before anything is made of them."""
+"""Checks of pictures that are NumPy arrays and tensors."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from vggapps._ranges import UNIT, extent, kind_of
 from vggapps.errors import SettingsError
 from vggapps.image._strips import Rows
 
-_ROUNDING = 1e-3  # beyond [0, 1] is what resampling and half precision leave behind, and is clamped
+_ROUNDING = 1e-3  # tolerance outside [0, 1] for resampling and half precision; such values are clamped
 _PEAKS = {torch.uint8: 255, torch.uint16: 65535}
 
 
 def checked(image: Tensor) -> Float[Tensor, "1 3 h w"]:
-    """A tensor that is a picture: 1 x 3 x H x W, RGB; floats in [0, 1], or uint8 or uint16, which are divided.
+    """Check a tensor of one picture, RGB: floats in [0, 1], or uint8 or uint16, which are scaled.
 
     Raises:
-        SettingsError: another shape or type, values that are not finite, or beyond [0, 1] by more than 0.001.
+        SettingsError: another shape or type, or values outside [0, 1] by more than 0.001 or not finite.
     """
-    if image.ndim != 4 or image.shape[:2] != (1, 3) or not _is_picture(image):
+    known = image.is_floating_point() or image.dtype in _PEAKS
+    if image.ndim != 4 or image.shape[:2] != (1, 3) or not known:
         raise SettingsError(
             f"a picture must be a 1 x 3 x H x W float or uint8 tensor, this is {tuple(image.shape)} {image.dtype}",
             "RGB in [0, 1]; vggapps.image.open_picture makes one from a file",
@@ -33,10 +34,10 @@ def checked(image: Tensor) -> Float[Tensor, "1 3 h w"]:
 
 
 def checked_values(image: Tensor) -> Float[Tensor, "n c h w"]:
-    """Values in [0, 1] of pictures of any number and channels: floats in their own type, or levels divided.
+    """Check pictures of any number and channels: floats in [0, 1] of any type, or uint8 or uint16, which are scaled.
 
     Raises:
-        SettingsError: whole numbers of another type, values that are not finite, or beyond [0, 1] by more than 0.001.
+        SettingsError: another type, or values outside [0, 1] by more than 0.001 or not finite.
     """
     if image.numel() == 0:
         raise SettingsError(f"a tensor of shape {tuple(image.shape)} is an empty picture", "each side needs pixels")
@@ -48,10 +49,10 @@ def checked_values(image: Tensor) -> Float[Tensor, "n c h w"]:
 
 
 def from_levels(image: Tensor) -> Float[Tensor, ...]:
-    """Floats as they are; uint8 and uint16 divided by 255 and 65535.
+    """Scale uint8 and uint16 by 1/255 and 1/65535; floats are returned unchanged.
 
     Raises:
-        SettingsError: whole numbers of another type.
+        SettingsError: another integer type.
     """
     if image.is_floating_point():
         return image
@@ -60,24 +61,20 @@ def from_levels(image: Tensor) -> Float[Tensor, ...]:
     return image.float() / _PEAKS[image.dtype]
 
 
-def _is_picture(image: Tensor) -> bool:
-    return image.is_floating_point() or image.dtype in _PEAKS
-
-
 def array_rows(array: NDArray[Any]) -> Rows:
-    """The rows of an array that is a picture, in [0, 1]; see `vggapps.image.open_picture`.
+    """The rows of a picture given as an array, in [0, 1]; see `vggapps.image.open_picture`.
 
     Raises:
-        SettingsError: another shape or type, values that are not finite, or beyond [0, 1] by more than 0.001.
+        SettingsError: another shape or type, or values outside [0, 1] by more than 0.001 or not finite.
     """
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         raise SettingsError(
-            f"an array of shape {array.shape} is no picture",
+            f"an array of shape {array.shape} is not a picture",
             "give (height, width), (height, width, 3) or (height, width, 4), RGB",
         )
     if array.dtype not in (bool, np.uint8, np.uint16) and not np.issubdtype(array.dtype, np.floating):
         raise SettingsError(
-            f"an array of {array.dtype} is no picture", "give bool, uint8, uint16, or floating point numbers in [0, 1]"
+            f"an array of {array.dtype} is not a picture", "give bool, uint8, uint16, or floats in [0, 1]"
         )
     peak = {"uint8": 255, "uint16": 65535}.get(array.dtype.name, 1)
     if np.issubdtype(array.dtype, np.floating) and array.size:
@@ -93,12 +90,12 @@ def array_rows(array: NDArray[Any]) -> Rows:
 def _check_range(least: float, greatest: float) -> None:
     if not (np.isfinite(least) and np.isfinite(greatest)):
         raise SettingsError(
-            "the picture has values that are not finite numbers (NaN or infinity)", "look where they come from"
+            "the picture has values that are not finite (NaN or infinity)", "check where they come from"
         )
     if least < -_ROUNDING or greatest > 1 + _ROUNDING:
         kind = kind_of(least, greatest)
         seems = f": that looks like {kind.name}" if kind not in (None, UNIT) else ""
         raise SettingsError(
-            f"the picture's values run from {least:.4g} to {greatest:.4g}, and 0 to 1 was expected{seems}",
-            kind.remedy if kind else "bring it into 0..1",
+            f"the picture's values range from {least:.4g} to {greatest:.4g}, expected 0 to 1{seems}",
+            kind.remedy if kind else "scale it to 0..1",
         )

@@ -1,4 +1,4 @@
-"""Colour: whatever a file's profile says, sRGB comes out."""
+"""Conversion to sRGB by ICC profiles."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
 
 
 def to_srgb(mode: str, icc: bytes | None) -> tuple[Callable[[Image.Image], Image.Image], str]:
-    """How 8-bit pictures of a mode (L, RGB, CMYK or LAB) become sRGB, and a note (empty if there is nothing to say).
+    """A conversion of 8-bit images of a mode (L, RGB, CMYK or LAB) to sRGB, and a note (may be empty).
 
-    Relative colorimetric with black point compensation, as photo editors do: white stays white and black
-    stays black. A profile that is broken or meant for other colours is ignored, saying so.
+    Relative colorimetric with black point compensation, as in photo editors: white stays white and black stays black.
+    A profile that is damaged or made for another colour space is ignored, with a note.
     """
     note = ""
     if icc:
         try:
             return _by_profile(mode, icc), ""
         except (ImageCms.PyCMSError, OSError, ValueError):
-            note = "its colour profile is broken or belongs to another kind of picture and is ignored"
+            note = "its colour profile is damaged or for another colour space and is ignored"
     if mode == "LAB":
         return _transform(ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")), mode), note
     if mode == "CMYK":
@@ -33,14 +33,14 @@ def to_srgb(mode: str, icc: bytes | None) -> tuple[Callable[[Image.Image], Image
 
 def _by_profile(mode: str, icc: bytes) -> Callable[[Image.Image], Image.Image]:
     profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-    meant = _MODE_OF_SPACE.get(profile.profile.xcolor_space.strip(), "")
-    if mode == meant:
+    profile_mode = _MODE_OF_SPACE.get(profile.profile.xcolor_space.strip(), "")
+    if mode == profile_mode:
         return _transform(profile, mode)
-    # A grey picture tagged sRGB is common and well meant; a CMYK profile on an RGB picture is a mistake.
-    if meant != "RGB" or mode in ("CMYK", "LAB"):
-        raise ValueError(f"a profile for {meant} in a picture of {mode}")
-    transform = _transform(profile, meant)
-    return lambda image: transform(image.convert(meant))
+    # A grey picture tagged as sRGB is common and valid; an RGB picture with a CMYK profile is a mistake.
+    if profile_mode != "RGB" or mode in ("CMYK", "LAB"):
+        raise ValueError(f"a profile for {profile_mode} in an image of mode {mode}")
+    transform = _transform(profile, profile_mode)
+    return lambda image: transform(image.convert(profile_mode))
 
 
 def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> Callable[[Image.Image], Image.Image]:
@@ -63,10 +63,10 @@ def _transform(profile: ImageCms.ImageCmsProfile, mode: str) -> Callable[[Image.
 
 @lru_cache(maxsize=16)
 def changes_nothing(icc: bytes | None, mode: str) -> bool:
-    """Whether a profile leaves pictures of a mode ("RGB" or "L") as they are, to one level of 255.
+    """Whether a profile changes images of a mode ("RGB" or "L") by at most one level of 255.
 
-    Asked of 16-bit pictures, which LittleCMS converts at 8 bits only in Pillow: those already in sRGB keep
-    their depth. Trying a few colours is surer than comparing names, of which sRGB has many.
+    With it, 16-bit pictures in sRGB keep their depth, since Pillow converts at 8 bits only. Converting a few colours is
+    more reliable than comparing names: sRGB profiles have many.
     """
     if not icc:
         return True
@@ -79,8 +79,8 @@ def changes_nothing(icc: bytes | None, mode: str) -> bool:
 
 @lru_cache(maxsize=1)
 def srgb_profile() -> bytes:
-    """The ICC profile that written pictures carry."""
+    """The ICC profile embedded in written pictures."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
-    # LittleCMS dates it by the clock; a fixed date makes the same picture the same file, byte for byte.
+    # LittleCMS stores the current time; a fixed date makes files reproducible, byte for byte.
     profile[24:36] = b"".join(part.to_bytes(2, "big") for part in (2000, 1, 1, 0, 0, 0))
     return bytes(profile)

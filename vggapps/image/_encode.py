@@ -1,11 +1,13 @@
-"""Tensors to the bytes of picture files."""
+"""Writing pictures: tensors to the bytes of PNG, JPEG, WebP and TIFF files."""
 
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin, TiffImagePlugin
 from torch import Tensor
 
+from vggapps._files import check_writable, write_file
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image._color import srgb_profile
 from vggapps.image._metadata import Metadata
@@ -29,6 +32,69 @@ Settings = Mapping[str, object] | None
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 
+def save_picture(
+    image: Float[Tensor, "1 3 h w"] | Picture,
+    target: str | os.PathLike[str],
+    *,
+    alpha: Float[Tensor, "1 1 h w"] | None = None,
+    settings: Settings = None,
+    bits: int = 8,
+    quality: int | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a picture, in the format that the suffix names: PNG, JPEG (4:4:4), WebP or TIFF.
+
+    The write is atomic: the file is written beside the target, then renamed.
+
+    Args:
+        image: sRGB floats in [0, 1], clamped and rounded to the nearest level; or levels in uint8. A `Picture` brings
+            its transparency, settings and metadata into the file.
+        target: the file to write.
+        alpha: opacity in [0, 1]; by default the `Picture`'s. For JPEG, which has no transparency, the picture is
+            composited over white.
+        settings: the settings that made the picture, for `read_settings`; by default the `Picture`'s.
+        bits: bits per channel: 8, or 16 (PNG and TIFF).
+        quality: 1 to 100, for JPEG and WebP; 95 by default.
+        overwrite: replace an existing file.
+
+    Returns:
+        The path written.
+
+    Raises:
+        OutputExistsError: the file exists, and `overwrite` is false.
+        PictureError: the folder is missing, not writable or full, or the picture has NaN.
+        SettingsError: an unknown suffix, 16 bits or a quality in a format without them, settings that JSON can't
+            represent, or more than the format can hold: too long a side, too much text (JPEG).
+    """
+    path = check_target(target, bits=bits, quality=quality, overwrite=overwrite)
+    data = encode_picture(
+        image, path.suffix, alpha=alpha, settings=settings, bits=bits, quality=quality, name=path.name
+    )
+    return write_file(path, data, overwrite=overwrite)
+
+
+def check_target(
+    target: str | os.PathLike[str],
+    *,
+    bits: int = 8,
+    quality: int | None = None,
+    size: tuple[int, int] | None = None,
+    settings: Settings = None,
+    metadata: Metadata | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Check whether `save_picture` could write a file, before doing the work that makes the picture.
+
+    The arguments and errors are those of `save_picture`; ``size`` (height, width), ``settings`` and ``metadata`` of
+    the picture are checked as far as they are known.
+    """
+    path = Path(target)
+    check_format(
+        path.suffix, bits=bits, quality=quality, size=size, settings=settings, metadata=metadata, name=path.name
+    )
+    return check_writable(path, overwrite=overwrite)
+
+
 def encode_picture(
     image: Float[Tensor, "1 3 h w"] | Picture,
     format: str,
@@ -39,9 +105,9 @@ def encode_picture(
     quality: int | None = None,
     name: str = "picture",
 ) -> bytes:
-    """A picture file's bytes, for a pipe or a page; `format` is "png" or ".png", `name` is for errors.
+    """The bytes of a picture file; `format` is "png" or ".png", `name` is used in errors.
 
-    The other arguments and errors are `save_picture`'s.
+    The other arguments and errors are those of `save_picture`.
     """
     metadata = None
     if isinstance(image, Picture):
@@ -76,8 +142,16 @@ def encode_picture(
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """Pillow's picture of 8 bits a channel, RGB, or RGBA where it is transparent."""
+    """Convert to an 8-bit Pillow image, RGB, or RGBA if the picture has transparency."""
     return Image.fromarray(_samples(picture.rgb, picture.alpha, 8, picture.name))
+
+
+def on_white(picture: Picture) -> Image.Image:
+    """Convert to an 8-bit RGB Pillow image, composited over white."""
+    image = to_pil(picture)
+    if image.mode != "RGBA":
+        return image
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
 def check_format(
@@ -90,39 +164,31 @@ def check_format(
     metadata: Metadata | None = None,
     name: str = "picture",
 ) -> str:
-    """Pillow's name of the format that a suffix names, if it can hold a picture like that.
-
-    Args:
-        suffix: ".png", ".jpg" and so on.
-        bits: a channel.
-        quality: 1 to 100, of JPEG and WebP.
-        size: (height, width) in pixels, if it is known.
-        settings: what will be written into the picture, as far as it is known.
-        metadata: of the photo.
-        name: what to call the picture in errors.
+    """Pillow's name of the format of a suffix such as ".png"; the arguments are those of `check_target`.
 
     Raises:
-        SettingsError: it can't hold it, or there is no such format.
+        SettingsError: there is no such format, or it can't hold such a picture.
     """
     if suffix.lower() not in FORMATS:
-        word = f"'{suffix}' is no format that can be written" if suffix else "the file's name has no suffix"
+        word = f"'{suffix}' is not a format that can be written" if suffix else "the file's name has no suffix"
         raise SettingsError(word, f"the choices are: {', '.join(FORMATS)}")
     kind = FORMATS[suffix.lower()]
     if bits not in (8, 16) or (bits == 16 and kind not in ("PNG", "TIFF")):
-        raise SettingsError(f"{kind} with {bits} bits a channel can't be written", "8 always, 16 in PNG and TIFF")
+        raise SettingsError(f"{kind} with {bits} bits per channel can't be written", "8 always, 16 in PNG and TIFF")
     if quality is not None:
         if kind not in ("JPEG", "WEBP"):
-            raise SettingsError(f"{kind} has no quality to choose: it loses nothing", "leave it out, or write a JPEG")
+            raise SettingsError(f"{kind} is lossless and has no quality", "leave it out, or write a JPEG")
         if quality not in range(1, 101):
-            raise SettingsError(f"a quality of {quality} can't be written", "give a whole number from 1 to 100")
+            raise SettingsError(f"a quality of {quality} can't be written", "give an integer from 1 to 100")
     if size is not None and max(size) > (longest := _LONGEST_SIDE.get(kind, 2**31 - 1)):
-        raise SettingsError(f"{name}: {size[1]}x{size[0]} pixels, and {kind} holds {longest} a side", "write a PNG")
+        raise SettingsError(
+            f"{name}: {size[1]}x{size[0]} pixels, and {kind} holds at most {longest} per side", "write a PNG"
+        )
     if settings is not None:
         to_json(settings)
     if kind == "JPEG" and (length := len(exif_bytes(settings, metadata))) > _EXIF:
         raise SettingsError(
-            f"{name}: its settings and metadata can't be written as JPEG: {length} bytes, and it holds {_EXIF}",
-            "write a PNG",
+            f"{name}: its settings and metadata have {length} bytes, and JPEG holds at most {_EXIF}", "write a PNG"
         )
     return kind
 
@@ -135,13 +201,13 @@ def _fitting(alpha: Tensor, image: Tensor, name: str) -> Tensor:
 
 def _floats(image: Tensor, name: str) -> Tensor:
     if image.ndim != 4 or image.shape[:2] != (1, 3):
-        raise SettingsError(f"{name}: a tensor of shape {tuple(image.shape)} is no picture", "give (1, 3, h, w)")
+        raise SettingsError(f"{name}: a tensor of shape {tuple(image.shape)} is not a picture", "give (1, 3, h, w)")
     return _unit(image, name)
 
 
 def _unit(image: Tensor, name: str) -> Tensor:
     if not image.is_floating_point() and image.dtype != torch.uint8:
-        raise SettingsError(f"{name}: a tensor of {image.dtype} is no picture", "give floats in [0, 1], or uint8")
+        raise SettingsError(f"{name}: a tensor of {image.dtype} is not a picture", "give floats in [0, 1], or uint8")
     return image.float() / 255 if image.dtype == torch.uint8 else image
 
 
@@ -165,8 +231,7 @@ def _pillow(samples: Samples, kind: str, **options: Any) -> bytes:
 
 def _png_info(settings: Settings) -> PngImagePlugin.PngInfo:
     info = PngImagePlugin.PngInfo()
-    if maker := software():
-        info.add_text("Software", maker)
+    info.add_text("Software", software())
     if settings is not None:
         info.add_itxt(KEY, to_json(settings))
     return info
@@ -179,10 +244,10 @@ def _png(samples: Samples, info: PngImagePlugin.PngInfo, metadata: Metadata | No
 
 
 def _deep_png(samples: Samples, info: PngImagePlugin.PngInfo, metadata: Metadata | None) -> bytes:
-    """PNG of 16 bits a channel, which Pillow does not write."""
+    """PNG with 16 bits per channel, which Pillow does not write."""
     height, width, channels = samples.shape
     rows = np.frombuffer(samples.astype(">u2").tobytes(), np.uint8).reshape(height, -1)
-    # Every row is stored as its difference from the row above (filter 2), which packs smaller.
+    # Each row is stored as its difference from the row above (filter 2), which compresses better.
     filtered = np.full((height, 1 + rows.shape[1]), 2, np.uint8)
     filtered[:, 1:] = rows
     filtered[1:, 1:] -= rows[:-1]
@@ -191,42 +256,34 @@ def _deep_png(samples: Samples, info: PngImagePlugin.PngInfo, metadata: Metadata
     header = struct.pack(">IIBBBBB", width, height, 16, {3: 2, 4: 6}[channels], 0, 0, 0)
     profile = b"sRGB\0\0" + zlib.compress(srgb_profile())
     packed = zlib.compress(filtered.tobytes())
-    told = [(chunk[0], chunk[1]) for chunk in info.chunks]
+    chunks = [(chunk[0], chunk[1]) for chunk in info.chunks]
     if metadata is not None:
-        told.append((b"eXIf", exif_bytes(None, metadata).removeprefix(b"Exif\0\0")))
+        chunks.append((b"eXIf", exif_bytes(None, metadata).removeprefix(b"Exif\0\0")))
         if metadata.dpi is not None:
-            told.append((b"pHYs", struct.pack(">IIB", *(round(dpi / 0.0254) for dpi in metadata.dpi), 1)))
-    for kind, data in [(b"IHDR", header), (b"iCCP", profile), *told, (b"IDAT", packed), (b"IEND", b"")]:
+            chunks.append((b"pHYs", struct.pack(">IIB", *(round(dpi / 0.0254) for dpi in metadata.dpi), 1)))
+    for kind, data in [(b"IHDR", header), (b"iCCP", profile), *chunks, (b"IDAT", packed), (b"IEND", b"")]:
         PngImagePlugin.putchunk(file, kind, data)
     return file.getvalue()
 
 
 def _tiff(samples: Samples, exif: Mapping[int, Any]) -> bytes:
-    """TIFF of 8 or 16 bits a channel (Pillow writes 8): one strip, deflated, horizontal differences."""
+    """TIFF with 8 or 16 bits per channel (Pillow writes 8): one deflated strip of horizontal differences."""
     height, width, channels = samples.shape
     differences = samples.astype(samples.dtype.newbyteorder("<"))
-    differences[:, 1:] = samples[:, 1:] - samples[:, :-1]  # modulo 2^bits, as unsigned numbers do
+    differences[:, 1:] = samples[:, 1:] - samples[:, :-1]  # modulo 2^bits: unsigned numbers wrap around
     strip = zlib.compress(differences.tobytes())
     tags = TiffImagePlugin.ImageFileDirectory_v2(b"II*\0\0\0\0\0")
     tags[256], tags[257] = width, height
     tags[258] = (samples.dtype.itemsize * 8,) * channels
     tags[259], tags[317] = 8, 2  # deflate, horizontal differences
-    tags[262], tags[277], tags[278] = 2, channels, height  # RGB, samples a pixel, rows in the strip
+    tags[262], tags[277], tags[278] = 2, channels, height  # RGB, samples per pixel, rows in the strip
     if channels == 4:
-        tags[338] = 2  # the fourth is opacity that the colours were not multiplied by
+        tags[338] = 2  # the fourth channel is opacity, not premultiplied
     for tag, value in exif.items():
         tags[tag] = value
     tags[34675] = srgb_profile()
-    tags[273], tags[279] = 0, len(strip)  # Pillow adds where the tags end to the strip's place
+    tags[273], tags[279] = 0, len(strip)  # Pillow adds the end of the tags to the strip's offset
     file = io.BytesIO()
     tags.save(file)
     file.write(strip)
     return file.getvalue()
-
-
-def on_white(picture: Picture) -> Image.Image:
-    """An 8-bit RGB picture of Pillow's; what is transparent is laid over white."""
-    image = to_pil(picture)
-    if image.mode != "RGBA":
-        return image
-    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")

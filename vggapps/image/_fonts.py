@@ -1,7 +1,7 @@
-"""Which font has a letter: the one inside vggapps, or else one of the system's.
+"""Finding a font for a letter: the bundled one, or one of the system's.
 
-The inside font, Noto Sans, covers Latin, Greek and Cyrillic. The system's fonts are looked up when some other letter is
-wanted for the first time: with fontconfig where it is installed, otherwise in the usual folders.
+The bundled font, Noto Sans, covers Latin, Greek and Cyrillic. System fonts are looked up the first time that another
+letter is drawn: with fontconfig if it is installed, otherwise in the usual folders.
 """
 
 from __future__ import annotations
@@ -18,42 +18,29 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-# Emoji fonts made of bitmaps open only at the sizes of these: Noto's at 109 or 136 pixels, Apple's at up to 160.
+# Bitmap emoji fonts open only at their bitmaps' sizes: Noto's at 109 or 136 pixels, Apple's at up to 160.
 _STRIKES = (109, 136, 160, 96, 64)
 _PROBE = 32  # pixels: large enough to tell letters apart
 _ABSENT = "\U0010ffff"  # a noncharacter, which no font has
 _SUFFIXES = {".ttf", ".otf", ".ttc", ".otc"}
-# Words in names of files that are tried last: other styles than the regular, and Apple's font of nothing but boxes.
-_LATER = (
-    "bold",
-    "black",
-    "heavy",
-    "light",
-    "thin",
-    "italic",
-    "oblique",
-    "condensed",
-    "mono",
-    "serif",
-    "math",
-    "lastresort",
-)
+# Words in file names of fonts that are tried last: styles other than regular, and Apple's font of placeholder boxes.
+_LATER = tuple("bold black heavy light thin italic oblique condensed mono serif math lastresort".split())  # noqa: SIM905
 
 
 @dataclass(frozen=True)
 class Face:
-    """A font file, and which of its fonts."""
+    """A font file and the index of a font in it."""
 
     path: str
     index: int = 0
 
 
-INSIDE = Face(str(resources.files("vggapps") / "data" / "noto-sans.ttf"))
+BUNDLED = Face(str(resources.files("vggapps") / "data" / "noto-sans.ttf"))
 
 
 @lru_cache(128)
 def opened(face: Face, size: int, layout: ImageFont.Layout | None = None) -> tuple[ImageFont.FreeTypeFont, float]:
-    """A font at a size in pixels per em, and the factor to scale by what it draws: 1 except for fonts of bitmaps.
+    """A font at a size in pixels per em, and the factor to scale its drawings by: 1 except for bitmap fonts.
 
     Raises:
         OSError: FreeType can't read the file.
@@ -63,7 +50,7 @@ def opened(face: Face, size: int, layout: ImageFont.Layout | None = None) -> tup
             font = ImageFont.truetype(face.path, real, face.index, layout_engine=layout)
             break
     else:
-        raise OSError(f"{face.path}: not a font, or one of bitmaps of other sizes")
+        raise OSError(f"{face.path}: not a font, or a bitmap font of other sizes")
     # The default of a variable font may be its thinnest weight.
     with contextlib.suppress(OSError, ValueError, NotImplementedError):
         font.set_variation_by_name("Regular")
@@ -72,9 +59,9 @@ def opened(face: Face, size: int, layout: ImageFont.Layout | None = None) -> tup
 
 @cache
 def has(face: Face, letter: str) -> bool:
-    """Whether a font has a letter: it draws something for it, and not what it draws for missing ones."""
+    """Whether a font has a letter: it draws something, and not its placeholder for missing letters."""
     try:
-        return _probe(face, letter) not in _nothing(face)
+        return _probe(face, letter) not in _placeholders(face)
     except OSError:
         return False
 
@@ -86,7 +73,7 @@ def face_of(letters: str) -> Face | None:
 
 
 def _probe(face: Face, letter: str) -> bytes:
-    # Without shaping, which draws a dotted circle under an accent that stands alone.
+    # Without shaping, which draws a dotted circle under an isolated accent.
     font, _ = opened(face, _PROBE, ImageFont.Layout.BASIC)
     side = round(3 * font.size)
     image = Image.new("RGBA", (side, side), "white")
@@ -95,23 +82,23 @@ def _probe(face: Face, letter: str) -> bytes:
 
 
 @cache
-def _nothing(face: Face) -> tuple[bytes, bytes]:
+def _placeholders(face: Face) -> tuple[bytes, bytes]:
     return _probe(face, _ABSENT), _probe(face, "")
 
 
 def _faces() -> Iterator[Face]:
-    yield INSIDE
+    yield BUNDLED
     yield from system_faces()
 
 
 @cache
 def system_faces() -> tuple[Face, ...]:
-    """The system's fonts in the order to try them."""
+    """The fonts of the system, in the order in which they are tried."""
     return _from_fontconfig() or _from_folders()
 
 
 def _from_fontconfig() -> tuple[Face, ...]:
-    """Fontconfig's own order: for the user's language, and sans-serif, regular and upright fonts first."""
+    """In fontconfig's order: for the user's language, and sans-serif, regular and upright fonts first."""
     command = ["fc-match", "--sort", "--format=%{file}\t%{index}\n", "sans-serif"]
     try:
         ran = subprocess.run(command, capture_output=True, check=True, timeout=30)

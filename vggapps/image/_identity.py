@@ -1,4 +1,4 @@
-"""Which file an input was: its name and digest, so that it can be recognised later."""
+"""The identity of an input file: its name and digest, to recognize it later."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from vggapps.image._folders import look_into
+from vggapps.image._folders import scan_folder
 from vggapps.image._opening import Source, stream_of
 from vggapps.image._picture import Picture
 from vggapps.image._read import open_picture
 from vggapps.settings import writable
 
-STDIN = "stdin"  # the name of what came through a pipe
+STDIN = "stdin"  # the name of piped input
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Which file or folder an input was.
+    """The identity of an input file or folder.
 
     Attributes:
-        name: without the folder it is in, as text that can be written; of a folder with a slash at its end.
-        sha256: digest of the bytes that were read, of a folder of its pictures' names and sizes; None if unknown.
-        weight: its share in a mixture of several; None where nothing is mixed.
+        name: without its parent folders, as writable text; a folder's name ends with a slash.
+        sha256: digest of a file's bytes, or of the names and sizes of a folder's pictures; None if unknown.
+        weight: its weight among several inputs; None if they are not weighted.
     """
 
     name: str
@@ -32,10 +32,7 @@ class Identity:
 
 
 def opened(source: str | os.PathLike[str] | bytes) -> tuple[bytes, Identity]:
-    """A file's bytes and their identity, which holds whatever becomes of the file later.
-
-    Args:
-        source: its path, or the bytes that came through stdin.
+    """The bytes of a file, given by its path or read from stdin, and their identity.
 
     Raises:
         PictureError: it can't be read.
@@ -46,8 +43,8 @@ def opened(source: str | os.PathLike[str] | bytes) -> tuple[bytes, Identity]:
     return data, Identity(name, hashlib.sha256(data).hexdigest())
 
 
-def identified(source: Source | Picture) -> tuple[bytes | Picture, Identity]:
-    """What is read of a source, once, and which file that is; a picture in memory has no digest.
+def identified(source: Source) -> tuple[bytes | Picture, Identity]:
+    """Read a source, and its identity; a picture in memory has no digest.
 
     Raises:
         PictureError: it can't be read.
@@ -59,16 +56,14 @@ def identified(source: Source | Picture) -> tuple[bytes | Picture, Identity]:
 
 
 def identify(path: str | os.PathLike[str]) -> Identity:
-    """Which file or folder that is. Of a folder only names and sizes are looked at.
+    """The identity of a file or folder; of a folder's pictures only names and sizes are read.
 
     Raises:
         PictureError: it can't be read.
     """
-    if os.path.isdir(path):  # noqa: PTH112 - pathlib's may raise
-        root = Path(path)
-        listed = [
-            f"{writable(one.relative_to(root).as_posix())} {one.stat().st_size}" for one in look_into(path).pictures
-        ]
+    if os.path.isdir(path):  # noqa: PTH112 - pathlib may raise
+        pictures = scan_folder(path).pictures
+        listed = [f"{writable(one.relative_to(path).as_posix())} {one.stat().st_size}" for one in pictures]
         digest = hashlib.sha256("\n".join(sorted(listed)).encode()).hexdigest()
         return Identity(writable(Path(os.path.realpath(path)).name) + "/", digest)
     with stream_of(path) as (stream, _):

@@ -1,12 +1,12 @@
-"""Text on pictures, in any script that the machine has a font for.
+"""Drawing text in any script for which the system has a font.
 
-A line of text is split into runs, each drawn with the first font that has its letters (:mod:`_fonts`); the
-runs share one baseline. A letter that no font has is drawn as a box, and a warning is logged, once for each script.
+A line of text is split into runs, each drawn with the first font that has its letters (:mod:`_fonts`), on a common
+baseline. A letter that no font has is drawn as a box, and a warning is logged once per script.
 
-Within a run, Raqm does the shaping and puts right-to-left letters in order. The line as a whole runs from left to
-right, as paths do. So the Unicode bidirectional algorithm is applied in part: right-to-left letters keep the spaces
-between them and the digits after them, and everything else stays where it is in the text. Text is not wrapped, and not
-set vertically. Without Raqm, letters are neither joined nor reordered; a warning says so when it matters.
+Within a run, Raqm shapes the text and orders right-to-left letters. The line as a whole runs from left to right, as
+paths do, so the Unicode bidirectional algorithm is applied in part: right-to-left letters keep the spaces between them
+and the digits after them; everything else stays in place. There is no wrapping and no vertical text. Without Raqm,
+letters are neither joined nor reordered, and a warning is logged if the text needs it.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from operator import itemgetter
 
 from PIL import Image, ImageColor, ImageDraw, features
 
-from vggapps.image._fonts import INSIDE, Face, face_of, has, opened
+from vggapps.image._fonts import BUNDLED, Face, face_of, has, opened
 
 log = logging.getLogger(__name__)
 
 Ink = str | tuple[int, int, int]
 INK = (34, 34, 34)  # the default colour: dark grey
 
-LEFT_TO_RIGHT = "\u200e"  # an invisible mark that keeps digits after it apart from right-to-left letters before it
-_JOINERS = "\u200c\u200d"  # of zero width: ask that neighbours be joined, or not be
+LEFT_TO_RIGHT = "\u200e"  # an invisible mark between right-to-left letters and digits that do not belong to them
+_JOINERS = "\u200c\u200d"  # zero-width joiner and non-joiner
 _SKIN_TONES = "🏻🏼🏽🏾🏿"
-_BLANK = f"{_JOINERS}{LEFT_TO_RIGHT} "  # need no font
-_STRONG = {"L", "R", "AL"}  # the bidirectional classes of letters that have a direction of their own
+_BLANK = f"{_JOINERS}{LEFT_TO_RIGHT} "  # drawn without a font
+_STRONG = {"L", "R", "AL"}  # bidirectional classes of letters with a direction
 _RIGHT_TO_LEFT = {"R", "AL"}
 _INSTALL = (
     "install one, such as Noto; Debian, Ubuntu: apt install fonts-noto-core fonts-noto-cjk fonts-noto-color-emoji"
 )
-# Otherwise a run would take its direction from its first letter, and boxes in place of Hebrew would turn it round.
+# Otherwise a run takes its direction from its first letter, and boxes in place of Hebrew would reverse it.
 _DIRECTION = "ltr" if features.check("raqm") else None
-_told: set[str] = set()  # what has been warned of
+_warned: set[str] = set()  # scripts with a logged warning, and "shaping"
 
 
 def draw_text(
@@ -57,16 +57,16 @@ def draw_text(
 
     Args:
         image: RGB; changed in place.
-        at: the point of the picture, in pixels, where the anchor comes to lie.
-        text: shown as :func:`one_line` makes it.
+        at: the position of the anchor, in pixels.
+        text: converted by :func:`one_line`.
         size: of the font, in pixels per em.
-        anchor: as in Pillow: l, m or r for left, middle or right, then a, m or s for ascender, middle or baseline.
-            These heights are the inside font's, whatever letters the text has.
-        ink: the colour; emoji may have their own.
+        anchor: as in Pillow: l, m or r for left, middle or right, then a, m or s for ascender, middle or baseline;
+            the heights are those of the bundled font.
+        ink: the colour, except of emoji.
         upwards: rotate text and anchor by 90 degrees counterclockwise.
     """
     layer, (left, base) = _line(text, size, ink)
-    ascent, descent = opened(INSIDE, size)[0].getmetrics()
+    ascent, descent = opened(BUNDLED, size)[0].getmetrics()
     along = {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]] * text_width(text, size)
     across = {"a": float(ascent), "m": (ascent - descent) / 2, "s": 0.0}[anchor[1]]
     x, y = -along - left, across - base
@@ -78,21 +78,21 @@ def draw_text(
 
 def text_width(text: str, size: int) -> float:
     """The advance width of a line of text in pixels."""
-    return sum(width for _, _, width in _set(text, size))
+    return sum(width for _, _, width in _measured(text, size))
 
 
 def text_box(text: str, size: int) -> tuple[int, int, int, int]:
-    """The bounding box of what is drawn: left, top, right, bottom in pixels, from where the baseline starts."""
+    """The bounding box of the drawing: left, top, right, bottom in pixels, from the start of the baseline."""
     layer, (left, base) = _line(text, size, INK)
     box = layer.getchannel("A").getbbox() or (left, base, left, base)
     return box[0] - left, box[1] - base, box[2] - left, box[3] - base
 
 
 def shorten(text: str, size: int, width: float) -> str:
-    """Replace the middle of a text by … where the text is wider than ``width`` pixels; the end often tells files apart.
+    """Replace the middle of a text by … as needed to fit ``width`` pixels; the end often distinguishes file names.
 
     Returns:
-        The longest such text that fits, or … alone if none does.
+        The longest such text that fits, or … if none does.
     """
     if text_width(text, size) <= width:
         return one_line(text)
@@ -106,15 +106,15 @@ def shorten(text: str, size: int, width: float) -> str:
 
 
 def faces_of(text: str) -> list[Face]:
-    """The fonts that a line of text is drawn with; letters that no font has are noted."""
+    """The fonts that a line of text is drawn with; warns of letters that no font has."""
     return list(dict.fromkeys(face for face, _ in _runs(one_line(text))))
 
 
 def one_line(text: str) -> str:
-    """The text as it is drawn: in Unicode's composed form (NFC), and on one line.
+    """Convert text to one line in Unicode's composed form (NFC), as it is drawn.
 
     White space becomes spaces. Control characters, and bytes of a file name that are not UTF-8, become �. Invisible
-    format characters, which can make one name look like another, are left out.
+    format characters, which can make one name look like another, are removed.
 
     >>> one_line("o\\u0308l\\tam\\n\\udce4")
     'öl am �'
@@ -124,7 +124,7 @@ def one_line(text: str) -> str:
         category = unicodedata.category(letter)
         if letter.isspace():
             shown.append(" ")
-        elif category in ("Cc", "Cs"):  # Python reads bytes that are not UTF-8 as surrogates
+        elif category in ("Cc", "Cs"):  # Python represents bytes that are not UTF-8 as surrogates
             shown.append("�")
         elif letter in (*_JOINERS, LEFT_TO_RIGHT) or not (
             category == "Cf" or unicodedata.name(letter, "").startswith("VARIATION SEL")
@@ -134,10 +134,10 @@ def one_line(text: str) -> str:
 
 
 def _line(text: str, size: int, ink: Ink) -> tuple[Image.Image, tuple[int, int]]:
-    """The line on a transparent background, RGBA, and the pixel where its baseline starts."""
+    """The line on a transparent background (RGBA), and the pixel where its baseline starts."""
     color = ImageColor.getrgb(ink)[:3] if isinstance(ink, str) else ink
-    runs = list(_set(text, size))
-    around = 2 * size  # pixels on each side, since letters and accents can reach beyond the line
+    runs = list(_measured(text, size))
+    around = 2 * size  # margin in pixels, since letters and accents can extend beyond the line
     width = math.ceil(sum(width for _, _, width in runs))
     line = Image.new("RGBA", (width + 2 * around, 2 * around), (*color, 0))
     x = float(around)
@@ -150,7 +150,7 @@ def _line(text: str, size: int, ink: Ink) -> tuple[Image.Image, tuple[int, int]]
 
 
 def _run(face: Face, letters: str, size: int, color: tuple[int, ...]) -> tuple[Image.Image, int, int]:
-    """A run on a transparent background, RGBA, and its left and top, in pixels from where the baseline starts."""
+    """A run on a transparent background (RGBA), and its left and top in pixels from the start of the baseline."""
     font, scale = opened(face, size)
     left, top, right, bottom = font.getbbox(letters, direction=_DIRECTION, anchor="ls")
     left, top = math.floor(left), math.floor(top)
@@ -163,7 +163,7 @@ def _run(face: Face, letters: str, size: int, color: tuple[int, ...]) -> tuple[I
     return layer, round(left * scale), round(top * scale)
 
 
-def _set(text: str, size: int) -> Iterator[tuple[Face, str, float]]:
+def _measured(text: str, size: int) -> Iterator[tuple[Face, str, float]]:
     """The runs of a line and their widths in pixels."""
     for face, letters in _runs(one_line(text)):
         font, scale = opened(face, size)
@@ -172,25 +172,25 @@ def _set(text: str, size: int) -> Iterator[tuple[Face, str, float]]:
 
 @lru_cache(1024)
 def _runs(text: str) -> tuple[tuple[Face, str], ...]:
-    """Split where the font changes. A letter that no font has goes to the inside font, which draws a box for it."""
+    """Split where the font changes. For a letter that no font has, the bundled font draws a box."""
     faces: list[Face] = []
     missing = []
     for whole in _whole_letters(text):
         drawn = "".join(letter for letter in whole if letter not in _BLANK)
         found = [face_of(drawn)] * len(whole)
         if found[0] is None:
-            found = [INSIDE if letter in _BLANK else face_of(letter) for letter in whole]
+            found = [BUNDLED if letter in _BLANK else face_of(letter) for letter in whole]
         missing += [letter for letter, face in zip(whole, found, strict=True) if face is None]
-        faces += [face or INSIDE for face in found]
-    _note_missing(missing)
-    _note_shaping(text)
+        faces += [face or BUNDLED for face in found]
+    _warn_missing(missing)
+    _warn_shaping(text)
     _join(text, faces)
     runs = groupby(zip(text, faces, strict=True), key=itemgetter(1))
     return tuple((face, "".join(letter for letter, _ in run if letter != LEFT_TO_RIGHT)) for face, run in runs)
 
 
 def _join(text: str, faces: list[Face]) -> None:
-    """Extend runs over what stands between letters of one font, and from right-to-left letters to the digits after."""
+    """Extend runs to everything between letters of one font, and from right-to-left letters to following digits."""
     directions = [unicodedata.bidirectional(letter) for letter in text]
     strong = [i for i, direction in enumerate(directions) if direction in _STRONG]
     for here, after in pairwise([*strong, len(text)]):
@@ -205,7 +205,7 @@ def _join(text: str, faces: list[Face]) -> None:
 
 
 def _whole_letters(text: str) -> list[str]:
-    """Split into letters with their accents, and emoji with their skin tones and those they are joined to."""
+    """Split into letters with their accents, and emoji with their skin tones and joined emoji."""
     letters: list[str] = []
     for letter in text:
         joined = letter in _JOINERS or unicodedata.category(letter).startswith("M") or letter in _SKIN_TONES
@@ -216,34 +216,34 @@ def _whole_letters(text: str) -> list[str]:
     return letters
 
 
-def _note_missing(letters: Iterable[str]) -> None:
+def _warn_missing(letters: Iterable[str]) -> None:
     new: dict[str, list[str]] = {}
     for letter in letters:
         script = _script(letter)
-        if script not in _told and letter not in new.setdefault(script, []):
+        if script not in _warned and letter not in new.setdefault(script, []):
             new[script].append(letter)
     for script, ones in new.items():
-        _told.add(script)
+        _warned.add(script)
         listed = ", ".join(f"{one} (U+{ord(one):04X})" for one in ones[:5]) + ", ..." * (len(ones) > 5)
         log.warning("no font was found for the %s %s: boxes are drawn instead (%s)", script, listed, _INSTALL)
 
 
 def _script(letter: str) -> str:
-    """The kind of a letter, from the first word of its Unicode name, such as Thai letters; signs where it is none."""
+    """The script of a letter from the first word of its Unicode name, such as "Thai letters", or "signs"."""
     word = unicodedata.name(letter, "").partition(" ")[0]
     if not word or unicodedata.category(letter)[0] not in "LM":
         return "signs"
     return f"{word if word == 'CJK' else word.capitalize()} letters"
 
 
-def _note_shaping(text: str) -> None:
-    if "shaping" in _told or features.check("raqm"):
+def _warn_shaping(text: str) -> None:
+    if "shaping" in _warned or features.check("raqm"):
         return
     if any(
         unicodedata.bidirectional(letter) in _RIGHT_TO_LEFT or unicodedata.category(letter).startswith("M")
         for letter in text
     ):
-        _told.add("shaping")
+        _warned.add("shaping")
         log.warning(
             "%r: letters are not joined or ordered from right to left, Pillow found no Raqm (install FriBiDi)", text
         )

@@ -1,7 +1,7 @@
-"""Colours that a file describes by numbers instead of a profile: PNG's cICP, gAMA and cHRM, AVIF's nclx, to sRGB.
+"""Conversion to sRGB from colour spaces given without a profile: cICP, gAMA and cHRM in PNG, nclx in AVIF.
 
-Which one holds is ruled by the PNG specification, third edition (W3C 2025, 4.3 and 11.3.2): cICP before iCCP before
-sRGB before gAMA and cHRM. The numbers of cICP are those of ITU-T H.273 (2023), tables 2 and 3.
+Their precedence follows the PNG specification, third edition (W3C 2025, 4.3 and 11.3.2): cICP, iCCP, sRGB, then gAMA
+and cHRM. The numbers of cICP are those of ITU-T H.273 (2023), tables 2 and 3.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ _PRIMARIES = {
 }
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
-_HEADER = 1 << 16  # bytes in which AVIF and HEIC say what their colours are
+_HEADER = 1 << 16  # bytes searched for the colour information of AVIF and HEIC
 
-_WHITE = 203.0  # cd/m² of a white sheet in HDR: ITU-R BT.2408
-_PEAK = 1000.0  # cd/m² of the brightest that is told apart: HLG's own (BT.2100), and what most PQ is mastered for
+_WHITE = 203.0  # cd/m² of reference white in HDR: ITU-R BT.2408
+_PEAK = 1000.0  # cd/m² of the peak: HLG's nominal peak (BT.2100), and what most PQ is mastered for
 
-_SAME = 0.05  # of a gamma, relatively, is no difference: libpng's PNG_GAMMA_THRESHOLD
-_NEAR = 0.002  # of a chromaticity, absolutely
+_SAME = 0.05  # relative tolerance of a gamma: libpng's PNG_GAMMA_THRESHOLD
+_NEAR = 0.002  # absolute tolerance of a chromaticity
 
 
 def coding_of(info: Mapping[Any, Any]) -> tuple[Curve | None, bool, str]:
-    """How samples become sRGB, from a PNG's ``Image.info``.
+    """The conversion to sRGB that the ``Image.info`` of a PNG asks for.
 
     Returns:
-        A function of samples in [0, 1] (h, w, 1 or 3), if they are not sRGB already; whether a colour profile in the
-        file holds; and a note (empty if there is nothing to say).
+        A function of samples in [0, 1] (h, w, 1 or 3), None for sRGB; whether an embedded colour profile applies; and a
+        note (may be empty).
     """
     if (cicp := info.get("cicp")) is not None:
         primaries, transfer, matrix, full = cicp
@@ -59,8 +59,8 @@ def coding_of(info: Mapping[Any, Any]) -> tuple[Curve | None, bool, str]:
     if info.get("icc_profile") or info.get("srgb") is not None:
         return None, True, ""
     gamma, primaries = info.get("gamma", 1 / 2.2), info.get("chromaticity", _SRGB)
-    if not 0.1 <= gamma <= 10 or not _is_sound(primaries):
-        return None, True, "its gamma or primary colours make no sense and are left out"
+    if not 0.1 <= gamma <= 10 or not _is_valid(primaries):
+        return None, True, "its gamma or primary colours are invalid and are ignored"
     usual = abs(gamma * 2.2 - 1) <= _SAME
     if usual and np.allclose(primaries, _SRGB, atol=_NEAR):
         return None, True, ""
@@ -68,9 +68,9 @@ def coding_of(info: Mapping[Any, Any]) -> tuple[Curve | None, bool, str]:
 
 
 def cicp_of_heif(stream: BinaryIO) -> tuple[int, int, int, int] | None:
-    """The same four numbers as cICP from an AVIF or HEIC file (ISO/IEC 14496-12, 12.1.5), if they are not those of SDR.
+    """The cICP numbers of an AVIF or HEIC file (ISO/IEC 14496-12, 12.1.5); None for SDR in BT.709 primaries.
 
-    Their matrix and range have been undone by the decoder. The curve of SDR is taken for sRGB's, as browsers do.
+    The decoder has already applied the matrix and range. SDR transfer functions are treated as sRGB's, as in browsers.
     """
     stream.seek(0)
     found = re.search(rb"colrnclx\0(.)\0(.)", stream.read(_HEADER), re.DOTALL)
@@ -86,7 +86,7 @@ def srgb_to_linear(coded: Samples) -> Samples:
 
 
 def linear_to_srgb(light: Samples) -> Samples:
-    """IEC 61966-2-1; what lies beyond [0, 1] is clipped."""
+    """IEC 61966-2-1; values are clipped to [0, 1]."""
     light = light.clip(0, 1)
     return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** np.float32(1 / 2.4) - 0.055)
 
@@ -96,7 +96,7 @@ def _to_srgb(curve: Curve, primaries: tuple[float, ...]) -> Curve:
 
     def convert(samples: Samples) -> Samples:
         light = curve(samples)
-        if matrix is not None and light.shape[-1] == 3:  # grey is grey in any primaries
+        if matrix is not None and light.shape[-1] == 3:  # grey is the same in all primaries
             light = light @ matrix.T
         return linear_to_srgb(light).astype(np.float32)
 
@@ -115,17 +115,17 @@ def _power(exponent: float) -> Curve:
 
 
 def _pq(coded: Samples) -> Samples:
-    """SMPTE ST 2084 (BT.2100, table 4): to cd/m², then to sRGB's range."""
-    return _compressed(_pq_to_light(coded))
+    """SMPTE ST 2084 (BT.2100, table 4): to cd/m², then tone-mapped."""
+    return _tone_mapped(_pq_to_light(coded))
 
 
 def _hlg(coded: Samples) -> Samples:
-    """BT.2100, table 5, for a display of 1000 cd/m²: scene light, then its system gamma of 1.2."""
+    """BT.2100, table 5, for a display of 1000 cd/m²: scene light, then the system gamma of 1.2."""
     a, b, c = 0.17883277, 0.28466892, 0.55991073
     scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
     weights = np.array([0.2627, 0.6780, 0.0593]) if coded.shape[-1] == 3 else np.ones(1)
     luminance = (scene @ weights)[..., None]
-    return _compressed(_PEAK * scene * luminance.clip(1e-9) ** 0.2)
+    return _tone_mapped(_PEAK * scene * luminance.clip(1e-9) ** 0.2)
 
 
 _M1, _M2 = 2610 / 16384, 2523 / 32
@@ -142,11 +142,11 @@ def _light_to_pq(light: Samples) -> Samples:
     return ((_C1 + _C2 * power) / (1 + _C3 * power)) ** _M2
 
 
-def _compressed(light: Samples) -> Samples:
-    """Light in cd/m² to [0, 1], where 1 is a white sheet: ITU-R BT.2390-10, 5.4.1 (EETF).
+def _tone_mapped(light: Samples) -> Samples:
+    """Tone-map light in cd/m² to [0, 1], where 1 is reference white: ITU-R BT.2390-10, 5.4.1 (EETF).
 
-    The brightest channel goes through its curve (nothing changes up to the knee, a spline leads from there to the
-    white of sRGB), and the others keep their proportion to it, which keeps the hue.
+    The curve is applied to the brightest channel (identity up to the knee, then a spline to white); the others keep
+    their ratio to it, which keeps the hue.
     """
     brightest = light.max(-1, keepdims=True).clip(1e-6)
     peak, white = _light_to_pq(np.array([_PEAK, _WHITE]))
@@ -178,27 +178,28 @@ _CURVES: dict[int, Curve] = {
 
 
 def _narrow(curve: Curve) -> Curve:
-    """For samples in which 16 is black and 235 is white, of 255 (H.273, 8.3)."""
+    """For narrow-range samples, where 16 of 255 is black and 235 is white (H.273, 8.3)."""
     return lambda coded: curve(((coded * 255 - 16) / 219).clip(0, 1))
 
 
-def _is_sound(primaries: tuple[float, ...]) -> bool:
+def _is_valid(primaries: tuple[float, ...]) -> bool:
     return len(primaries) == 8 and min(primaries[1::2]) > 0 and np.linalg.cond(_columns(primaries[2:])) < 1e4
 
 
 def _columns(pairs: tuple[float, ...]) -> NDArray[np.float64]:
-    """XYZ of chromaticities, at Y = 1, one in each column."""
+    """XYZ of chromaticities at Y = 1, as columns."""
     return np.array([[x / y, 1.0, (1 - x - y) / y] for x, y in zip(pairs[::2], pairs[1::2], strict=True)]).T
 
 
 def _between(source: tuple[float, ...], target: tuple[float, ...]) -> NDArray[np.float64]:
-    """The matrix from one set of primaries to another, white to white (Bradford)."""
+    """The matrix from one set of primaries to another, with Bradford chromatic adaptation."""
 
     def to_xyz(primaries: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         white, columns = _columns(primaries[:2]), _columns(primaries[2:])
         return columns * np.linalg.solve(columns, white)[:, 0], white
 
-    (there, white), (here, own) = to_xyz(source), to_xyz(target)
-    adapted = np.linalg.inv(_BRADFORD) @ np.diag((_BRADFORD @ own)[:, 0] / (_BRADFORD @ white)[:, 0]) @ _BRADFORD
-    matrix: NDArray[np.float64] = np.linalg.inv(here) @ adapted @ there
+    (from_source, source_white), (from_target, target_white) = to_xyz(source), to_xyz(target)
+    gains = (_BRADFORD @ target_white)[:, 0] / (_BRADFORD @ source_white)[:, 0]
+    adapted = np.linalg.inv(_BRADFORD) @ np.diag(gains) @ _BRADFORD
+    matrix: NDArray[np.float64] = np.linalg.inv(from_target) @ adapted @ from_source
     return matrix

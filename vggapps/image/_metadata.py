@@ -1,7 +1,7 @@
-"""What a photo's file tells of its making, carried from the file that is read to the one that is written.
+"""Metadata of a photo, copied from the file that is read to the one that is written.
 
-Never carried: where it was taken (GPS), which nobody should pass on unawares; its orientation, since pictures here are
-upright; thumbnails and makers' notes, which would belong to another picture.
+Not copied: the location (GPS), for privacy; the orientation, since pictures are stored upright; thumbnails and maker
+notes, which describe another picture.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Any
 
 from PIL import ExifTags, Image, IptcImagePlugin
 
-_LONGEST = 2000  # characters of a text, as IPTC allows for captions: EXIF has 64 kB for all
+_LONGEST = 2000  # characters of a text, IPTC's limit of captions: EXIF has 64 kB in total
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """Of a photo, as EXIF has it; None where the file does not say.
+    """EXIF metadata of a photo; None for missing values.
 
-    Texts are cut to 2000 characters. Where EXIF lacks them, ``artist``, ``copyright`` and ``description`` come from
-    IPTC, XMP (dc:creator, dc:rights, dc:description) or the texts of a PNG.
+    Texts are cut to 2000 characters. If EXIF lacks them, ``artist``, ``copyright`` and ``description`` come from IPTC,
+    XMP (dc:creator, dc:rights, dc:description) or the text chunks of a PNG.
 
     Attributes:
-        artist: who made it.
-        copyright: whose it is.
+        artist: the author.
+        copyright: the copyright notice.
         description: a title or caption.
-        taken: when, "2024:05:31 18:00:00" in local time (DateTimeOriginal).
+        taken: "2024:05:31 18:00:00" in local time (DateTimeOriginal).
         changed: when the file was last edited, in the same form (DateTime).
         make: of the camera.
         model: of the camera.
-        lens: its model.
-        dpi: pixels an inch, across and down.
+        lens: the lens model.
+        dpi: pixels per inch, horizontal and vertical.
     """
 
     artist: str | None = None
@@ -55,21 +55,21 @@ _MAIN = {
     "make": ExifTags.Base.Make,
     "model": ExifTags.Base.Model,
 }
-_DETAIL = {"taken": ExifTags.Base.DateTimeOriginal, "lens": ExifTags.Base.LensModel}  # in the IFD of EXIF
+_DETAIL = {"taken": ExifTags.Base.DateTimeOriginal, "lens": ExifTags.Base.LensModel}  # in the Exif IFD
 
-# Where else the same is found.
+# The same fields in other standards.
 _IPTC = {"artist": (2, 80), "copyright": (2, 116), "description": (2, 120)}
 _XMP = {"artist": "creator", "copyright": "rights", "description": "description"}
 _PNG = {"artist": "Author", "copyright": "Copyright", "description": "Description"}
 
 
 def metadata_of(image: Image.Image) -> Metadata | None:
-    """What a loaded picture of Pillow's tells; None if nothing. What is damaged is passed over."""
+    """The metadata of a loaded Pillow image; None if there is none. Damaged parts are skipped."""
     found: dict[str, Any] = {}
     for source in (_from_exif, _from_iptc, _from_xmp, _from_png):
         try:
             texts = source(image)
-        except Exception:  # damage raises anything, and must not cost the pixels
+        except Exception:  # damaged data raises anything; the pixels can be read nevertheless
             continue
         found |= {name: text for name, value in texts.items() if name not in found and (text := _text(value))}
     dpi = _resolution(image)
@@ -90,7 +90,7 @@ def _from_iptc(image: Image.Image) -> dict[str, Any]:
 def _from_xmp(image: Image.Image) -> dict[str, Any]:
     packet = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or ""
     text = packet.decode("utf-8", "replace") if isinstance(packet, bytes) else str(packet)
-    # A parser of XML would open the door to entities that grow without bound.
+    # An XML parser would be open to entity expansion attacks.
     found = {}
     for name, element in _XMP.items():
         items = re.search(rf"<dc:{element}\b[^>]*>(.*?)</dc:{element}>", text, re.DOTALL)
@@ -108,7 +108,7 @@ def _text(value: object) -> str | None:
     if isinstance(value, list | tuple):
         value = b"; ".join(part for part in value if isinstance(part, bytes))
     if isinstance(value, str):
-        # Pillow reads EXIF's texts as Latin-1, and most programs write UTF-8.
+        # Pillow decodes EXIF as Latin-1, but most programs write UTF-8.
         value = value.encode("latin-1" if all(letter <= "\xff" for letter in value) else "utf-8", "replace")
     if not isinstance(value, bytes):
         return None
@@ -116,28 +116,28 @@ def _text(value: object) -> str | None:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         text = value.decode("latin-1")
-    # EXIF's copyright may have two parts, the photographer's and the editor's, with a zero between.
+    # EXIF's copyright may have two parts, the photographer's and the editor's, separated by a zero.
     return "; ".join(filter(None, (part.strip() for part in text.split("\0"))))[:_LONGEST] or None
 
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
-    """In dots an inch. 72 and 96 are what programs write where nobody knows."""
+    """In pixels per inch. 72 and 96 are defaults that programs write if it is unknown."""
     try:
         exif = image.getexif()
         scale = 2.54 if exif.get(ExifTags.Base.ResolutionUnit) == 3 else 1.0
-        there = exif.get(ExifTags.Base.XResolution), exif.get(ExifTags.Base.YResolution)
-        across, down = image.info.get("dpi") or (each * scale for each in there if each is not None)
-        dpi = round(float(across), 2), round(float(down), 2)
-    except Exception:  # damage raises anything
+        resolution = exif.get(ExifTags.Base.XResolution), exif.get(ExifTags.Base.YResolution)
+        x, y = image.info.get("dpi") or (each * scale for each in resolution if each is not None)
+        dpi = round(float(x), 2), round(float(y), 2)
+    except Exception:  # damaged data raises anything
         return None
-    sound = all(math.isfinite(each) and 1 < each <= 100_000 for each in dpi)
-    return dpi if sound and {round(each) for each in dpi} not in ({72}, {96}) else None
+    valid = all(math.isfinite(each) and 1 < each <= 100_000 for each in dpi)
+    return dpi if valid and {round(each) for each in dpi} not in ({72}, {96}) else None
 
 
 def exif_tags(metadata: Metadata) -> dict[int, Any]:
-    """The same as tags of EXIF and TIFF, with a dictionary for EXIF's own part."""
-    # As bytes: Pillow would write question marks for what is not ASCII. In EXIF's own part it would not know that bytes
-    # are a text, which does no harm.
+    """Metadata as EXIF and TIFF tags; the Exif IFD is a nested dictionary."""
+    # As bytes, because Pillow replaces non-ASCII characters by question marks. In the Exif IFD bytes are written with
+    # another type than text, which readers accept.
     tags: dict[int, Any] = {
         tag: value.encode("utf-8", "replace") for name, tag in _MAIN.items() if (value := getattr(metadata, name))
     }

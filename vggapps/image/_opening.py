@@ -1,4 +1,4 @@
-"""Files, bytes and streams, opened as pictures: what is no picture is told so."""
+"""Opening files, bytes and streams as pictures; anything else is rejected with a clear error."""
 
 from __future__ import annotations
 
@@ -18,42 +18,40 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from vggapps.errors import OutOfMemoryError, PictureError, SettingsError, VggappsError, out_of_memory
-from vggapps.image._fractions import relief
 from vggapps.image._jpeg import MAGIC as JPEG_MAGIC
 from vggapps.image._jpeg import opened_jpeg
 from vggapps.image._light import cicp_of_heif
 from vggapps.image._picture import Picture
 from vggapps.image._png import MAGIC as PNG_MAGIC
 from vggapps.image._png import sift
+from vggapps.image._smaller import largest_reduction
 
 File = str | os.PathLike[str] | bytes | BinaryIO
 """A path, a file's bytes, or a binary stream."""
 
 Source = File | Image.Image | NDArray[Any] | Picture | Tensor
-"""Whatever holds a picture: see `vggapps.image.open_picture`."""
+"""Everything that `vggapps.image.open_picture` opens."""
 
 MAX_PIXELS = 178_000_000
-"""The most pixels that are decoded: just under Pillow's own refusal at twice ``Image.MAX_IMAGE_PIXELS``."""
+"""The most pixels that are decoded: just under Pillow's limit of twice ``Image.MAX_IMAGE_PIXELS``."""
 
-MIN_SIDE = 2
-"""The shortest side of a picture in pixels: less is a dot or a line, often a web page's tracking pixel."""
+_MIN_SIDE = 2  # pixels: less is a dot or a line, often the tracking pixel of a web page
+_LONGEST_NAME = 100  # characters shown of a path that is too long to be opened
+_HEAD = 512  # bytes that identify a file that Pillow can't open
 
-_LONGEST_NAME = 100  # characters of a path that are shown where it can't be opened for its length
-_HEAD = 512  # bytes that tell what a file is that Pillow can't open
-
-# Named one by one because Pillow's others are rare, and some run programs (EPS starts Ghostscript).
+# An explicit list, because Pillow's other formats are rare and some run programs (EPS starts Ghostscript).
 _FORMATS = ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF", "JPEG2000", "PPM", "TGA"]
-_LARGE = "scale it down before, or save it as JPEG, which can be decoded at a fraction of its size"
+_LARGE = "scale it down first, or save it as JPEG, which can be decoded at a fraction of its size"
 _READABLE = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, HEIC, JPEG 2000, PPM and TGA can be read"
 
 
 @contextmanager
 def stream_of(source: File, name: str | None = None) -> Iterator[tuple[BinaryIO, str]]:
-    """A source as a seekable binary stream, and what to call it. What comes through a pipe is read into memory.
+    """A source as a seekable binary stream, and its name. Pipes are read into memory.
 
     Raises:
-        PictureError: there is no such file, or it can't be read.
-        SettingsError: it is no file, and nothing that can be read as one.
+        PictureError: the file does not exist or can't be read.
+        SettingsError: the source has an unsupported type.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         yield io.BytesIO(source), name or "picture"
@@ -62,8 +60,8 @@ def stream_of(source: File, name: str | None = None) -> Iterator[tuple[BinaryIO,
         with _open_file(path) as stream:
             yield _seekable(stream, path.name), name or path.name
     elif hasattr(source, "read"):
-        own = getattr(source, "name", None)
-        known_as = name or (Path(own).name if isinstance(own, str) else "picture")
+        path_of_stream = getattr(source, "name", None)
+        known_as = name or (Path(path_of_stream).name if isinstance(path_of_stream, str) else "picture")
         yield _seekable(source, known_as), known_as
     else:
         raise SettingsError(
@@ -76,27 +74,27 @@ def _seekable(stream: BinaryIO, name: str) -> BinaryIO:
     try:
         if isinstance(stream, io.TextIOBase):
             raise SettingsError(f"{name} is open as text", "open it as binary: open(path, 'rb')")
-        # Of a foreign object nothing is sure but that it can be read.
+        # Any object with a `read` method is accepted.
         seekable = getattr(stream, "seekable", None)
         return stream if seekable is not None and seekable() else io.BytesIO(stream.read())
     except VggappsError:
         raise
-    except (OSError, ValueError) as error:  # ValueError: it is closed
+    except (OSError, ValueError) as error:  # ValueError: the stream is closed
         raise PictureError(f"{name}: it can't be read: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _open_file(path: Path) -> BinaryIO:
     try:
         if path.is_dir():
-            raise PictureError(f"{path} is a folder, and a picture file was expected")
+            raise PictureError(f"{path} is a folder, not a picture file")
         if path.is_char_device() or path.is_block_device():
-            raise PictureError(f"{path} is a device, and a picture file was expected", "give a file or a pipe")
+            raise PictureError(f"{path} is a device, not a picture file", "give a file or a pipe")
         return path.open("rb")
     except FileNotFoundError:
-        if address := re.match(r"([a-z][a-z0-9+.-]+):/(.*)", str(path)):  # pathlib leaves one of two slashes
+        if address := re.match(r"([a-z][a-z0-9+.-]+):/(.*)", str(path)):  # pathlib drops one of two slashes
             place = f"{address[1]}://{address[2]}"
-            raise PictureError(f"{place}: addresses are not read", "download the picture and name the file") from None
-        raise PictureError(f"{path}: there is no such file", _near(path)) from None
+            raise PictureError(f"{place}: URLs are not read", "download the picture and give the file") from None
+        raise PictureError(f"{path}: there is no such file", _missing_file_hint(path)) from None
     except PermissionError:
         raise PictureError(f"{path}: no permission to read it", "allow reading, or copy it elsewhere") from None
     except (PictureError, MemoryError):
@@ -106,7 +104,7 @@ def _open_file(path: Path) -> BinaryIO:
         raise PictureError(f"{word!r}: it can't be read: {getattr(error, 'strerror', None) or error}") from None
 
 
-def _near(path: Path) -> str:
+def _missing_file_hint(path: Path) -> str:
     try:
         if not path.parent.is_dir():
             return f"there is no folder {path.parent} either"
@@ -121,9 +119,9 @@ class Opened:
     """A picture file that is open and not yet decoded.
 
     Attributes:
-        image: Pillow's; what PNG files say beside their pixels has been added to its ``info``.
+        image: Pillow's image; its ``info`` includes the metadata chunks of PNG files.
         stream: the file, or the part of it that holds the picture.
-        notes: what a user should know of the file.
+        notes: what a user should know about the file.
     """
 
     image: Image.Image
@@ -131,7 +129,7 @@ class Opened:
     notes: tuple[str, ...] = ()
 
     def again(self, stream: BinaryIO | None = None) -> ImageFile.ImageFile:
-        """The same picture opened once more, or another stream of the same kind. Its size has been checked."""
+        """Open the picture again, or another stream of the same format. Its size has been checked."""
         factory, _ = Image.OPEN[str(self.image.format)]
         stream = self.stream if stream is None else stream
         stream.seek(0)
@@ -140,31 +138,31 @@ class Opened:
 
 @contextmanager
 def opened(stream: BinaryIO, name: str, max_pixels: int | None = None) -> Iterator[Opened]:
-    """A stream opened by Pillow, not yet decoded, its size checked, Pillow's warnings kept quiet throughout.
+    """Open a seekable stream with Pillow, without decoding it; check its size. Pillow's warnings are suppressed.
 
     Args:
-        stream: seekable.
-        name: what to call it in errors.
-        max_pixels: refuse pictures of more. By default `MAX_PIXELS`, but a JPEG or JPEG 2000 file may have more if
-            it can be decoded at a fraction of its size that has fewer: see ``vggapps.image._fractions``.
+        stream: the file.
+        name: its name in errors.
+        max_pixels: the most pixels that are accepted. By default `MAX_PIXELS`, and more for a JPEG or JPEG 2000 file
+            that can be decoded at a fraction of its size (see ``vggapps.image._smaller``).
 
     Raises:
-        PictureError: it is no picture, or too large, or too small.
+        PictureError: the stream is not a picture, or too large, or too small.
     """
-    with quiet():
-        with telling(name):
-            stream.seek(0)  # as Pillow does
+    with warnings_suppressed():
+        with picture_errors(name):
+            stream.seek(0)
             head = stream.read(_HEAD)
             if _is_heif(head):
                 _register_heif(name)
             Image.init()
-            found = _opened(stream, head, name)
+            found = _open_image(stream, head, name)
         with found.image as image:
-            check_size(image.size, name, max_pixels or limit() * relief(image, found.stream))
+            check_size(image.size, name, max_pixels or limit() * largest_reduction(image, found.stream))
             yield found
 
 
-def _opened(stream: BinaryIO, head: bytes, name: str) -> Opened:
+def _open_image(stream: BinaryIO, head: bytes, name: str) -> Opened:
     if head.startswith(JPEG_MAGIC):
         image, note = opened_jpeg(stream)
         return Opened(image, stream, (note,) if note else ())
@@ -184,7 +182,7 @@ def _by_pillow(stream: BinaryIO, head: bytes, name: str) -> Image.Image:
     try:
         return Image.open(stream, formats=_kinds())
     except UnidentifiedImageError:
-        raise PictureError(f"{name}: {_what(head)}", _READABLE) from None
+        raise PictureError(f"{name}: {_describe(head)}", _READABLE) from None
     except Image.DecompressionBombError:
         factory, accepts = Image.OPEN["JPEG2000"]
         if accepts is None or not accepts(head):
@@ -198,22 +196,22 @@ def _kinds() -> list[str]:
 
 
 def limit() -> int:
-    """The most pixels that are decoded; fewer where somebody has lowered Pillow's own limit."""
+    """The most pixels that are decoded: `MAX_PIXELS`, or Pillow's own limit if that was lowered."""
     return min(MAX_PIXELS, 2 * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS))
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps Pillow's warnings (odd tags, many pixels) from users: limits and notes say what matters."""
+def warnings_suppressed() -> Iterator[None]:
+    """Suppress Pillow's warnings (odd tags, many pixels): our limits and notes cover what matters."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
 
 
 @contextmanager
-def telling(name: str) -> Iterator[None]:
-    """Turns whatever goes wrong inside into a `PictureError` that names the picture, or an `OutOfMemoryError`."""
-    # Pillow's decoders raise whatever breaks first (OSError, SyntaxError, struct.error, IndexError, ...).
+def picture_errors(name: str) -> Iterator[None]:
+    """Convert any exception into a `PictureError` that names the picture, or an `OutOfMemoryError`."""
+    # Pillow's decoders raise whatever fails first (OSError, SyntaxError, struct.error, IndexError, ...).
     try:
         yield
     except PictureError as error:
@@ -227,20 +225,20 @@ def telling(name: str) -> Iterator[None]:
         raise PictureError(f"{name}: too large: {pixels}, and at most {limit()} are read", _LARGE) from None
     except Exception as error:
         if out_of_memory(error):
-            raise OutOfMemoryError(f"{name}: there is not enough memory to read it", "scale it down before") from error
+            raise OutOfMemoryError(f"{name}: there is not enough memory to read it", "scale it down first") from error
         raise PictureError(
-            f"{name}: it is damaged or cut short: {error}", "get it again, or save it anew in another program"
+            f"{name}: it is damaged or cut short: {error}", "get it again, or save it again in another program"
         ) from error
 
 
 def check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
-    """Raises `PictureError` for a (width, height) of too many pixels or too few."""
+    """Raise `PictureError` for a (width, height) of too many or too few pixels."""
     width, height = size
     if width * height > max_pixels:
-        told = f"{width}x{height} pixels, and at most {max_pixels / 1e6:g} million are read"
-        raise PictureError(f"{name}: too large: {told}", _LARGE)
-    if min(width, height) < MIN_SIDE:
-        raise PictureError(f"{name}: {width}x{height} pixels are too few", f"each side needs {MIN_SIDE} or more")
+        reason = f"{width}x{height} pixels, and at most {max_pixels / 1e6:g} million are read"
+        raise PictureError(f"{name}: too large: {reason}", _LARGE)
+    if min(width, height) < _MIN_SIDE:
+        raise PictureError(f"{name}: {width}x{height} pixels are too few", f"each side needs {_MIN_SIDE} or more")
 
 
 def _is_heif(head: bytes) -> bool:
@@ -252,11 +250,11 @@ def _register_heif(name: str) -> None:
     try:
         import pillow_heif
     except ImportError:
-        raise PictureError(f"{name}: HEIC needs another package", run="pip install 'vggapps[heif]'") from None
+        raise PictureError(f"{name}: HEIC needs an extra package", run="pip install 'vggapps[heif]'") from None
     pillow_heif.register_heif_opener()
 
 
-def _what(head: bytes) -> str:
+def _describe(head: bytes) -> str:
     lowered = head.lstrip().lower()
     if not head:
         return "the file is empty"
@@ -266,29 +264,29 @@ def _what(head: bytes) -> str:
         return "it is a web page, not a picture"
     if lowered.startswith(b"%pdf"):
         return "it is a PDF, not a picture"
-    # Read in part, the last character may be cut in two; four bytes are the longest.
+    # The last character may be cut; UTF-8 uses at most four bytes.
     text = head.decode("utf-8", "replace")[: -4 if len(head) == _HEAD else None]
     if "\ufffd" not in text and all(letter.isprintable() or letter.isspace() for letter in text):
         return "it is text, not a picture"
     if any(accepts is not None and accepts(head[:16]) for _, accepts in map(Image.OPEN.__getitem__, _kinds())):
         return "it is damaged or cut short: its header can't be read"
-    return "it is no picture, or of a kind that can't be read"
+    return "it is not a picture, or has a format that can't be read"
 
 
 def size_of(source: File, name: str | None = None) -> tuple[int, int]:
-    """(height, width) in pixels of the upright picture in a file, which is not decoded.
+    """(height, width) in pixels of the upright picture in a file, without decoding it.
 
     Raises:
         PictureError: the file can't be read.
     """
     with stream_of(source, name) as (stream, known_as), opened(stream, known_as) as found:
         size = found.image.height, found.image.width
-        return size[::-1] if orientation(found.image) in (5, 6, 7, 8) else size  # turned by a quarter
+        return size[::-1] if orientation(found.image) in (5, 6, 7, 8) else size  # quarter turns
 
 
 def orientation(image: Image.Image) -> int:
-    """How a picture lies in its file, 1 to 8 as EXIF has it; 1 is upright."""
+    """The EXIF orientation of a picture, 1 to 8; 1 is upright."""
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:  # damaged EXIF raises anything, and must not cost the pixels
+    except Exception:  # damaged EXIF raises anything; the pixels can be read nevertheless
         return 1

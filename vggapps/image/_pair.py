@@ -1,4 +1,4 @@
-"""Two pictures as they are compared."""
+"""Opening two pictures to compare them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vggapps.image._read import open_picture
 from vggapps.image._resize import resize
 
 RESAMPLING = "bicubic, antialiased"
-"""How a picture is brought to another's size: see ``vggapps.image._resize``."""
+"""How a picture is scaled to the size of another: see ``vggapps.image._resize``."""
 
 
 def open_pair(
@@ -27,33 +27,33 @@ def open_pair(
 
     Args:
         a: a picture, see :func:`~vggapps.image.open_picture`.
-        b: what it is compared with.
-        longer_side: scale both down to this, in pixels.
-        scale_to_a: B will be brought to A's size: it is then left as it is, to be resampled once.
-        names: what to call them; by default their files' names.
+        b: the picture to compare it with.
+        longer_side: scale both down to this longer side in pixels.
+        scale_to_a: B will be scaled to A's size: it keeps its own here, so that it is resampled only once.
+        names: names of the pictures; by default their file names.
 
     Raises:
-        PictureError: one can't be read.
+        PictureError: a picture can't be read.
     """
     first = open_picture(a, longer_side=longer_side, name=names[0])
     second = open_picture(b, longer_side=None if scale_to_a else longer_side, name=names[1])
     if scale_to_a and longer_side and (smaller := open_picture(second, longer_side=longer_side)).size == first.size:
-        second = smaller  # else it is resampled once, from all of its pixels
+        second = smaller  # else B is resampled only once, from all of its pixels
     return first, second
 
 
 def comparable(
     a: Picture, b: Picture, *, scale_to_a: bool = False
 ) -> tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 3 h w"]]:
-    """The colours of both, over white where they are transparent.
+    """The colours of two pictures of one size, composited over white.
 
     Args:
         a: a picture.
-        b: what it is compared with.
-        scale_to_a: bring B to A's size, should it have another, by antialiased bicubic resampling.
+        b: the picture to compare it with.
+        scale_to_a: scale B to A's size by antialiased bicubic resampling.
 
     Raises:
-        SettingsError: they are of different sizes.
+        SettingsError: the sizes differ, and `scale_to_a` is false.
     """
     sizes = [f"{picture.size[1]}x{picture.size[0]}" for picture in (a, b)]
     if a.size != b.size and not scale_to_a:
@@ -67,5 +67,5 @@ def comparable(
 def _over_white(picture: Picture) -> Float[Tensor, "1 3 h w"]:
     if picture.alpha is None:
         return picture.rgb
-    # It lies over the mean of what is seen, which is then the mean of all.
+    # It was composited over the mean of its visible pixels, which is now the mean of all.
     return picture.rgb + (1 - picture.rgb.mean((2, 3), keepdim=True)) * (1 - picture.alpha)

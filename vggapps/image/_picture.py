@@ -1,4 +1,4 @@
-"""What a picture is here, and which files hold one."""
+"""A picture in memory, and the file names that stand for one."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ SUFFIXES = frozenset(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Picture:
-    """A picture in memory: what :func:`open_picture` reads and what ``stylize``, ``dream`` and others make.
+    """A picture in memory, as returned by :func:`open_picture`, ``stylize``, ``dream`` and others.
 
-    In a notebook it is shown as an image.
+    Notebooks display it as an image.
 
     Attributes:
-        rgb: sRGB (gamma-coded, not linear), [0, 1], float32. A transparent picture is already laid over one
-            colour, the mean of what can be seen.
-        alpha: opacity in [0, 1], 1 where the picture covers; None if it covers everywhere.
-        name: the file's name without its folder, for messages and for naming outputs.
-        notes: what a user should know about how the file was read, a line each.
-        metadata: who made the photo, when, with what, and its resolution: what `save_picture` writes into the file
-            of the result. None leaves it out.
-        settings: what made the picture, for :func:`read_settings`: :meth:`save` writes them into the file. None for a
-            picture that was read.
-        full: (height, width) of the file, upright, where the picture was read smaller or larger; else None.
+        rgb: sRGB (gamma-coded, not linear), [0, 1], float32. Transparent pixels are already composited over one
+            colour, the mean of the visible ones.
+        alpha: opacity in [0, 1]; None for an opaque picture.
+        name: the file's name without its folder, used in messages and for output names.
+        notes: what a user should know about how the file was read, one line each.
+        metadata: author, date, camera and resolution of the photo, which `save_picture` writes into the result.
+            None leaves it out.
+        settings: the settings that made the picture: :meth:`save` writes them into the file, :func:`read_settings`
+            reads them. None for a picture that was opened.
+        full: (height, width) of the upright file if the picture was scaled while it was opened; else None.
     """
 
     rgb: Float[Tensor, "1 3 h w"]
@@ -51,13 +51,8 @@ class Picture:
         return self.rgb.shape[-2], self.rgb.shape[-1]
 
     def with_rgb(self, rgb: Float[Tensor, "1 3 h2 w2"]) -> Picture:
-        """The same picture with other colours, of any size: its name, transparency (scaled) and metadata stay.
-
-        Args:
-            rgb: in [0, 1].
-        """
-        size = (rgb.shape[2], rgb.shape[3])
-        alpha = None if self.alpha is None else resize(self.alpha, size)
+        """A copy with other colours in [0, 1], of any size; it keeps name, transparency (resized) and metadata."""
+        alpha = None if self.alpha is None else resize(self.alpha, (rgb.shape[2], rgb.shape[3]))
         return replace(self, rgb=rgb, alpha=alpha, notes=(), settings=None)
 
     def save(
@@ -69,7 +64,7 @@ class Picture:
         overwrite: bool = False,
     ) -> Path:
         """Write the picture with its settings and metadata; the arguments and errors are :func:`save_picture`'s."""
-        from vggapps.image._write import save_picture
+        from vggapps.image._encode import save_picture
 
         return save_picture(self, target, bits=bits, quality=quality, overwrite=overwrite)
 
@@ -83,13 +78,12 @@ class Picture:
         return f"<Picture {self.name!r}, {self.size[1]} x {self.size[0]} pixels>"
 
     def _repr_png_(self) -> bytes:
-        """The picture in a notebook."""
         from vggapps.image._encode import encode_picture
 
         return encode_picture(replace(self, settings=None), "png")
 
 
 def is_picture_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's name promises a picture, for walking folders. Hidden files (``._a.jpg``) never do."""
+    """Whether a file has the suffix of a picture format. Hidden files (``._a.jpg``) do not count."""
     path = Path(path)
     return path.suffix.lower().removeprefix(".") in SUFFIXES and not path.name.startswith(".")

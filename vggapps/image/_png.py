@@ -1,8 +1,8 @@
-"""PNG files, chunk by chunk: what surrounds the pixels never costs them.
+"""Reading PNG files chunk by chunk, so that damaged metadata does not make the pixels unreadable.
 
-Pillow refuses a whole picture for a text beyond its limits, or a wrong checksum in a chunk that no pixel needs. It
-is therefore given the chunks that pixels are made of alone. The others that matter here (colour, resolution, EXIF,
-a few texts) are read one by one by Pillow's own parser; one that is damaged is left out, and a note says so.
+Pillow rejects a whole picture for a text beyond its limits or a wrong checksum in an ancillary chunk. It therefore gets
+only the chunks that hold the pixels. The others that matter here (colour, resolution, EXIF, a few texts) are read
+separately by Pillow's parser; damaged ones are skipped, with a note.
 
 Chunks and their order: Portable Network Graphics (PNG) Specification, third edition, W3C 2025.
 """
@@ -22,8 +22,8 @@ from vggapps.image._spliced import Part, spliced
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 
-# What is lost with each chunk that is read here, in the words of a note.
-_MATTERS = {
+# The ancillary chunks that are read, and what a note calls them.
+_ANCILLARY = {
     b"tRNS": "transparency",
     b"cICP": "colour coding (cICP)",
     b"iCCP": "colour profile",
@@ -35,28 +35,28 @@ _MATTERS = {
     b"acTL": "animation",
     **dict.fromkeys([b"tEXt", b"zTXt", b"iTXt"], "text"),
 }
-SETTINGS = "vggapps"
+KEY = "vggapps"  # keyword of the chunk that holds our settings
 _TEXTS = {
-    SETTINGS,
+    KEY,
     "XML:com.adobe.xmp",
-    "Raw profile type exif",  # from before there was eXIf
+    "Raw profile type exif",  # used before eXIf existed
     "Author",
     "Copyright",
     "Description",
 }
-_LONGEST = 16_000_000  # bytes of one such chunk, packed or unpacked: profiles of printers have 1 to 4 million
-_KEYWORD = 80  # bytes, with the zero behind it
+_LONGEST = 16_000_000  # bytes of an ancillary chunk, compressed or not: printer profiles have 1 to 4 million
+_KEYWORD = 80  # bytes, including the terminating zero
 
 
 @dataclass(frozen=True)
 class Sifted:
-    """A PNG file, taken apart.
+    """A PNG file, split into pixels and metadata.
 
     Attributes:
-        pixels: a PNG file with nothing but the picture.
-        info: the rest, under Pillow's names for ``Image.info``; beside them ``cicp``, four numbers.
-        frames: of an animation; 1 for a still picture.
-        notes: what is damaged and left out.
+        pixels: a PNG file with the pixels only.
+        info: the metadata, with Pillow's keys of ``Image.info`` and ``cicp``, four numbers.
+        frames: number of frames of an animation; 1 for a still picture.
+        notes: the damaged chunks that were skipped.
     """
 
     pixels: BinaryIO
@@ -66,7 +66,7 @@ class Sifted:
 
 
 def sift(stream: BinaryIO) -> Sifted:
-    """Takes a PNG file apart. The pixels are neither decoded nor copied.
+    """Split a PNG file; the pixels are neither decoded nor copied.
 
     Raises:
         SyntaxError, ValueError: the header is damaged.
@@ -74,33 +74,33 @@ def sift(stream: BinaryIO) -> Sifted:
     parser = PngImagePlugin.PngStream(io.BytesIO())
     parts: list[Part] = [MAGIC]
     damaged: list[str] = []
-    controlled = False  # the picture itself is the animation's first frame
+    first_is_frame = False  # the still picture is the first frame of the animation
     for kind, start, length in _chunks(stream):
         end = start + 12 + length
-        if kind in (b"IHDR", b"tRNS") or (kind in _MATTERS and _is_wanted(stream, kind, start + 8)):
+        if kind in (b"IHDR", b"tRNS") or (kind in _ANCILLARY and _is_read(stream, kind, start + 8)):
             try:
                 _parse(parser, stream, kind, start, length)
-            except Exception:  # damage raises anything
+            except Exception:  # damaged data raises anything
                 if kind == b"IHDR":
                     raise
-                damaged.append(_MATTERS[kind])
-                if _keyword(stream, start + 8) == SETTINGS and _MATTERS[kind] == "text":
-                    parser.im_info[SETTINGS] = ""  # there were settings: read_settings will say what became of them
+                damaged.append(_ANCILLARY[kind])
+                if _keyword(stream, start + 8) == KEY and _ANCILLARY[kind] == "text":
+                    parser.im_info[KEY] = ""  # makes read_settings report that they are damaged
                 continue
-        controlled |= kind == b"fcTL" and len(parts) == 2
+        first_is_frame |= kind == b"fcTL" and len(parts) == 2
         if kind[:1].isupper() or kind == b"tRNS":
             if isinstance(last := parts[-1], tuple) and last[1] == start:
                 parts[-1] = (last[0], end)
             else:
                 parts.append((start, end))
     frames = parser.im_n_frames
-    notes = tuple(f"its {what} is damaged and left out" for what in dict.fromkeys(damaged))
+    notes = tuple(f"its {what} is damaged and ignored" for what in dict.fromkeys(damaged))
     pixels = spliced(stream, parts)
-    return Sifted(pixels, parser.im_info, 1 if frames is None else frames + (not controlled), notes)
+    return Sifted(pixels, parser.im_info, 1 if frames is None else frames + (not first_is_frame), notes)
 
 
 def _chunks(stream: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
-    """(kind, where it starts, length of its data) of each chunk; the last one may be cut short."""
+    """(kind, start, length of the data) of each chunk; the last one may be truncated."""
     at = len(MAGIC)
     while True:
         stream.seek(at)
@@ -119,12 +119,12 @@ def _keyword(stream: BinaryIO, start: int) -> str:
     return stream.read(_KEYWORD).partition(b"\0")[0].decode("latin-1")
 
 
-def _is_wanted(stream: BinaryIO, kind: bytes, start: int) -> bool:
-    return _MATTERS[kind] != "text" or _keyword(stream, start) in _TEXTS
+def _is_read(stream: BinaryIO, kind: bytes, start: int) -> bool:
+    return _ANCILLARY[kind] != "text" or _keyword(stream, start) in _TEXTS
 
 
 def _parse(parser: PngImagePlugin.PngStream, stream: BinaryIO, kind: bytes, start: int, length: int) -> None:
-    """What a chunk says, into the parser's ``im_info``. Damage raises anything."""
+    """Parse a chunk into the parser's ``im_info``. Damaged data raises anything."""
     if length > _LONGEST:
         raise ValueError(f"{length} bytes")
     stream.seek(start)
@@ -136,12 +136,12 @@ def _parse(parser: PngImagePlugin.PngStream, stream: BinaryIO, kind: bytes, star
     parser.fp.seek(position)
     if kind == b"cICP":
         parser.im_info["cicp"] = struct.unpack(">BBBB", data)
-    elif kind == b"iCCP":  # by hand: Pillow's parser reads no profile of more than a megabyte
+    elif kind == b"iCCP":  # not by Pillow's parser, which rejects profiles of more than a megabyte
         name, _, packed = data.partition(b"\0")
         unpacking = zlib.decompressobj()
         profile = unpacking.decompress(packed[1:], _LONGEST)
         if not unpacking.eof:
-            raise ValueError(f"the profile {name!r} is cut short or too long")
+            raise ValueError(f"the profile {name!r} is truncated or too long")
         parser.im_info["icc_profile"] = profile
     else:
         parser.call(kind, position, length)

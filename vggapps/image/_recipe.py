@@ -1,4 +1,4 @@
-"""The recipe inside a picture: the command, its settings and its inputs, so that the picture can be made again.
+"""The recipe in a picture: the command, settings and inputs that made it, to make it again.
 
 ::
 
@@ -7,7 +7,7 @@
      "settings": {"size": 512, ...},
      ...}
 
-Inputs stand under the argument or the setting that named them. Whatever else a room has to say of a result follows.
+Inputs are listed by the argument or setting that named them. Facts about the result follow.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _MADE_BY = re.compile(r"vggapps \S+ (\w+)")
 
 @dataclass(frozen=True)
 class Recipe:
-    """A recipe that was read from a picture: its form is checked, its settings are not yet.
+    """A recipe read from a picture; its structure is checked, its settings are not.
 
-    ``inputs`` are listed by the argument or the setting that named them; ``found`` is whatever else the recipe says.
+    ``inputs`` are listed by the argument or setting that named them; ``found`` holds the rest of the recipe.
     """
 
     picture: str
@@ -47,14 +47,14 @@ class Recipe:
 
 
 def identify_files(settings: Settings) -> dict[str, tuple[Identity, ...]]:
-    """The files that settings name, by setting. Call it before the work, in which they may be replaced.
+    """The identities of the files that settings name, by setting; taken before the work, which may replace them.
 
     Raises:
-        PictureError: one can't be read.
+        PictureError: a file can't be read.
     """
     named = {name: [os.path.expanduser(_file(word)) for word in words] for name, words in _words(settings)}  # noqa: PTH111
     found = {name: tuple(identify(path) for path in paths if os.path.exists(path)) for name, paths in named.items()}  # noqa: PTH110
-    return {name: files for name, files in found.items() if files}  # opening the others tells what is wrong
+    return {name: files for name, files in found.items() if files}  # opening the missing ones raises the error
 
 
 def recipe(
@@ -64,17 +64,16 @@ def recipe(
     arguments: Mapping[str, Any] | None = None,
     **found: Any,
 ) -> dict[str, Any]:
-    """What is written into a picture. It names no folders: a picture that is passed on does not tell where its maker
-    lives.
+    """The recipe to write into a picture. For privacy it has file names without folders.
 
     Args:
-        command: that made it.
-        settings: of the room.
+        command: the command that made the picture.
+        settings: its settings.
         inputs: see :func:`opened`, :func:`identify` and :func:`identify_files`.
-        arguments: further options of the command that decide the result.
-        found: what there is to say of the result.
+        arguments: further options of the command that affect the result.
+        found: facts about the result.
     """
-    files = {name: tuple(map(_nameless, words)) for name, words in _words(settings)}
+    files = {name: tuple(map(_without_folders, words)) for name, words in _words(settings)}
     named = {name: words if isinstance(getattr(settings, name), tuple) else words[0] for name, words in files.items()}
     return {
         "made_by": f"vggapps {__version__} {command}",
@@ -85,19 +84,19 @@ def recipe(
 
 
 def read_recipe(picture: str | os.PathLike[str], command: str) -> Recipe:
-    """The recipe inside a picture that the command has made.
+    """Read the recipe from a picture that the command has made.
 
     Raises:
-        PictureError: the picture carries none, another command's, or one that was damaged.
+        PictureError: the picture has no recipe, that of another command, or a damaged one.
     """
-    found, hint = read_settings(picture), f"give a picture that vggapps {command} has made"
+    found, hint = read_settings(picture), f"give a picture made by vggapps {command}"
     if not found or not isinstance(found.get("settings"), dict):
-        raise PictureError(f"{picture}: it carries no vggapps settings", hint)
+        raise PictureError(f"{picture}: it has no vggapps settings", hint)
     maker = _MADE_BY.fullmatch(str(found.get("made_by")))
     if maker and maker[1] != command:
         raise PictureError(f"{picture}: it was made by {maker[0]}", hint)
     try:
-        inputs = {name: tuple(_identity(entry, name) for entry in _list(many, name)) for name, many in _inputs(found)}
+        inputs = _inputs(found)
     except (TypeError, ValueError, KeyError) as error:
         raise damaged(picture, error) from None
     rest = {name: value for name, value in found.items() if name not in ("made_by", "inputs", "settings")}
@@ -105,39 +104,39 @@ def read_recipe(picture: str | os.PathLike[str], command: str) -> Recipe:
 
 
 def damaged(picture: str | os.PathLike[str], error: Exception) -> PictureError:
-    """The error for a recipe that does not have the form of one."""
+    """The error for a recipe with a wrong structure."""
     why = f"it has no {error}" if isinstance(error, KeyError) else str(error)
     return PictureError(f"{picture}: its recipe is damaged: {why}", DAMAGED)
 
 
-def unfit(picture: str, error: SettingsError) -> PictureError:
-    """The error for a recipe whose settings this version does not have."""
-    return PictureError(f"{picture}: its settings don't fit this version: {error}", "give the options by hand")
+def unsupported(picture: str, error: SettingsError) -> PictureError:
+    """The error for a recipe with settings that this version does not support."""
+    return PictureError(f"{picture}: this version does not support its settings: {error}", "give the options by hand")
 
 
 def with_files(settings: S, found: Recipe, given: Iterable[str] = ()) -> S:
-    """A recipe's settings with paths for the names of files, but for settings that are given anew; see :func:`find`."""
+    """Settings with file names replaced by paths (see :func:`find_input`), except those in `given`."""
     for name, words in _words(settings):
         if name not in given and name in found.inputs:
             hint = f"give {argument(name)}"
-            known = {one.name.removesuffix("/"): find(one, found.picture, hint) for one in found.inputs[name]}
+            known = {one.name.removesuffix("/"): find_input(one, found.picture, hint) for one in found.inputs[name]}
             paths = tuple(_prefix(word) + known.get(_file(word), _file(word)) for word in words)
             settings = replace(settings, **{name: paths[0] if isinstance(getattr(settings, name), str) else paths})
     return settings
 
 
 def settings_from(kind: type[S], found: Recipe, given: Mapping[str, Any]) -> S:
-    """A recipe's settings, with those changed that are given anew.
+    """The settings of a recipe, updated by those given.
 
     Raises:
-        PictureError: its settings are not this version's, or name files by paths.
-        SettingsError: what is given makes no sense.
+        PictureError: this version does not support its settings, or they contain paths.
+        SettingsError: the given settings are invalid.
     """
-    kind(**given)  # what was typed is not the picture's fault
+    kind(**given)  # so that invalid given settings are not reported as the picture's
     try:
         recorded = from_dict(kind, found.settings)
     except SettingsError as error:
-        raise unfit(found.picture, error) from error
+        raise unsupported(found.picture, error) from error
     for name, words in _words(recorded):
         try:
             for word in words:
@@ -149,19 +148,19 @@ def settings_from(kind: type[S], found: Recipe, given: Mapping[str, Any]) -> S:
     return replace(recorded, **given)
 
 
-def find(wanted: Identity, picture: str, hint: str) -> str:
-    """The path of an input, looked for in the current folder and beside the picture.
+def find_input(wanted: Identity, picture: str, hint: str) -> str:
+    """Find an input in the current folder or beside the picture; returns its path.
 
     Raises:
-        PictureError: it is there in neither, or has changed; its hint is ``hint``.
+        PictureError: it is in neither folder, or has changed; with that hint.
     """
     if wanted.name == STDIN:
-        raise PictureError(f"{picture} was made from a picture that came through a pipe", hint)
+        raise PictureError(f"{picture} was made from piped input", hint)
     changed = None
     for folder in dict.fromkeys((Path(), Path(picture).parent)):
-        for path in _named(wanted.name, folder):
+        for path in _candidates(wanted.name, folder):
             if wanted.sha256 is None:
-                log.warning("%s does not say which %s it was made from: taking %s", picture, wanted.name, path)
+                log.warning("%s has no digest of %s: using %s", picture, wanted.name, path)
                 return str(path)
             if identify(path).sha256 == wanted.sha256:
                 return str(path)
@@ -172,7 +171,7 @@ def find(wanted: Identity, picture: str, hint: str) -> str:
 
 
 def _words(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
-    """The settings that name files, with the names; words that stand for no file, such as ``noise``, are left out."""
+    """The settings that name files, with the names; not keywords such as ``noise``."""
     found = []
     for field in fields(settings):
         value = getattr(settings, field.name)
@@ -195,7 +194,7 @@ def _file(word: str) -> str:
     return word.removeprefix(_prefix(word))
 
 
-def _nameless(word: str) -> str:
+def _without_folders(word: str) -> str:
     return _prefix(word) + writable(Path(_file(word)).name)
 
 
@@ -203,16 +202,13 @@ def _entry(one: Identity) -> dict[str, Any]:
     return {name: value for name, value in asdict(one).items() if name != "weight" or value is not None}
 
 
-def _inputs(found: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
+def _inputs(found: Mapping[str, Any]) -> dict[str, tuple[Identity, ...]]:
     if not isinstance(inputs := found["inputs"], dict):
         raise TypeError("its inputs are not names and values")
-    return inputs.items()
-
-
-def _list(value: Any, name: str) -> list[Any]:
-    if not isinstance(value, list) or not value:
-        raise TypeError(f"its {name} is not a list of files")
-    return value
+    for name, entries in inputs.items():
+        if not isinstance(entries, list) or not entries:
+            raise TypeError(f"its {name} is not a list of files")
+    return {name: tuple(_identity(entry, name) for entry in entries) for name, entries in inputs.items()}
 
 
 def _identity(entry: Any, what: str) -> Identity:
@@ -222,7 +218,7 @@ def _identity(entry: Any, what: str) -> Identity:
     digest: Any = entry.get("sha256")
     weight: Any = entry.get("weight")
     if digest is not None and not (isinstance(digest, str) and re.fullmatch("[0-9a-f]{64}", digest)):
-        raise ValueError(f"the digest of its {what} is not one of SHA-256")
+        raise ValueError(f"the digest of its {what} is not a SHA-256 digest")
     is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
     if "weight" in entry and not (is_number and 0 <= weight < math.inf):
         raise ValueError(f"the weight of its {what} is {weight!r}")
@@ -230,18 +226,18 @@ def _identity(entry: Any, what: str) -> Identity:
 
 
 def _check_name(name: str, what: str) -> None:
-    """From a stranger's picture no path is followed: ours never carry one."""
+    """Reject paths: vggapps writes none, and following those of a downloaded picture would be unsafe."""
     if name in ("", ".", "..") or "\0" in name or Path(name).name != name:
-        raise ValueError(f"its {what} is {name!r}, and a name without folders was expected")
+        raise ValueError(f"its {what} is {name!r}, expected a name without folders")
 
 
-def _named(name: str, folder: Path) -> list[Path]:
-    """Files of that name, which may have been made writable; or folders."""
-    is_there = os.path.isdir if name.endswith("/") else os.path.isfile  # pathlib's raise for a name that is too long
+def _candidates(name: str, folder: Path) -> list[Path]:
+    """The files, or folders for a name with a slash, whose :func:`writable` name it is."""
+    exists = os.path.isdir if name.endswith("/") else os.path.isfile  # pathlib raises for names that are too long
     name = name.removesuffix("/")
     if "\\" not in name:
-        return [folder / name] if is_there(folder / name) else []
+        return [folder / name] if exists(folder / name) else []
     try:
-        return [path for path in folder.iterdir() if writable(path.name) == name and is_there(path)]
+        return [path for path in folder.iterdir() if writable(path.name) == name and exists(path)]
     except OSError:
         return []

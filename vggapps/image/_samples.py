@@ -1,4 +1,4 @@
-"""The samples of a picture that Pillow has decoded, as sRGB, a few rows at a time."""
+"""The samples of a decoded picture, converted to sRGB a few rows at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from vggapps.image._color import changes_nothing, to_srgb
-from vggapps.image._depth import Stored, deep_rows
+from vggapps.image._depth import Layout, deep_rows
 from vggapps.image._light import coding_of
 from vggapps.image._strips import Rows, divided
 
@@ -17,27 +17,23 @@ Samples = NDArray[np.float32]
 
 
 def srgb_rows(
-    image: Image.Image, how: Stored, divisor: int, again: Callable[[], ImageFile.ImageFile] | None
+    image: Image.Image, layout: Layout, divisor: int, again: Callable[[], ImageFile.ImageFile] | None
 ) -> tuple[Rows, list[str]]:
-    """A picture's rows in sRGB, its sides divided by a whole number, and what a user should know.
+    """The rows of a loaded picture in sRGB, with both sides divided by an integer, and notes (may be empty).
 
-    Args:
-        image: the picture, loaded.
-        how: what `vggapps.image._depth.stored` said of it.
-        divisor: of both sides.
-        again: opens the same file once more; None where there is none.
+    `again` opens the same file once more; None without a file.
     """
     coding, profile_holds, note = coding_of(image.info)
     icc = image.info.get("icc_profile") if profile_holds else None
-    lost = "icc_profile" in image.info and not image.info["icc_profile"]  # in JPEG it lies in pieces
-    deep = deep_rows(image, how, again)
+    lost = "icc_profile" in image.info and not image.info["icc_profile"]  # JPEG stores it in segments
+    deep = deep_rows(image, layout, again)
     if deep is not None:
         rows, notes = _deep(deep, divisor, icc)
     else:
         rows, notes = _eight_bit(image, divisor, icc)
-        notes += ["its 16 bits a channel are read as 8"] * (how.bits > 8)
-    return (rows if coding is None else _colours(coding, rows)), [
-        "its colour profile is damaged and left out" if lost else "",
+        notes += ["its 16 bits per channel are read as 8"] * (layout.bits > 8)
+    return (rows if coding is None else _with_colours(coding, rows)), [
+        "its colour profile is damaged and ignored" if lost else "",
         note,
         *notes,
     ]
@@ -70,11 +66,11 @@ def _deep(deep: Rows, divisor: int, icc: bytes | None) -> tuple[Rows, list[str]]
         levels = np.rint(samples * 255).astype(np.uint8)
         return _unit(convert(Image.fromarray(levels if mode == "RGB" else levels[..., 0])))
 
-    return _colours(eight_bit, rows), ["its 16 bits a channel are read as 8, to apply its colour profile", note]
+    return _with_colours(eight_bit, rows), ["its 16 bits per channel are read as 8, to apply its colour profile", note]
 
 
-def _colours(change: Callable[[Samples], Samples], rows: Rows) -> Rows:
-    """Rows whose colours are changed; opacity stays."""
+def _with_colours(change: Callable[[Samples], Samples], rows: Rows) -> Rows:
+    """Apply a function to the colours of rows, not to their opacity."""
 
     def changed(top: int, bottom: int) -> Samples:
         samples = rows(top, bottom)
@@ -86,7 +82,7 @@ def _colours(change: Callable[[Samples], Samples], rows: Rows) -> Rows:
 
 
 def _plain(image: Image.Image) -> Image.Image:
-    """In a mode that can be averaged: L, RGB, CMYK or LAB, LA or RGBA where some of it may be transparent."""
+    """Convert to a mode that can be averaged: L, RGB, CMYK or LAB; LA or RGBA with transparency."""
     if image.mode in ("La", "RGBa"):
         return image.convert("LA" if image.mode == "La" else "RGBA")
     if not image.has_transparency_data:
@@ -95,7 +91,7 @@ def _plain(image: Image.Image) -> Image.Image:
     if image.mode in ("LA", "RGBA"):
         return image
     rgba = image.convert("RGBA")
-    # Grey stays grey, for a profile of grey.
+    # Grey stays grey: it may have a grey profile.
     return Image.merge("LA", (image.convert("L"), rgba.getchannel("A"))) if image.mode == "L" else rgba
 
 
@@ -106,7 +102,7 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _unit(*images: Image.Image) -> Samples:
-    """Pictures of 8 bits side by side, as channels in [0, 1]."""
+    """Channels of 8-bit images, concatenated, in [0, 1]."""
     levels = [np.asarray(image).reshape(image.height, image.width, -1) for image in images]
     samples = np.concatenate(levels, -1).astype(np.float32)
     samples /= 255

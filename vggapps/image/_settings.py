@@ -1,8 +1,7 @@
-"""The settings that made a picture, kept inside the picture's file.
+"""The settings that made a picture, stored in the picture's file.
 
-PNG has a text chunk for it (iTXt, keyword ``vggapps``: the JSON itself). JPEG and WebP keep ``vggapps {...}``
-in the EXIF comment, and so does TIFF (its description is looked at as well); the word in front tells our text from a
-photographer's.
+PNG stores them as JSON in a text chunk (iTXt, keyword ``vggapps``). JPEG, WebP and TIFF store ``vggapps {...}`` in the
+EXIF comment; the prefix distinguishes it from a photographer's text. Of TIFF files the description is read as well.
 """
 
 from __future__ import annotations
@@ -16,48 +15,45 @@ from PIL import ExifTags, Image
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image._metadata import Metadata, exif_tags
 from vggapps.image._opening import File, opened, stream_of
-from vggapps.image._png import SETTINGS
+from vggapps.image._png import KEY as KEY
 
-KEY = SETTINGS
 DAMAGED = "the picture was changed by another program; use one as vggapps wrote it"
 
 
 def to_json(settings: Mapping[str, object], *, ascii_only: bool = False) -> str:
-    """Settings as one line of JSON. A file name that is no Unicode keeps its bytes, as JSON's escapes.
+    """Settings as one line of JSON. File names that are not valid Unicode keep their bytes as JSON escapes.
 
     Raises:
-        SettingsError: a value has no form in JSON (NaN and infinity have none).
+        SettingsError: a value can't be represented in JSON (as NaN and infinity).
     """
     try:
         text = json.dumps(dict(settings), ensure_ascii=ascii_only, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise SettingsError(f"these settings can't be written into a picture: {error}", "give plain values") from None
-    # Half a surrogate pair has no form in UTF-8; with a backslash it is JSON again, for the same half.
+    # UTF-8 can't represent a lone surrogate; escaped with a backslash it is valid JSON for the same surrogate.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def software() -> str:
-    """What wrote the picture: ``vggapps 1.2.3``, or empty where the version is unknown."""
-    import vggapps
+    """The name and version of this software, for the metadata of pictures."""
+    from vggapps import __version__
 
-    version = getattr(vggapps, "__version__", "")
-    return f"{KEY} {version}" if version else ""
+    return f"{KEY} {__version__}"
 
 
 def exif_of(settings: Mapping[str, object] | None, metadata: Metadata | None = None) -> dict[int, Any]:
-    """The tags that carry settings and metadata in JPEG, WebP and TIFF, with a dictionary for EXIF's own part."""
+    """Settings and metadata as tags for JPEG, WebP and TIFF; the Exif IFD is a nested dictionary."""
     tags = exif_tags(metadata) if metadata is not None else {}
-    if maker := software():
-        tags[ExifTags.Base.Software] = maker
+    tags[ExifTags.Base.Software] = software()
     if settings is not None:
-        # EXIF wants the comment's encoding in front, in eight bytes.
+        # EXIF comments begin with their encoding, in eight bytes.
         comment = b"ASCII\0\0\0" + f"{KEY} {to_json(settings, ascii_only=True)}".encode("ascii")
         tags.setdefault(ExifTags.IFD.Exif, {})[ExifTags.Base.UserComment] = comment
     return tags
 
 
 def exif_bytes(settings: Mapping[str, object] | None, metadata: Metadata | None = None) -> bytes:
-    """EXIF that carries settings and metadata."""
+    """The tags of :func:`exif_of`, encoded."""
     exif = Image.Exif()
     for tag, value in exif_of(settings, metadata).items():
         if tag == ExifTags.IFD.Exif:
@@ -68,7 +64,7 @@ def exif_bytes(settings: Mapping[str, object] | None, metadata: Metadata | None 
 
 
 def read_settings(source: File) -> dict[str, object] | None:
-    """The settings that `save_picture` put into a picture; None if there are none.
+    """The settings that `save_picture` wrote into a picture; None if it has none.
 
     Raises:
         PictureError: the file can't be read, or its settings are damaged.
@@ -91,21 +87,21 @@ def _embedded(image: Image.Image) -> str | None:
         return str(chunk)
     try:
         exif = image.getexif()
-        found = (
+        comments = (
             exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.UserComment),
             exif.get(ExifTags.Base.ImageDescription),
         )
     except Exception:  # damaged EXIF raises anything, and then holds no settings
         return None
-    for comment in found:
-        for text in _readings(comment):
+    for comment in comments:
+        for text in _decodings(comment):
             if text.startswith(f"{KEY} {{"):
                 return text.removeprefix(KEY).rstrip("\0 ")
     return None
 
 
-def _readings(comment: object) -> list[str]:
+def _decodings(comment: object) -> list[str]:
     if not isinstance(comment, bytes):
         return [comment] if isinstance(comment, str) else []
-    # Other programs may have turned our ASCII into "UNICODE", which is UTF-16 in either byte order.
+    # Other programs may have converted the ASCII text to "UNICODE", which is UTF-16 in either byte order.
     return [comment[8:].decode(encoding, "replace") for encoding in ("utf-8", "utf-16-le", "utf-16-be")]

@@ -1,4 +1,4 @@
-"""A stream made of parts of another one, without copying it."""
+"""A stream composed of parts of another stream, without copying."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from itertools import accumulate
 from typing import Any, BinaryIO
 
 Part = bytes | tuple[int, int]
-"""Bytes that stand for themselves, or (first, last + 1) of the other stream's bytes."""
+"""Literal bytes, or the (start, stop) of a range in the other stream."""
 
 
 def spliced(stream: BinaryIO, parts: Sequence[Part]) -> BinaryIO:
-    """The parts, one after another, as a seekable stream; `stream` is read as they are asked for."""
+    """The concatenated parts as a seekable stream, which reads `stream` on demand."""
     return io.BufferedReader(_Spliced(stream, parts), 1 << 16)
 
 

@@ -1,6 +1,6 @@
-"""A picture in memory, from samples that are read a few rows at a time.
+"""Reading the samples of a picture a few rows at a time.
 
-So nothing but the picture as it was decoded, and the tensor that comes out, is ever there at full size.
+This way only the decoded picture and the resulting tensor are in memory at full size.
 """
 
 from __future__ import annotations
@@ -14,19 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Rows = Callable[[int, int], NDArray[np.float32]]
-"""Rows from one up to another, as (rows, width, channels) in [0, 1]: grey or RGB, opacity may follow."""
+"""``rows(top, bottom)`` returns (rows, width, channels) in [0, 1]: grey or RGB, optionally followed by opacity."""
 
 _STRIP = 1 << 20  # pixels
 
 
-def height_of_strips(width: int, divisor: int) -> int:
-    """How many rows are read at a time: so many that no sum goes over the edge of a strip."""
-    return max(1, _STRIP // (width * divisor)) * divisor
-
-
 def gathered(rows: Rows, height: int, width: int, divisor: int) -> Float[Tensor, "1 c h w"]:
-    """All rows of a picture of that size, whose sides `rows` has divided already (rounded up)."""
-    step = height_of_strips(width, divisor)
+    """All rows of a picture of that size, whose sides `rows` divides (rounded up)."""
+    step = max(1, _STRIP // (width * divisor)) * divisor  # no block of pixels that is averaged spans two strips
     gathered: NDArray[np.float32] | None = None
     for top in range(0, height, step):
         strip = rows(top, min(top + step, height)).transpose(2, 0, 1)
@@ -38,7 +33,7 @@ def gathered(rows: Rows, height: int, width: int, divisor: int) -> Float[Tensor,
 
 
 def divided(samples: NDArray[np.float32], divisor: int) -> NDArray[np.float32]:
-    """The means of squares of so many samples; the colours of what is transparent do not count."""
+    """Means of blocks of `divisor` x `divisor` samples; transparent pixels do not contribute their colour."""
     if divisor == 1:
         return samples
     transparent = samples.shape[-1] in (2, 4)

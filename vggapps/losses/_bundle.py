@@ -1,4 +1,4 @@
-"""Several losses as one: features from one pass, comparisons of pixels, terms of the output alone."""
+"""A weighted sum of losses: of features from shared forward passes, of pixels, and of the output alone."""
 
 from __future__ import annotations
 
@@ -10,26 +10,25 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, unknown
 from vggapps.losses._bundle_target import BundleTarget
-from vggapps.losses._bundle_terms import Regularizer, name_of, takes_mask, term
+from vggapps.losses._bundle_terms import Regularizer, as_module, name_of, takes_mask
 from vggapps.losses._feature_loss import FeatureLoss
-from vggapps.losses._pictures import check_mask, check_pair, wants_gradient
-from vggapps.losses._reduction import Reduction, reduced
+from vggapps.losses._pictures import Reduction, check_mask, check_pair, reduce, wants_gradient
 from vggapps.losses._target import Target
+from vggapps.losses._terms import check_weight
 from vggapps.losses._trunk import equal
-from vggapps.losses._weights import check_weight
 
-Schedule = Callable[[int], float]  # from the step of a training to a weight
+Schedule = Callable[[int], float]  # from a training step to a weight
 Targets = BundleTarget | Mapping[str, Target]
 Masks = Tensor | Mapping[str, Tensor]
 
-_PICTURE = "a comparison of pictures"  # what the targets of pixel terms are made by
+_PICTURE = "a comparison of pictures"  # the signature of targets of pixel losses
 
 
 class Bundle(nn.Module):
-    """A weighted sum of losses; those on the same network look through it together.
+    """A weighted sum of losses; those on the same network share one forward pass.
 
-    Networks are the same if their weights, pooling and input convention are, also where each loss has loaded its own;
-    only one of them is kept then. Losses with another range, ``resize`` or ``gradient`` get a pass of their own.
+    Networks are the same if their weights, pooling and input convention are equal, even if each loss loaded its own;
+    only one of them is kept. Losses with a different range, ``resize`` or ``gradient`` get a separate pass.
 
     >>> from functools import partial
     >>> from vggapps.losses import PerceptualLoss, Regularizer, functional
@@ -46,16 +45,14 @@ class Bundle(nn.Module):
     ['features', 'pixels', 'smooth']
 
     Args:
-        losses: by a name of your choice: losses of features; functions or modules of output and target, such as
-            ``nn.L1Loss()``, which get the pictures as they are; and :class:`~vggapps.losses.Regularizer` for
-            terms of the output alone. What gives one number a picture is reduced as the losses of features are, by the
-            mean where there are none; one number counts as it is.
-        weights: of some or all of them; 1 where none is given. A function of the step is a schedule: nothing of it is
-            stored, the training says the step at each call.
+        losses: by name: feature losses; functions or modules of output and target, such as ``nn.L1Loss()``, which get
+            the pictures unchanged; and :class:`~vggapps.losses.Regularizer` for terms of the output alone. One value
+            per picture is reduced as the feature losses are, by default by the mean; a scalar is used as it is.
+        weights: by name, 1 by default. A function of the step is a schedule; pass ``step=`` at each call.
 
     Raises:
-        SettingsError: no losses, or what can't be one; a wrong name or weight; losses of features that are reduced in
-            different ways.
+        SettingsError: no losses, or one of a wrong type; a wrong name or weight; feature losses with different
+            reductions.
     """
 
     def __init__(
@@ -65,34 +62,39 @@ class Bundle(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(losses, Mapping) or not losses:
-            raise SettingsError("there is no loss in the bundle", "give losses by name: {'style': loss}")
+            raise SettingsError("there is no loss in the bundle", "pass losses by name: {'style': loss}")
         for name in weights or {}:
             if name not in losses:
                 raise unknown("loss", name, losses)
         self.losses = nn.ModuleDict()
         for name, loss in losses.items():
             try:
-                self.losses[name] = term(name, loss)
-            except (KeyError, TypeError) as error:  # what torch refuses as a module's name
+                self.losses[name] = as_module(name, loss)
+            except (KeyError, TypeError) as error:  # torch refuses the name of a module
                 raise SettingsError(f"a loss can't be named {name!r}: {error}", "choose another name") from None
-        self.weights = {name: _weight(name, (weights or {}).get(name, 1.0)) for name in losses}
+        self.weights: dict[str, float | Schedule] = {}
+        for name in losses:
+            weight = (weights or {}).get(name, 1.0)
+            self.weights[name] = weight if callable(weight) else check_weight(name, weight)
         self._takes_mask = {name for name, loss in self.losses.items() if takes_mask(loss)}
         self._groups: list[list[str]] = []
-        self._compared = [name for name, loss in self.losses.items() if not isinstance(loss, FeatureLoss | Regularizer)]
+        self._pixel_losses = [
+            name for name, loss in self.losses.items() if not isinstance(loss, FeatureLoss | Regularizer)
+        ]
         reductions: dict[Reduction, str] = {}
         for name, loss in self.losses.items():
             if not isinstance(loss, FeatureLoss):
                 continue
             reductions.setdefault(loss.reduction, name)
-            group = next((names for names in self._groups if _look_alike(loss, self._loss(names[0]))), [])
+            group = next((names for names in self._groups if _same_input(loss, self._loss(names[0]))), [])
             if group:
-                loss.use(self._loss(group[0]).network)
+                loss.use_network(self._loss(group[0]).network)
             else:
                 self._groups.append(group)
             group.append(name)
         if len(reductions) > 1:
             listed = " and ".join(f"'{name}' by {how!r}" for how, name in reductions.items())
-            raise SettingsError(f"the losses are reduced in different ways: {listed}", "give all the same reduction=")
+            raise SettingsError(f"the losses have different reductions: {listed}", "give all the same reduction=")
         self.reduction: Reduction = next(iter(reductions), "mean")
 
     def forward(
@@ -108,15 +110,14 @@ class Bundle(nn.Module):
 
         Args:
             x: pictures, in the range that the losses declare.
-            y: target pictures, or what :meth:`prepare` made of them.
-            mask: how much each position counts, for all losses but regularizers, which look at the whole picture; or
-                masks by name, for the losses that are to have one.
-            map: give each pixel its share, N × 1 × H × W, where all losses have a map.
-            step: of the training, where a weight is a schedule.
+            y: target pictures, or the result of :meth:`prepare`.
+            mask: weight of each position, for all losses but regularizers; or masks by the names of losses.
+            map: return the loss of each pixel, N × 1 × H × W, if all losses have a map.
+            step: the training step, required by schedules.
 
         Raises:
-            SettingsError: as of each loss; a target or a mask for a loss that is not there, or has no use for it; a
-                schedule without a step.
+            SettingsError: as each loss; a target or a mask for an unknown loss, or for one that takes none; a schedule
+                without a step.
         """
         if map:
             return self._map(x, y, mask, self._weights_at(step))
@@ -130,14 +131,14 @@ class Bundle(nn.Module):
         targets = self._targets(x, y, masks)
         found: dict[str, Tensor] = {}
         for names in self._groups:
-            image, small = self._look(names, x, masks)
-            features = self._together(names, image)
+            image, small_masks = self._preprocess(names, x, masks)
+            features = self._features(names, image)
             for name in names:
-                parts = self._loss(name).score(features, targets[name], small[name])
-                found[name] = reduced(torch.stack(list(parts.values())).sum(0), self.reduction)
+                parts = self._loss(name).score(features, targets[name], small_masks[name])
+                found[name] = reduce(torch.stack(list(parts.values())).sum(0), self.reduction)
         for name, other in self.losses.items():
-            if name in self._compared:
-                target = targets[name].fitting(_PICTURE, x)
+            if name in self._pixel_losses:
+                target = targets[name].checked_for(_PICTURE, x)
                 given = {"mask": masks[name]} if name in masks else {}
                 target.check_mask(given=bool(given))
                 found[name] = self._reduced(name, other(x, target.measured["picture"], **given), len(x))
@@ -146,9 +147,9 @@ class Bundle(nn.Module):
         return {name: weight * found[name] for name, weight in weights.items()}
 
     def prepare(self, y: Float[Tensor, "n c h w"], *, mask: Masks | None = None) -> BundleTarget:
-        """Targets measured once: constants. Where pixels are compared, the pictures themselves are kept."""
-        with torch.inference_mode(False), torch.no_grad():  # they may be kept for a training
-            return self._measured(y, self._masks(mask, y)).each(Tensor.detach)
+        """Constant targets, computed once. For pixel losses they hold the pictures themselves."""
+        with torch.inference_mode(False), torch.no_grad():  # so that they can be used in training
+            return self._make_targets(y, self._masks(mask, y)).map(Tensor.detach)
 
     def describe(self) -> str:
         """The exact formula."""
@@ -161,67 +162,62 @@ class Bundle(nn.Module):
             lines += [f"  {times} · {name}: {what}", *(f"    {line}" for line in rest)]
         return "\n".join(lines)
 
-    # What is given, checked.
-
     def _weights_at(self, step: int | None) -> dict[str, float]:
         found: dict[str, float] = {}
         for name, weight in self.weights.items():
             if callable(weight):
                 if step is None:
-                    raise SettingsError(f"the weight of '{name}' is a schedule", "say where the training is: step=step")
+                    raise SettingsError(f"the weight of '{name}' is a schedule", "pass the training step: step=step")
                 weight = weight(step)
                 weight = weight if torch.compiler.is_compiling() else check_weight(name, weight)
             found[name] = weight
         return found
 
     def _masks(self, mask: Masks | None, image: Tensor) -> dict[str, Tensor]:
-        """By name of the loss."""
+        """The masks by name of the loss."""
         if mask is None:
             return {}
-        named = isinstance(mask, Mapping)
-        wanted = mask if isinstance(mask, Mapping) else dict.fromkeys(self._names(), mask)
-        for name in wanted:
+        masks = mask if isinstance(mask, Mapping) else dict.fromkeys(self._with_target(), mask)
+        for name in masks:
             if name not in self.losses:
                 raise unknown("loss", name, self.losses)
             if name not in self._takes_mask:
                 raise SettingsError(
                     f"'{name}' takes no mask",
-                    "leave it out of mask=" if named else "name the losses that are to have it: mask={'style': mask}",
+                    "leave it out of mask=" if masks is mask else "name the losses to mask: mask={'style': mask}",
                 )
-        return {name: check_mask(own, image) if name in self._compared else own for name, own in wanted.items()}
+        return {name: check_mask(m, image) if name in self._pixel_losses else m for name, m in masks.items()}
 
-    def _names(self) -> list[str]:
-        """Of what has a target."""
+    def _with_target(self) -> list[str]:
+        """Names of the losses that have a target."""
         return [name for name, loss in self.losses.items() if not isinstance(loss, Regularizer)]
 
     def _targets(self, x: Tensor, y: Tensor | Targets, masks: Mapping[str, Tensor]) -> Mapping[str, Target]:
         if isinstance(y, Target):
-            raise SettingsError("this target was prepared by one loss", "prepare it with the bundle: bundle.prepare(y)")
+            raise SettingsError("this target was prepared by a single loss", "use bundle.prepare(y)")
         if isinstance(y, BundleTarget | Mapping):
             targets = y.targets if isinstance(y, BundleTarget) else y
             for name in targets:
-                if name not in self._names():
-                    raise unknown("loss with a target", name, self._names())
-            if missing := [name for name in self._names() if not isinstance(targets.get(name), Target)]:
-                raise SettingsError(f"there is no target for '{missing[0]}'", "prepare all of them: bundle.prepare(y)")
+                if name not in self._with_target():
+                    raise unknown("loss with a target", name, self._with_target())
+            if missing := [name for name in self._with_target() if not isinstance(targets.get(name), Target)]:
+                raise SettingsError(f"there is no target for '{missing[0]}'", "prepare all targets: bundle.prepare(y)")
             return targets
         gradients = [self._loss(names[0]).gradient for names in self._groups]
         for mask in masks.values() or [None]:
             check_pair(x, y, mask, "first" if "first" in gradients else "both")
-        return self._measured(y, masks).targets
+        return self._make_targets(y, masks).targets
 
-    # What is done with it.
-
-    def _measured(self, y: Tensor, masks: Mapping[str, Tensor]) -> BundleTarget:
-        """With a graph where a loss gives a gradient to both pictures."""
+    def _make_targets(self, y: Tensor, masks: Mapping[str, Tensor]) -> BundleTarget:
+        """The targets, with a graph if the pictures require a gradient."""
         found: dict[str, Target] = {}
-        learns = wants_gradient(y)
+        needs_graph = wants_gradient(y)
         for names in self._groups:
-            image, small = self._look(names, y, masks, is_target=not learns)
-            with torch.set_grad_enabled(learns):
-                features = self._together(names, image)
-            found |= {name: self._loss(name).bind(features, small[name]) for name in names}
-        for name in self._compared:
+            image, small_masks = self._preprocess(names, y, masks, is_target=not needs_graph)
+            with torch.set_grad_enabled(needs_graph):
+                features = self._features(names, image)
+            found |= {name: self._loss(name).target_from(features, small_masks[name]) for name in names}
+        for name in self._pixel_losses:
             found[name] = Target({"picture": y}, _PICTURE, ("picture",) if name in masks else ())
         return BundleTarget(found)
 
@@ -230,30 +226,30 @@ class Bundle(nn.Module):
         assert isinstance(loss, FeatureLoss)
         return loss
 
-    def _look(
+    def _preprocess(
         self, names: Iterable[str], image: Tensor, masks: Mapping[str, Tensor], *, is_target: bool = False
     ) -> tuple[Tensor, dict[str, Tensor | None]]:
-        """The picture as losses of one group take it, and each one's mask."""
-        looks: list[tuple[Tensor | None, Tensor, Tensor | None]] = []
-        small: dict[str, Tensor | None] = {}
+        """The preprocessed picture of a group, and the mask of each of its losses; equal masks are processed once."""
+        done: list[tuple[Tensor | None, Tensor, Tensor | None]] = []
+        small_masks: dict[str, Tensor | None] = {}
         for name in names:
             mask = masks.get(name)
-            if not any(mask is other for other, *_ in looks):
-                looks.append((mask, *self._loss(name).look(image, mask, is_target=is_target)))
-            small[name] = next(own for other, _, own in looks if other is mask)
-        return looks[0][1], small
+            if not any(mask is other for other, *_ in done):
+                done.append((mask, *self._loss(name).preprocess(image, mask, is_target=is_target)))
+            small_masks[name] = next(small for other, _, small in done if other is mask)
+        return done[0][1], small_masks
 
-    def _together(self, names: list[str], image: Tensor) -> dict[str, Tensor]:
+    def _features(self, names: list[str], image: Tensor) -> dict[str, Tensor]:
         layers = dict.fromkeys(layer for name in names for layer in self._loss(name).layers)
         return self._loss(names[0]).features(image, layers)
 
     def _reduced(self, name: str, value: Tensor, count: int) -> Tensor:
         if value.dim() and value.numel() == count:
-            return reduced(value.reshape(count), self.reduction)
+            return reduce(value.reshape(count), self.reduction)
         if value.dim() or self.reduction == "none":
             raise SettingsError(
-                f"'{name}' gives numbers of shape {tuple(value.shape)} for {count} pictures",
-                "let it give one number a picture, or give the losses reduction='mean' for one number of all",
+                f"'{name}' gives values of shape {tuple(value.shape)} for {count} pictures",
+                "return one value per picture, or make the losses with reduction='mean' for a scalar",
             )
         return value
 
@@ -261,26 +257,22 @@ class Bundle(nn.Module):
         self, x: Tensor, y: Tensor | Targets, mask: Masks | None, weights: Mapping[str, float]
     ) -> Float[Tensor, "n 1 h w"]:
         if mask is not None:
-            raise SettingsError("a map has no use for a mask", "multiply the map by it")
+            raise SettingsError("a map takes no mask", "multiply the map by the mask")
         for name, loss in self.losses.items():
             if not isinstance(loss, FeatureLoss):
-                raise SettingsError(f"'{name}' has no map", "bundle those that have one")
+                raise SettingsError(f"'{name}' has no map", "use a bundle of losses that have one")
         targets = self._targets(x, y, {})
         found = []
         for names in self._groups:
-            image, _ = self._look(names, x, {})
-            features = self._together(names, image)
-            maps = {name: self._loss(name).spread(features, targets[name], x.shape[2:]) for name in names}
+            image, _ = self._preprocess(names, x, {})
+            features = self._features(names, image)
+            maps = {name: self._loss(name).loss_map(features, targets[name], x.shape[2:]) for name in names}
             found += [weights[name] * map_ for name, map_ in maps.items()]
         return torch.stack(found).sum(0)
 
 
-def _weight(name: str, weight: object) -> float | Schedule:
-    return weight if callable(weight) else check_weight(name, weight)
-
-
-def _look_alike(a: FeatureLoss, b: FeatureLoss) -> bool:
-    """Whether both see the same picture in the same way."""
+def _same_input(a: FeatureLoss, b: FeatureLoss) -> bool:
+    """Whether both compute the same features of a picture."""
     if any(str(getattr(a, key)) != str(getattr(b, key)) for key in ("range", "resize", "checkpoint", "gradient")):
         return False
     return equal(a.network, b.network)

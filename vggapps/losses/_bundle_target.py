@@ -1,4 +1,4 @@
-"""The prepared target of a bundle: one for each of its losses."""
+"""The prepared target of a bundle: one target for each of its losses."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from vggapps.losses._target import Target, read, write
 
 @dataclass(frozen=True)
 class BundleTarget(Prepared):
-    """What the losses of a bundle keep of the target pictures.
+    """The targets of the losses of a bundle, made by ``bundle.prepare(y)`` and used by ``bundle(x, target)``.
 
-    Made by ``bundle.prepare(y)`` and taken by ``bundle(x, target)``. ``target["style"]`` is that of one loss,
-    ``target[i]`` that of some of the pictures; ``target | {"style": other}`` puts another in the place of one.
+    ``target["style"]`` is the target of one loss and ``target[i]`` that of some of the pictures;
+    ``target | {"style": other}`` replaces one.
 
     Attributes:
-        targets: by name of the loss; none for what looks at the output alone.
+        targets: by name of the loss; regularizers have none.
     """
 
     targets: Mapping[str, Target]
 
     @property
     def first(self) -> Tensor:
-        """One of the tensors."""
+        """One of the tensors, which has the batch size and the device."""
         return next(iter(self.targets.values())).first
 
-    def each(self, function: Callable[[Tensor], Tensor]) -> BundleTarget:
-        """The same with a function's results in place of its tensors."""
-        return BundleTarget({name: target.each(function) for name, target in self.targets.items()})
+    def map(self, function: Callable[[Tensor], Tensor]) -> BundleTarget:
+        """Apply a function to every tensor."""
+        return BundleTarget({name: target.map(function) for name, target in self.targets.items()})
 
     def to(self, *args: Any, **kwargs: Any) -> BundleTarget:
-        """Each target where its own ``to`` brings it."""
+        """Apply ``to`` to each target."""
         return BundleTarget({name: target.to(*args, **kwargs) for name, target in self.targets.items()})
 
     @overload
@@ -49,7 +49,7 @@ class BundleTarget(Prepared):
 
         Raises:
             SettingsError: there is no such loss.
-            IndexError: there are not as many pictures.
+            IndexError: the index is out of range.
         """
         if not isinstance(index, str):
             return super().__getitem__(index)
@@ -62,38 +62,38 @@ class BundleTarget(Prepared):
 
     @classmethod
     def stack(cls, targets: Sequence[BundleTarget]) -> BundleTarget:
-        """One target of the pictures of all, in this order.
+        """Concatenate targets along the batch.
 
         Raises:
-            SettingsError: of different losses, or of pictures of different sizes, or some with a mask.
+            SettingsError: targets of different losses or picture sizes, or only some with a mask.
         """
         names = targets[0].targets
         if any(other.targets.keys() != names.keys() for other in targets):
-            raise SettingsError("targets of different bundles can't be one batch", "prepare all of them alike")
+            raise SettingsError("targets of different bundles can't be one batch", "prepare all with the same bundle")
         return cls({name: Target.stack([one.targets[name] for one in targets]) for name in names})
 
     def save(self, path: str | Path) -> None:
-        """Write it to a .safetensors file.
+        """Write the targets to a .safetensors file.
 
         Raises:
             SettingsError: another suffix.
-            PictureError: a folder that can't be written.
+            PictureError: the folder is not writable.
         """
         packed = {name: target.packed() for name, target in self.targets.items()}
-        tensors = {f"{i}/{key}": t for i, (own, _) in enumerate(packed.values()) for key, t in own.items()}
+        tensors = {f"{i}/{key}": t for i, (parts, _) in enumerate(packed.values()) for key, t in parts.items()}
         write(Path(path), tensors, {"losses": {name: notes for name, (_, notes) in packed.items()}})
 
     @classmethod
     def load(cls, path: str | Path) -> BundleTarget:
-        """Read what :meth:`save` wrote, to the CPU.
+        """Read a file of :meth:`save` to the CPU.
 
         Raises:
-            PictureError: it is not there, damaged, or no target of a bundle.
+            PictureError: the file is missing, damaged, or not a target of a bundle.
         """
         tensors, notes = read(path, "losses", "bundle.prepare(y).save(path)")
         found = {}
-        for i, (name, own) in enumerate(notes["losses"].items()):
-            start = f"{i}/"
-            kept = {key.removeprefix(start): t for key, t in tensors.items() if key.startswith(start)}
-            found[name] = Target.unpacked(kept, own)
+        for i, (name, parts) in enumerate(notes["losses"].items()):
+            prefix = f"{i}/"
+            of_loss = {key.removeprefix(prefix): t for key, t in tensors.items() if key.startswith(prefix)}
+            found[name] = Target.unpacked(of_loss, parts)
         return cls(found)

@@ -1,4 +1,4 @@
-"""What a bundle adds up besides losses of features: comparisons of pixels, and terms of the output alone."""
+"""The terms of a bundle besides feature losses: comparisons of pixels, and regularizers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Regularizer(nn.Module):
     >>> smooth = Regularizer(partial(total_variation, kind="l1"))
 
     Args:
-        function: of the pictures; it gives one number a picture, or one for the batch.
+        function: of the pictures; it returns one value per picture, or a scalar.
 
     Raises:
         SettingsError: it does not take one argument.
@@ -28,10 +28,10 @@ class Regularizer(nn.Module):
 
     def __init__(self, function: Function) -> None:
         super().__init__()
-        if (count := _pictures(function)) not in (None, 1):
+        if (count := _positional_count(function)) not in (None, 1):
             raise SettingsError(
-                f"{name_of(function)} takes {count} pictures, and a regularizer looks at one",
-                "give a comparison of two pictures to the bundle as it is",
+                f"{name_of(function)} takes {count} pictures, and a regularizer takes one",
+                "pass a comparison of two pictures to the bundle directly",
             )
         self.function = function
 
@@ -44,11 +44,7 @@ class Regularizer(nn.Module):
 
 
 class Comparison(nn.Module):
-    """A function of two pictures as a module.
-
-    Args:
-        function: of output and target, perhaps with a ``mask=``.
-    """
+    """A function of output and target, and perhaps ``mask=``, as a module."""
 
     def __init__(self, function: Function) -> None:
         super().__init__()
@@ -62,35 +58,31 @@ class Comparison(nn.Module):
         return name_of(self.function)
 
 
-def term(name: str, loss: object) -> nn.Module:
-    """A loss of a bundle as a module.
-
-    Raises:
-        SettingsError: it can't be called with an output and a target.
-    """
+def as_module(name: str, loss: object) -> nn.Module:
+    """A loss of a bundle as a module, refused if it can't be called with an output and a target."""
     if isinstance(loss, Regularizer):
         return loss
     if not callable(loss):
         raise SettingsError(
             f"'{name}' is a {type(loss).__name__}",
-            "give a loss such as PerceptualLoss or LPIPS, a function of two pictures, or a Regularizer",
+            "pass a loss such as PerceptualLoss or LPIPS, a function of two pictures, or a Regularizer",
         )
-    if (count := _pictures(loss)) not in (None, 2):
+    if (count := _positional_count(loss)) not in (None, 2):
         raise SettingsError(
             f"'{name}' does not compare two pictures: {name_of(loss)} takes {count}",
-            "for a term of the output alone write Regularizer(...); for another order lambda x, y: ...",
+            "use Regularizer(...) for a term of the output alone, or lambda x, y: ... for another order of arguments",
         )
     return loss if isinstance(loss, nn.Module) else Comparison(loss)
 
 
-def takes_mask(loss: nn.Module) -> bool:
-    """Whether it can be given a ``mask=``."""
+def takes_mask(loss: Function) -> bool:
+    """Whether a loss has a ``mask`` argument."""
     parameters = _parameters(loss.function if isinstance(loss, Comparison) else loss)
     return any(p.name == "mask" or p.kind is p.VAR_KEYWORD for p in parameters or ())
 
 
 def name_of(function: object) -> str:
-    """In a few words: ``total_variation(kind='l1')``."""
+    """A short name: ``total_variation(kind='l1')``."""
     if isinstance(function, partial):
         options = [repr(a) for a in function.args] + [f"{key}={value!r}" for key, value in function.keywords.items()]
         return f"{name_of(function.func)}({', '.join(options)})"
@@ -101,8 +93,8 @@ def name_of(function: object) -> str:
     return getattr(function, "__name__", type(function).__name__).replace("<lambda>", "lambda")
 
 
-def _pictures(function: object) -> int | None:
-    """How many arguments it must be given by place; None if it can't be told, or is up to who calls."""
+def _positional_count(function: object) -> int | None:
+    """The number of required positional arguments; None if unknown or variable."""
     parameters = _parameters(function)
     if parameters is None or any(p.kind is p.VAR_POSITIONAL for p in parameters):
         return None

@@ -1,4 +1,4 @@
-"""The numbers that LPIPS and DISTS were trained to: in the package, with their licences beside them."""
+"""The calibrated weights of LPIPS and DISTS, stored in the package with their licences."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Literal
 import safetensors.torch
 from torch import Tensor
 
-from vggapps.vgg._moving import ordinary
+from vggapps.vgg._moving import normal_tensors
 
 
 @cache
-@ordinary()
+@normal_tensors()
 def calibrated(name: Literal["lpips", "dists"]) -> dict[str, Tensor]:
-    """As published, float32: for LPIPS ``version.net.layer``, for DISTS ``alpha`` and ``beta``; to be read only."""
+    """Published weights, float32, read-only: ``version.net.layer`` of LPIPS, ``alpha`` and ``beta`` of DISTS."""
     with as_file(files("vggapps") / "data" / f"{name}.safetensors") as path:
         return safetensors.torch.load_file(path)

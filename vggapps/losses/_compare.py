@@ -1,10 +1,12 @@
-"""How alike two pictures are, by every measure that is here: from files to numbers."""
+"""Compare two pictures by several metrics: from files to numbers."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean, median
 
 import torch
 from jaxtyping import Float
@@ -14,26 +16,24 @@ from vggapps._tables import html_table
 from vggapps.errors import SettingsError
 from vggapps.figures._overlay import difference_map
 from vggapps.image import Picture, Source, comparable, open_pair
-from vggapps.losses._comparison import Loss, Metric, available, get_metrics, measure, restricted
-from vggapps.vgg._fast import pick_device
+from vggapps.losses._comparison import Loss, Metric, available, get_metrics, measure, restricted, rounded
+from vggapps.vgg._device import pick_device
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Comparison:
-    """Numbers for how alike two pictures are.
-
-    It prints as a line for each metric, and is a table in a notebook.
+    """The similarity of two pictures: printed as one line per metric, shown as a table in a notebook.
 
     >>> comparison = vggapps.compare("mine.png", "truth.png")                           # doctest: +SKIP
     >>> comparison.values["ssim"]                                                       # doctest: +SKIP
     0.9312
 
     Attributes:
-        pictures: the two, N × 3 × H × W in [0, 1], as they were compared.
-        losses: what measured them.
-        values: the numbers, by metric; None where the pictures are too small for one.
+        pictures: both pictures as compared, 1 × 3 × H × W in [0, 1].
+        losses: the function of each metric.
+        values: by metric; None if the pictures are too small for it.
     """
 
     pictures: tuple[Float[Tensor, "1 3 h w"], Float[Tensor, "1 3 h w"]]
@@ -41,16 +41,16 @@ class Comparison:
     values: Mapping[str, float | None]
 
     def heat_map(self, metric: str | None = None) -> Picture:
-        """Where the two differ: over the first picture in grey, from dark blue to yellow, which is the most.
+        """A heat map of the differences, from dark blue to yellow (largest), over the first picture in grey.
 
         Args:
-            metric: by which; by default the first of those compared that has a map.
+            metric: the metric of the map; by default the first one compared that has a map.
 
         Returns:
-            The drawing; its ``settings`` are the metric and the value of its yellow.
+            The heat map; its ``settings`` hold the metric and the value shown as yellow.
 
         Raises:
-            SettingsError: that metric has no map, was not compared, or none of them has one.
+            SettingsError: the metric has no map or was not compared, or none of the metrics has a map.
         """
         drawn = {one.name: loss for one, loss in self.losses.items() if one.has_map}
         name = metric or next(iter(drawn), "")
@@ -58,7 +58,7 @@ class Comparison:
             known = ", ".join(drawn)
             raise SettingsError(
                 f"{name} has no map here" if name else "none of these metrics has a map",
-                f"choose one of {known}" if known else "compare by perceptual or lpips, too",
+                f"choose one of {known}" if known else "also compare by perceptual or lpips",
             )
         x, y = self.pictures
         with torch.no_grad():
@@ -80,13 +80,7 @@ class Comparison:
 
 
 def lines(metrics: Sequence[Metric], values: Mapping[str, float | None], side: int | None = None) -> list[str]:
-    """One pair's numbers: a line a metric, and which way is better.
-
-    Args:
-        metrics: what was measured.
-        values: the numbers, by name; None where there is none.
-        side: pixels of the shorter side of what was compared, to say which metrics need more.
-    """
+    """The values of one pair, one line per metric; ``side`` is the pictures' shorter side in pixels."""
     width = max(len(metric.title) for metric in metrics)
     return [
         f"{metric.title:<{width}}  {metric.text(values[metric.name]):>8}  {meaning(metric, values, side)}"
@@ -95,7 +89,7 @@ def lines(metrics: Sequence[Metric], values: Mapping[str, float | None], side: i
 
 
 def meaning(metric: Metric, values: Mapping[str, float | None], side: int | None = None) -> str:
-    """Which way is better, or why there is no number."""
+    """Which way is better, or why there is no value."""
     if values[metric.name] is None:
         return f"needs {metric.side} pixels a side" if side is not None and side < metric.side else "not measured"
     return "lower is better" if metric.lower_is_better else "higher is better"
@@ -112,26 +106,26 @@ def compare(
     crop_border: int = 0,
     device: str = "auto",
 ) -> Comparison:
-    """Measure how alike two pictures are, as ``vggapps compare`` does.
+    """Measure the similarity of two pictures, as ``vggapps compare`` does.
 
     >>> vggapps.compare("mine.png", "truth.png", ["lpips", "psnr"])                     # doctest: +SKIP
     LPIPS (alex, 0.1)    0.0721  lower is better
     PSNR (dB)             31.48  higher is better
 
     Args:
-        a: a file, a :class:`~vggapps.image.Picture`, Pillow's, an array or a tensor; over white where transparent.
-        b: what it is compared with, of the same size.
+        a: a file, a :class:`~vggapps.image.Picture`, a Pillow image, an array or a tensor; transparency becomes white.
+        b: the second picture, of the same size.
         metric: names of metrics; by default all that need no download.
         size: scale both down first, to this longer side in pixels.
-        scale_to_a: scale B to the size of A, if it has another: bicubic, antialiased.
-        y_channel: PSNR and SSIM of luma alone (BT.601, 16 to 235), as papers on super-resolution report them.
-        crop_border: PSNR and SSIM without so many pixels at each border.
+        scale_to_a: scale B to the size of A if the sizes differ: bicubic, antialiased.
+        y_channel: PSNR and SSIM of luma only (BT.601, 16 to 235), as papers on super-resolution report them.
+        crop_border: pixels to leave out at each border, for PSNR and SSIM.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
 
     Raises:
         PictureError: a picture can't be read.
-        SettingsError: their sizes differ, there is no such metric, or the pictures are too small for one that is named.
-        WeightsError: a metric's weights can't be had.
+        SettingsError: the sizes differ, there is no such metric, or the pictures are too small for a requested metric.
+        WeightsError: a metric's weights are not available.
         OutOfMemoryError: the pictures are too large for a metric.
     """
     named = [metric] if isinstance(metric, str) else list(metric)
@@ -149,3 +143,44 @@ def compare(
     for error in found.errors.values():
         raise error
     return Comparison((x, y), losses, found.values)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One metric over many pairs.
+
+    Attributes:
+        mean: of the finite values, as one equal pair has an infinite PSNR; infinite if all are.
+        median: of all values.
+        worst: of all values.
+        at: the index of the worst.
+        count: pairs that have a value.
+        infinite: pairs with an infinite value.
+    """
+
+    mean: float
+    median: float
+    worst: float
+    at: int
+    count: int
+    infinite: int
+
+
+def summarize(rows: Sequence[Mapping[str, float | None]]) -> dict[str, Summary]:
+    """Statistics by metric of the values that ``measure`` gave for each pair; pairs without a value are left out."""
+    found = {}
+    for metric in get_metrics(rows[0]) if rows else ():
+        values = {index: value for index, row in enumerate(rows) if (value := row[metric.name]) is not None}
+        if not values:
+            continue
+        finite = [value for value in values.values() if math.isfinite(value)]
+        at = (max if metric.lower_is_better else min)(values, key=values.__getitem__)
+        found[metric.name] = Summary(
+            mean=rounded(fmean(finite or values.values())),
+            median=rounded(median(values.values())),
+            worst=values[at],
+            at=at,
+            count=len(values),
+            infinite=len(values) - len(finite),
+        )
+    return found

@@ -1,4 +1,4 @@
-"""Numbers for how alike two pictures are, by the names that papers report, and a heat map of where they are not."""
+"""The metrics of ``compare``: their names, how to make them, and what they need."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vggapps.errors import OutOfMemoryError, SettingsError, VggappsError, argume
 from vggapps.losses._dists import DISTS
 from vggapps.losses._lpips import LPIPS
 from vggapps.losses._perceptual import PerceptualLoss
-from vggapps.losses._pictures import scaled
+from vggapps.losses._pictures import resized
 from vggapps.losses._quality import MS_SSIM_SIDE, SSIM_SIDE, ms_ssim, psnr, ssim
 from vggapps.vgg._plan import get_plan, layer_facts
 from vggapps.weights._records import RECORDS
@@ -31,19 +31,19 @@ _DISTS_SIDE = 256
 
 @dataclass(frozen=True)
 class Metric:
-    """One measure of how alike two pictures are.
+    """One measure of the similarity of two pictures.
 
     Attributes:
-        name: what people type.
-        title: as one reports it.
-        make: gives the loss, on a device.
-        lower_is_better: 0 is then the value of equal pictures.
-        record: weights that it downloads; empty for none, or installed ones.
-        package: what it imports beyond what is always installed, part of the extra ``metrics``.
-        side: of the smallest pictures that it can measure, in pixels.
-        bytes: of memory that it takes for each pixel, as measured on a processor and rounded up.
-        has_map: whether ``loss(x, y, map=True)`` says how much each pixel contributes.
-        digits: after the point, where it is read by people.
+        name: as people type it.
+        title: as reports show it.
+        make: makes the loss on a device.
+        lower_is_better: equal pictures then have the value 0.
+        record: the weights that it downloads; empty if it needs none or only installed ones.
+        package: an optional package that it imports, part of the extra ``metrics``.
+        side: shorter side of the smallest supported pictures, in pixels.
+        bytes: memory per pixel, measured on a CPU and rounded up.
+        has_map: whether ``loss(x, y, map=True)`` gives the loss of each pixel.
+        digits: decimal places to show.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Metric:
 
     @property
     def lacks_weights(self) -> bool:
-        """Whether its weights would have to be downloaded."""
+        """Whether its weights must be downloaded first."""
         return bool(self.record) and find(RECORDS[self.record]) is None
 
     @property
@@ -68,15 +68,15 @@ class Metric:
         return bool(self.package) and find_spec(self.package) is None
 
     def text(self, value: float | None) -> str:
-        """A number with as many digits as the metric is read with; a dash for none."""
+        """The value with the metric's decimal places; a dash for None."""
         return "-" if value is None else f"{value:.{self.digits}f}"
 
 
 def _perceptual(device: torch.device) -> Loss:
     """Mean of 1 - cosine over positions and the last layers of VGG-19's five blocks: 0 for equal pictures, at most 1.
 
-    That is LPIPS (Zhang 2018, eq. 1) without its calibration, on another network. Written as half the squared
-    distance of features of length 1, which has no rounding at 0; ``l2`` is a mean over channels, hence their number.
+    This is LPIPS (Zhang 2018, eq. 1) without calibration, on another network. It is computed as half the squared
+    distance of unit features, which is exact at 0; ``l2`` is a mean over channels, hence the factor of their number.
     """
     channels = {fact.name: fact.shape[0] for fact in layer_facts(get_plan("vgg19"), 224, "none")}
     weights = {layer: channels[layer] / 2 / len(_LAYERS) for layer in _LAYERS}
@@ -88,11 +88,11 @@ def _lpips(net: str, device: torch.device) -> Loss:
 
 
 def _dists(device: torch.device) -> Loss:
-    """A shorter side of over 256 pixels is brought to that, as ``prepare_image`` of DISTS-pytorch does."""
+    """DISTS at a shorter side of at most 256 pixels, as ``prepare_image`` of DISTS-pytorch resizes."""
     loss = DISTS(reduction="none").to(device)
 
     def at_most(image: Tensor) -> Tensor:
-        return scaled(image, _DISTS_SIDE) if min(image.shape[2:]) > _DISTS_SIDE else image
+        return resized(image, _DISTS_SIDE) if min(image.shape[2:]) > _DISTS_SIDE else image
 
     return lambda x, y: loss(at_most(x), at_most(y))
 
@@ -126,11 +126,7 @@ METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
 
 def get_metrics(names: Iterable[str]) -> list[Metric]:
-    """The metrics of these names, each once.
-
-    Raises:
-        SettingsError: there is no such metric; says which is nearest.
-    """
+    """The metrics of these names, without duplicates; an unknown name is an error."""
     for name in (names := list(dict.fromkeys(names))):
         if name not in METRICS:
             raise unknown("metric", name, METRICS)
@@ -138,26 +134,17 @@ def get_metrics(names: Iterable[str]) -> list[Metric]:
 
 
 def restricted(metrics: Sequence[Metric], *, y_channel: bool, crop_border: int) -> list[Metric]:
-    """The metrics, PSNR and SSIM of them on luma alone, or without a border, as papers on super-resolution report them.
-
-    Args:
-        metrics: the others stay as they are.
-        y_channel: see `vggapps.losses._quality.luma`.
-        crop_border: pixels that are left out at each border.
-
-    Raises:
-        SettingsError: PSNR and SSIM are not among the metrics.
-    """
+    """The metrics with PSNR and SSIM on luma only, or without a border, as papers on super-resolution report them."""
     functions = {"psnr": psnr, "ssim": ssim}
     if not functions.keys() & {metric.name for metric in metrics}:
         raise SettingsError(
             "only PSNR and SSIM have a Y channel and a cropped border", f"add them to {argument('metrics')}: psnr, ssim"
         )
-    told = " on Y" * y_channel + f", {crop_border} px cropped" * (crop_border > 0)
+    suffix = " on Y" * y_channel + f", {crop_border} px cropped" * (crop_border > 0)
     return [
         replace(
             metric,
-            title=metric.title + told,
+            title=metric.title + suffix,
             make=partial(_plain, partial(functions[metric.name], y_channel=y_channel, crop_border=crop_border)),
             side=metric.side + 2 * crop_border,
         )
@@ -168,12 +155,12 @@ def restricted(metrics: Sequence[Metric], *, y_channel: bool, crop_border: int) 
 
 
 def available() -> list[str]:
-    """Names of the metrics that can run with what is on this machine."""
+    """Names of the metrics whose weights and packages are installed."""
     return [name for name, metric in METRICS.items() if not (metric.lacks_weights or metric.lacks_package)]
 
 
-def wanting() -> dict[str, list[str]]:
-    """The commands that bring the other metrics here, and which they bring."""
+def install_commands() -> dict[str, list[str]]:
+    """Commands that install what the other metrics need, with the names of those metrics."""
     weights = [metric for metric in METRICS.values() if metric.lacks_weights]
     records = " ".join(dict.fromkeys(metric.record for metric in weights))
     commands = {
@@ -185,11 +172,11 @@ def wanting() -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Measured:
-    """The numbers of one pair of pictures.
+    """The values of one pair of pictures.
 
     Attributes:
-        values: by metric; None where the pictures are too small for it, or an error tells why there is none.
-        errors: by metric, what went wrong.
+        values: by metric; None if the pictures are too small for it or it failed.
+        errors: by metric that failed.
     """
 
     values: dict[str, float | None]
@@ -203,16 +190,15 @@ def measure(
     *,
     needed: Collection[str] = (),
 ) -> Measured:
-    """The numbers of two pictures of one size. PSNR of equal ones is infinite.
+    """Measure two pictures of one size in [0, 1]. The PSNR of equal pictures is infinite.
 
-    A metric that fails does not keep the others from being measured: pictures that are too small for one that is
-    needed are an error of that metric, and so is too little memory.
+    A metric that fails does not stop the others; its error is in the result.
 
     Args:
-        losses: for each metric what its ``make`` gave.
-        x: a picture in [0, 1].
-        y: what it is compared with.
-        needed: names of metrics that should not be left out without an error.
+        losses: for each metric the result of ``make``.
+        x: the first picture.
+        y: the second picture.
+        needed: names of metrics for which too small pictures are an error.
     """
     height, width = x.shape[2:]
     values: dict[str, float | None] = {}
@@ -226,8 +212,8 @@ def measure(
                     values[metric.name] = rounded(loss(x, y).item())
             elif metric.name in needed:
                 raise SettingsError(
-                    f"{metric.title} needs {metric.side} pixels a side, and the pictures have {width}x{height}",
-                    "enlarge both alike, or leave that metric out",
+                    f"{metric.title} needs {metric.side} pixels a side, and the pictures are {width}x{height}",
+                    "enlarge both, or leave that metric out",
                 )
         except Exception as error:
             if not (isinstance(error, VggappsError) or out_of_memory(error)):
@@ -237,17 +223,17 @@ def measure(
 
 
 def rounded(value: float) -> float:
-    """To the seven digits that float32 has."""
+    """Rounded to the seven digits of float32."""
     return float(f"{value:.7g}")
 
 
 def _check_memory(metric: Metric, x: Tensor) -> None:
-    """Before the system ends the program without a word. CUDA says it by itself."""
-    wanted, free = metric.bytes * x.shape[2] * x.shape[3], psutil.virtual_memory().available
-    if x.device.type != "cuda" and wanted > free:
-        enough = int(max(x.shape[2:]) * math.sqrt(free / wanted))
+    """Raise an error before the system kills the process for lack of memory. CUDA raises its own."""
+    needed, free = metric.bytes * x.shape[2] * x.shape[3], psutil.virtual_memory().available
+    if x.device.type != "cuda" and needed > free:
+        fitting = int(max(x.shape[2:]) * math.sqrt(free / needed))
         raise OutOfMemoryError(
-            f"{metric.title} of {x.shape[3]}x{x.shape[2]} pixels takes about {wanted / 1e9:.1f} GB of memory, "
+            f"{metric.title} of {x.shape[3]}x{x.shape[2]} pixels takes about {needed / 1e9:.1f} GB of memory, "
             f"and {free / 1e9:.1f} GB are free",
-            f"compare smaller copies, {argument('size', max(1, enough))}, or close other programs",
+            f"compare smaller copies, {argument('size', max(1, fitting))}, or close other programs",
         )

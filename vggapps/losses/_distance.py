@@ -1,7 +1,7 @@
-"""The table of distances: every way in which this package compares two pictures' features at a layer.
+"""The table of distances between two pictures' features at a layer.
 
-A perceptual loss, the stylizing and the command line take them from here by name. To add one, write a function of two
-maps or of two ``Moments`` and give it a line.
+Perceptual losses, style transfer and the command line select them by name. To add one, write a function of two maps or
+of two ``Moments`` and add a line to the table.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Measured = Tensor | Moments
 
 @dataclass(frozen=True)
 class Distance:
-    """How features at one layer are compared.
+    """A distance between the features of two pictures at one layer.
 
     Attributes:
-        function: of what is measured of the picture and of the target, in this order.
-        of: what it takes and gives. ``positions``: maps of one size, one number a position; ``moments``: moments, one
-            number a picture; ``maps``: maps, one number a picture.
-        formula: in a line, x and y the features, m positions, c channels.
-        name: in ``DISTANCES``, with the options that differ from the function's own.
-        one_size: whether the two maps must be of one size.
+        function: of the picture's and the target's maps or moments, in this order.
+        of: inputs and output of the function. ``positions``: maps of one size, one value per position; ``moments``:
+            moments, one value per picture; ``maps``: maps, one value per picture.
+        formula: in one line, with features x and y, m positions and c channels.
+        name: in ``DISTANCES``, with the options that differ from the defaults.
+        one_size: whether the two maps must have the same size.
     """
 
     function: Callable[..., Tensor]
@@ -47,30 +47,30 @@ class Distance:
     one_size: bool = False
 
     def measure(self, features: Float[Tensor, "n c h w"], mask: Float[Tensor, "#n 1 h w"] | None = None) -> Measured:
-        """What has to be known of a picture, in float32 at least."""
+        """The maps or moments of a picture, in at least float32."""
         if self.of == "moments":
             return moments(features, mask)
         return features.to(torch.promote_types(features.dtype, torch.float32))
 
     def __call__(self, x: Measured, y: Measured, mask: Float[Tensor, "#n 1 h w"] | None = None) -> Float[Tensor, " n"]:
-        """The distance for each picture; a mask weighs the positions of ``positions``.
+        """The distance of each picture; the mask weights positions, for distances of ``positions``.
 
         Raises:
-            SettingsError: somebody's own function does not give one number a picture.
+            SettingsError: a custom function does not return one value per picture.
         """
         values = self.function(x, y)
         if self.of == "positions":
             return average(values, mask)
         if values.shape != (len(x.mean if isinstance(x, Moments) else x),):
             raise SettingsError(
-                f"{self.name} gives numbers of shape {tuple(values.shape)}, not one a picture",
-                "let it take the mean of each picture apart: .mean((1, 2, 3))",
+                f"{self.name} gives values of shape {tuple(values.shape)}, not one per picture",
+                "take the mean of each picture separately: .mean((1, 2, 3))",
             )
         return values
 
 
 def average(values: Float[Tensor, "n h w"], mask: Float[Tensor, "#n 1 h w"] | None = None) -> Float[Tensor, " n"]:
-    """Mean over positions, each counting as much as the mask says; 0 where it says nothing."""
+    """Mean over positions, weighted by the mask; 0 if the mask is 0 everywhere."""
     if mask is None:
         return values.mean((1, 2))
     weights = mask[:, 0].to(values.dtype)
@@ -78,18 +78,14 @@ def average(values: Float[Tensor, "n h w"], mask: Float[Tensor, "#n 1 h w"] | No
 
 
 def maps_of_one_size(name: str, x: Measured, y: Measured) -> tuple[Tensor, Tensor]:
-    """The two maps, for what compares them place by place.
-
-    Raises:
-        SettingsError: they are of different sizes.
-    """
+    """Both maps, refused if their sizes differ."""
     assert isinstance(x, Tensor)
     assert isinstance(y, Tensor)
     if x.shape[2:] != y.shape[2:]:
-        ours, theirs = (f"{t.shape[3]}×{t.shape[2]}" for t in (x, y))
+        sizes = " and ".join(f"{t.shape[3]}×{t.shape[2]}" for t in (x, y))
         raise SettingsError(
-            f"{name} compares place by place, and the maps are {ours} and {theirs}",
-            "make both pictures the same size, or take a distance of moments or distributions",
+            f"{name} compares position by position, and the maps are {sizes}",
+            "make both pictures the same size, or use a distance of moments or distributions",
         )
     return x, y
 
@@ -99,7 +95,7 @@ def _gram(normalize: style.Normalization, formula: str) -> Distance:
 
 
 _TABLE = {
-    # at the same place
+    # at the same position
     "l1": Distance(criteria.l1, "positions", "mean |x - y|"),
     "l2": Distance(criteria.l2, "positions", "mean (x - y)²"),
     "charbonnier": Distance(criteria.charbonnier, "positions", "mean √((x - y)² + ε²) - ε, ε = 1e-3"),
@@ -135,7 +131,7 @@ _TABLE = {
     "contextual": Distance(
         contextual.contextual, "maps", "-log mean_j max_i CX_ij, CX = softmax_j of (1 - d/min_j d)/h, h = 0.5"
     ),
-    "cobi": Distance(contextual.cobi, "maps", "as contextual with CX = 0.9 CX(features) + 0.1 CX(places)"),
+    "cobi": Distance(contextual.cobi, "maps", "as contextual with CX = 0.9 CX(features) + 0.1 CX(positions)"),
     "id-mrf": Distance(contextual.id_mrf, "maps", "as contextual, centred on the target's channel mean", one_size=True),
 }  # fmt: skip
 DISTANCES: dict[str, Distance] = {
@@ -144,9 +140,9 @@ DISTANCES: dict[str, Distance] = {
 """The criteria of losses, by name."""
 
 
-# What others call them.
+# Their names in other libraries.
 _SYNONYMS = {"mse": "l2", "mae": "l1", "smooth_l1": "huber", "smooth-l1": "huber", "fro": "frobenius", "swd": "sliced"}
-_TORCHS: dict[object, str] = {
+_TORCH_NAMES: dict[object, str] = {
     **{nn.L1Loss: "l1", nn.MSELoss: "l2", nn.SmoothL1Loss: "huber", nn.HuberLoss: "huber"},
     **{F.l1_loss: "l1", F.mse_loss: "l2", F.smooth_l1_loss: "huber", F.huber_loss: "huber"},
     **{nn.CosineSimilarity: "cosine", nn.CosineEmbeddingLoss: "cosine", F.cosine_similarity: "cosine"},
@@ -154,7 +150,7 @@ _TORCHS: dict[object, str] = {
 
 
 def get_distance(criterion: str | Callable[..., Tensor] | Distance) -> Distance:
-    """A distance from its name, from one of the table's functions with options bound, or from anybody's function.
+    """A distance from its name, from a function of the table with bound options, or from a custom function.
 
     >>> from functools import partial
     >>> get_distance(partial(contextual.contextual, bandwidth=0.1)).name
@@ -162,10 +158,7 @@ def get_distance(criterion: str | Callable[..., Tensor] | Distance) -> Distance:
 
     Args:
         criterion: a name; ``functools.partial`` of a function of ``vggapps.losses.functional``; or a function of two
-            maps, N × C × H × W, that gives one number a picture.
-
-    Raises:
-        SettingsError: a wrong name, or no function.
+            maps, N × C × H × W, that returns one value per picture.
     """
     if isinstance(criterion, Distance):
         return criterion
@@ -175,24 +168,22 @@ def get_distance(criterion: str | Callable[..., Tensor] | Distance) -> Distance:
         return DISTANCES[criterion]
     if not callable(criterion):
         raise SettingsError(
-            f"the criterion is {criterion!r}", "give a name such as 'l1' or a function of two feature maps"
+            f"the criterion is {criterion!r}", "pass a name such as 'l1' or a function of two feature maps"
         )
     function, options = _unbound(criterion)
-    if ours := _TORCHS.get(function if function in _TORCHS else type(function)):
-        name = getattr(function, "__name__", type(function).__name__)
+    name = getattr(function, "__name__", type(function).__name__)
+    if equivalent := _TORCH_NAMES.get(function if function in _TORCH_NAMES else type(function)):
         raise SettingsError(
-            f"torch's {name} takes the mean of a whole batch or none, and a criterion is of each picture",
-            f"write criterion='{ours}'",
+            f"torch's {name} takes the mean of the whole batch or none, and a criterion is per picture",
+            f"use criterion='{equivalent}'",
         )
     for known in reversed(DISTANCES.values()):
-        own, bound = _unbound(known.function)
-        if own is function and bound.items() <= options.items():
+        known_function, bound = _unbound(known.function)
+        if known_function is function and bound.items() <= options.items():
             more = ", ".join(f"{key}={value!r}" for key, value in options.items() if key not in bound)
-            name, formula = (
-                (f"{known.name}({more})", f"{known.formula}; {more}") if more else (known.name, known.formula)
-            )
-            return replace(known, function=criterion, name=name, formula=formula)
-    name = getattr(function, "__name__", type(function).__name__)
+            if not more:
+                return replace(known, function=criterion)
+            return replace(known, function=criterion, name=f"{known.name}({more})", formula=f"{known.formula}; {more}")
     return Distance(criterion, "maps", f"{name}(x, y)", name)
 
 

@@ -1,10 +1,10 @@
-"""Distances between clouds of features: a picture's positions as points, wherever in the picture they lie.
+"""Distances between distributions of features: the positions of a picture as a point cloud.
 
-``x`` is the picture being optimised and ``y`` the target: maps of one layer, for as many pictures each. Sizes may
-differ. One number a picture comes back. Gradients flow to both.
+``x`` is the picture being optimised and ``y`` the target: maps of one layer, of equal batch size. Sizes may differ. The
+result is one value per picture, with gradients to both.
 
-Where every position meets every other, the matrix of all pairs is never held: 128 × 128 positions would make it 1 GB,
-and autograd keeps several. It is made a strip of rows at a time, and made again for the gradient.
+The matrix of all pairs of positions is never held: for 128 × 128 positions it has 1 GB, and autograd keeps several. It
+is computed in strips of rows, and recomputed for the gradient.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from torch.utils.checkpoint import checkpoint
 from vggapps.errors import SettingsError, unknown
 from vggapps.losses._moments import moments
 from vggapps.losses._pictures import wants_gradient
-from vggapps.losses._precision import comparison, length
-from vggapps.vgg._derivatives import transformed
+from vggapps.losses._precision import in_float32, length
+from vggapps.vgg._derivatives import is_transformed
 
 Kernel = Literal["linear", "polynomial", "gaussian"]
 Metric = Literal["cosine", "euclidean"]
 
-# Of the matrix of pairs, all pictures of a batch together: 64 MiB in float32, and a few times that while in use.
+# Entries of a strip for the whole batch: 64 MiB in float32, and a few times that while in use.
 ENTRIES_AT_ONCE = 2**24
-# Features shorter than this part of the usual have no direction worth the gradient of one; what is usual in a picture
-# is at least that part of what is in the other.
+# Features shorter than _SHORT times the root mean square are not normalised to length 1. The root mean square of a
+# picture counts as at least _FAINT times that of the other.
 _SHORT, _FAINT = 1e-3, 1e-2
-# A kernel is at least this part of the features' length wide: what is left when all are the same is rounding.
+# The least width of a kernel relative to the features' length: when all are the same, the rest is rounding.
 _NARROW = 1e-3
 
 
@@ -42,19 +42,19 @@ def positions(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n m c"]:
 
 
 def unit(x: Float[Tensor, "n m c"], y: Float[Tensor, "n k c"]) -> tuple[Float[Tensor, "n m c"], Float[Tensor, "n k c"]]:
-    """Both clouds with all features of length 1, for cosines.
+    """Both point clouds with features of length 1, for cosines.
 
-    The gradient of a direction grows without bound towards zero, and a zero vector has none. So those shorter than a
-    thousandth of their picture's root mean square are only divided by that, and end up shorter than 1. A picture
-    without features takes its measure from the other.
+    The gradient of a direction grows without bound towards zero, where it is undefined. So features shorter than a
+    thousandth of their picture's root mean square are divided by that bound instead, and end up shorter than 1. For a
+    picture of zero features the bound comes from the other picture.
     """
     power, power2 = _mean_square(x), _mean_square(y)
 
-    def one(f: Tensor, own: Tensor, other: Tensor) -> Tensor:
-        short = _SHORT**2 * (own + _FAINT**2 * other) + torch.finfo(f.dtype).tiny
-        return f / f.square().sum(2, keepdim=True).clamp(min=short).sqrt()
+    def normalized(f: Tensor, power: Tensor, other: Tensor) -> Tensor:
+        shortest = _SHORT**2 * (power + _FAINT**2 * other) + torch.finfo(f.dtype).tiny
+        return f / f.square().sum(2, keepdim=True).clamp(min=shortest).sqrt()
 
-    return one(x, power, power2), one(y, power2, power)
+    return normalized(x, power, power2), normalized(y, power2, power)
 
 
 def _mean_square(cloud: Float[Tensor, "n m c"]) -> Float[Tensor, "n 1 1"]:
@@ -63,27 +63,27 @@ def _mean_square(cloud: Float[Tensor, "n m c"]) -> Float[Tensor, "n 1 1"]:
 
 
 def strips(part: Callable[..., Tensor], *rows: Tensor, columns: int) -> list[Tensor]:
-    """``part`` of a matrix's rows, strip by strip, so that a strip has not more than ``ENTRIES_AT_ONCE`` entries.
+    """Apply ``part`` to strips of a matrix's rows, each of at most ``ENTRIES_AT_ONCE`` entries.
 
-    Several strips are made again in the backward pass; of each only what went in and what came out is kept. Inside
-    ``torch.func``, which has no way to do so, all is kept.
+    Several strips are recomputed in the backward pass; only their inputs and outputs are kept. ``torch.func`` does not
+    support that, so there everything is kept.
 
     Args:
-        part: makes the strip's piece of the matrix and sums it up to something small.
-        rows: n × rows × anything, cut alike.
-        columns: the matrix's.
+        part: computes a strip of the matrix and reduces it.
+        rows: tensors of n × rows × anything, split along the rows.
+        columns: number of columns of the matrix.
     """
     pictures, height = rows[0].shape[:2]
     at_once = max(1, ENTRIES_AT_ONCE // (pictures * columns))
     if height <= at_once:
         return [part(*rows)]
-    cut = zip(*(torch.split(r, at_once, dim=1) for r in rows), strict=True)
-    if transformed(*rows):
-        return [part(*strip) for strip in cut]
-    return [checkpoint(part, *strip, use_reentrant=False, preserve_rng_state=False) for strip in cut]
+    split = zip(*(torch.split(r, at_once, dim=1) for r in rows), strict=True)
+    if is_transformed(*rows):
+        return [part(*strip) for strip in split]
+    return [checkpoint(part, *strip, use_reentrant=False, preserve_rng_state=False) for strip in split]
 
 
-@comparison
+@in_float32
 def sliced(
     x: Float[Tensor, "n c h w"],
     y: Float[Tensor, "n c h2 w2"],
@@ -91,21 +91,20 @@ def sliced(
     directions: int | Float[Tensor, "k c"] | None = None,
     generator: torch.Generator | None = None,
 ) -> Float[Tensor, " n"]:
-    """Sliced Wasserstein distance (Heitz 2021, arXiv 2006.07229): squared, mean over lines through the clouds.
+    """Sliced Wasserstein distance (Heitz 2021, arXiv 2006.07229): squared, mean over projections on lines.
 
-    On a line the best transport is in order: the smallest projection goes to the smallest. Clouds of different sizes
-    have quantile functions with steps of different lengths; their squared difference is integrated exactly, so each
-    point is shared out among those it overlaps, and a target repeated as a whole is the same target. (The published
-    code wants one size to be a multiple of the other.)
+    On a line the optimal transport matches sorted values. For different numbers of positions the squared difference of
+    the two quantile functions is integrated exactly, so a tiled target gives the same distance. (The published code
+    requires one size to be a multiple of the other.)
 
     Args:
-        directions: lines to project on, of any length, or how many to draw: as many as channels by default.
-        generator: what they are drawn from, anew at each call. By default that is torch's own where a gradient is
-            wanted. Where none is, the lines are the same at each call: so measuring does not change what a training
-            draws, and gives the same number twice.
+        directions: directions of any length to project on, or their number: the number of channels by default.
+        generator: draws the directions anew at each call. By default torch's global one if a gradient is required, else
+            the same directions at each call: evaluation is repeatable and does not change the random numbers of
+            training.
 
     Raises:
-        SettingsError: no directions, or in another number of channels.
+        SettingsError: no directions, or a wrong number of channels.
     """
     channels = x.shape[1]
     if not isinstance(directions, Tensor):
@@ -118,7 +117,7 @@ def sliced(
     if directions.dim() != 2 or directions.shape[0] < 1 or directions.shape[1] != channels:
         raise SettingsError(
             f"directions of shape {tuple(directions.shape)} don't fit features of {channels} channels",
-            f"give at least one row of {channels} numbers, or how many to draw",
+            f"pass at least one row of {channels} numbers, or how many to draw",
         )
     lines = F.normalize(directions.to(x), dim=1)
     return _transport(lines @ x.flatten(2), lines @ y.flatten(2))
@@ -126,27 +125,27 @@ def sliced(
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _lines(count: int, channels: int) -> Float[Tensor, "k c"]:
-    """Always the same directions."""
+    """The same directions at each call."""
     return torch.randn(count, channels, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-@comparison
+@in_float32
 def histogram(x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h2 w2"]) -> Float[Tensor, " n"]:
     """Histogram loss (Risser 2017, arXiv 1701.08893): mean squared distance to channels matched to the target's.
 
-    It is ``sliced`` along the channels' axes. The paper takes the matched features as constant, which is the gradient
-    that x gets here too; it sums where this takes the mean.
+    This is ``sliced`` along the axes of the channels. The paper keeps the matched features constant, which gives x the
+    same gradient, and sums instead of taking the mean.
     """
     return _transport(x.flatten(2), y.flatten(2))
 
 
 def _transport(x: Float[Tensor, "n k m"], y: Float[Tensor, "n k m2"]) -> Float[Tensor, " n"]:
-    """Squared distance of the quantile functions of numbers, mean over k."""
+    """Squared distance of the quantile functions, mean over k."""
     x, y = x.sort(dim=2).values, y.sort(dim=2).values
     m, m2 = x.shape[2], y.shape[2]
     if m == m2:
         return (x - y).square().mean((1, 2))
-    # Where either quantile function steps, in units of 1 / (m * m2), and the number that each has up to there.
+    # The ends of the steps of both quantile functions, in units of 1 / (m * m2).
     steps = (torch.arange(1, count + 1, device=x.device) * (m * m2 // count) for count in (m, m2))
     ends = torch.cat(list(steps)).sort().values
     widths = torch.diff(ends, prepend=ends.new_zeros(1)) / (m * m2)
@@ -154,16 +153,17 @@ def _transport(x: Float[Tensor, "n k m"], y: Float[Tensor, "n k m2"]) -> Float[T
     return (gaps.square() * widths.to(x)).sum(2).mean(1)
 
 
-@comparison
+@in_float32
 def mmd(
     x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h2 w2"], *, kernel: Kernel = "gaussian"
 ) -> Float[Tensor, " n"]:
-    """Squared maximum mean discrepancy (Li 2017, arXiv 1701.01036), biased: a position is also its own partner.
+    """Squared maximum mean discrepancy (Li 2017, arXiv 1701.01036), the biased estimate that pairs each position with
+    itself, too.
 
     - ``linear``, k = a·b: squared distance of the means.
     - ``polynomial``, k = (a·b)²: squared Frobenius distance of the second moments, so Gatys' loss up to a factor.
     - ``gaussian``, k = exp(-‖a - b‖² / 2σ²), σ² the mean squared distance of two positions each drawn from either
-      picture, a constant for the gradient. Zero up to rounding at equality, either side of it.
+      picture, a constant for the gradient. At equality zero up to rounding, of either sign.
 
     Raises:
         SettingsError: no such kernel.
@@ -179,8 +179,8 @@ def mmd(
 
 def _gaussian(x: Float[Tensor, "n m c"], y: Float[Tensor, "n m2 c"]) -> Float[Tensor, " n"]:
     centre = (x.detach().mean(1, keepdim=True) + y.detach().mean(1, keepdim=True)) / 2
-    x, y = x - centre, y - centre  # distances stay the same, their rounding does not
-    # The mean squared distance of independent draws is twice the mean square about their centre: (a + b) / 2, twice.
+    x, y = x - centre, y - centre  # the same distances, with smaller rounding errors
+    # The mean squared distance of independent draws is twice the mean square about their centre.
     width = (_mean_square(x) + _mean_square(y)).clamp(min=_NARROW**2 * _mean_square(centre))
     scale = 2 * width + torch.finfo(x.dtype).tiny
 
@@ -196,16 +196,16 @@ def _gaussian(x: Float[Tensor, "n m c"], y: Float[Tensor, "n m2 c"]) -> Float[Te
     return mean_kernel(x, x) + mean_kernel(y, y) - 2 * mean_kernel(x, y)
 
 
-@comparison
+@in_float32
 def relaxed_emd(
     x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h2 w2"], *, metric: Metric = "cosine"
 ) -> Float[Tensor, " n"]:
     """Relaxed earth mover's distance (STROTSS, Kolkin 2019, arXiv 1904.12785, eq. 3 to 5).
 
     The larger of the two mean distances to the nearest position of the other picture. The cosine distance 1 - a·b of
-    unit vectors is taken as ‖a - b‖² / 2, which is exact zero for equal ones. Features near zero count as in ``unit``.
+    unit vectors is computed as ‖a - b‖² / 2, which is exactly zero for equal ones.
 
-    The authors sample 1024 positions of several layers joined; these are all positions of the map given.
+    The authors sample 1024 positions of several joined layers; this uses all positions of the map.
 
     Raises:
         SettingsError: no such metric.
@@ -225,6 +225,6 @@ def relaxed_emd(
 
 @torch.no_grad()
 def _nearest(a: Float[Tensor, "n m c"], b: Float[Tensor, "n k c"]) -> Int[Tensor, "n m"]:
-    """For each position of a the nearest of b. Only the pairs chosen have a gradient, so no others need be kept."""
+    """For each position of a the nearest of b, without a graph: only the chosen pairs have a gradient."""
     half = b.square().sum(2).unsqueeze(1) / 2
     return torch.cat(strips(lambda strip: (half - strip @ b.mT).argmin(2), a, columns=b.shape[1]), 1)

@@ -1,4 +1,4 @@
-"""One loss over several views of the pictures."""
+"""A loss averaged over several views of the pictures."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from vggapps.losses._prepared import Prepared
 
 
 class ShiftEnsemble(nn.Module):
-    """A loss averaged over shifted and mirrored views of both pictures, against the grid that strides leave.
+    """A loss averaged over shifted and mirrored views of both pictures, against the grid artefacts of strides.
 
-    Trained on, or measured with, the mean of several views is steadier than one: a shift of a pixel changes what a
-    pooling sees. (Kettunen 2019, E-LPIPS, goes further: colours, sizes, dropout.)
+    Pooling is not shift-invariant, so the mean of several views is steadier than one, in training and evaluation.
+    (Kettunen 2019, E-LPIPS, also changes colours and sizes, and uses dropout.)
 
     Args:
         loss: any loss of two pictures.
-        shift: up to so many pixels are cut off each side.
-        views: how many are averaged.
+        shift: largest shift in pixels; the views are smaller by that.
+        views: number of views.
         flip: mirror half of them.
-        generator: for the views. By default torch's own where a gradient is wanted, and the same views at each call
-            where none is: measuring does not change what a training draws.
+        generator: draws the views. By default torch's global one if a gradient is required, else the same views at each
+            call, so that evaluation does not change the random numbers of training.
     """
 
     def __init__(
@@ -38,44 +38,51 @@ class ShiftEnsemble(nn.Module):
     ) -> None:
         super().__init__()
         if shift < 0 or views < 1:
-            raise SettingsError(f"shift is {shift} and views is {views}", "take at least 0 and 1")
+            raise SettingsError(f"shift is {shift} and views is {views}", "use at least 0 and 1")
         self.loss, self.shift, self.views, self.flip, self.generator = loss, shift, views, flip, generator
 
     @property
     def reduction(self) -> str:
-        """Of the pictures' losses, as the loss has it."""
+        """The reduction of the loss."""
         return getattr(self.loss, "reduction", "mean")
 
     def forward(
         self, x: Float[Tensor, "n c h w"], y: Float[Tensor, "n c h w"], *, mask: Float[Tensor, "#n 1 h w"] | None = None
     ) -> Float[Tensor, "*n"]:
-        """The mean over the views; pictures of one size, and a mask for a loss that takes one.
+        """The mean over the views.
+
+        Args:
+            x: pictures.
+            y: target pictures of the same size.
+            mask: weight of each position, for a loss that takes one.
 
         Raises:
-            SettingsError: pictures that can't be cut alike; a prepared target, which is of one view only; a mask that
-                the loss has no use for.
+            SettingsError: pictures of different sizes or too small; a prepared target, which is of one view only; a
+                mask for a loss that takes none.
         """
         if isinstance(y, Prepared):
             raise SettingsError(
-                "a prepared target is of one view of the picture, and each call takes others",
-                "give the target pictures themselves",
+                "a prepared target is of one view of the picture, and each call uses others",
+                "pass the target pictures themselves",
             )
-        check_pair(x, y, mask, "both")  # whether the second gets a gradient is for the loss to say
+        check_pair(x, y, mask, "both")  # the loss itself checks for a gradient of the second
         if x.shape[2:] != y.shape[2:] or min(x.shape[2:]) <= self.shift:
-            raise SettingsError("the pictures can't be cut alike", f"give both of one size, over {self.shift} pixels")
-        given = [x, y]
+            raise SettingsError(
+                "the views need two pictures of one size", f"make both the same size, larger than {self.shift} pixels"
+            )
+        inputs = [x, y]
         if mask is not None:
             if not takes_mask(self.loss):
-                raise SettingsError(f"{type(self.loss).__name__} takes no mask", "take a loss with a mask= argument")
-            given.append(check_mask(mask, x))
+                raise SettingsError(f"{type(self.loss).__name__} takes no mask", "use a loss with a mask= argument")
+            inputs.append(check_mask(mask, x))
         generator = self.generator
-        if generator is None and not wants_gradient(*given):
+        if generator is None and not wants_gradient(*inputs):
             generator = torch.Generator().manual_seed(0)
-        return torch.stack([self._of_view(*self._view(generator, *given)) for _ in range(self.views)]).mean(0)
-
-    def _of_view(self, x: Tensor, y: Tensor, *mask: Tensor) -> Tensor:
-        found: Tensor = self.loss(x, y, mask=mask[0]) if mask else self.loss(x, y)
-        return found
+        values = []
+        for _ in range(self.views):
+            x, y, *masks = self._view(generator, *inputs)
+            values.append(self.loss(x, y, mask=masks[0]) if masks else self.loss(x, y))
+        return torch.stack(values).mean(0)
 
     def _view(self, generator: torch.Generator | None, *images: Tensor) -> tuple[Tensor, ...]:
         top, left, mirror = torch.randint(0, 2**31, (3,), generator=generator).tolist()

@@ -1,4 +1,4 @@
-"""LPIPS: features compared as people compare pictures."""
+"""LPIPS: distances of features, calibrated to human judgements."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from vggapps.errors import SettingsError, unknown
 from vggapps.losses._calibrated import calibrated as _published
 from vggapps.losses._distance import Measured, average, maps_of_one_size
 from vggapps.losses._feature_loss import FeatureLoss
-from vggapps.losses._pictures import Gradient, Range, Size
+from vggapps.losses._pictures import Gradient, Range, Reduction, Size
 from vggapps.losses._precision import length
-from vggapps.losses._reduction import Reduction
 from vggapps.losses._trunk import LAYERS, Network, Trunk
-from vggapps.vgg._moving import ordinary
+from vggapps.vgg._moving import normal_tensors
 from vggapps.vgg._network import VGG
 from vggapps.vgg._normalize import SIGNED
 from vggapps.vgg._plan import Plan
@@ -29,28 +28,28 @@ Net = Literal["vgg", "alex", "squeeze"]
 Version = Literal["0.1", "0.0"]
 
 _VGG_LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")
-_CACHED = 2**18  # numbers of a map
+_CACHED = 2**18  # elements of a map
 _TRUNKS: dict[str, TrunkName] = {"alex": "alexnet", "squeeze": "squeezenet1_1"}
 
 
 class LPIPS(FeatureLoss):
-    """Learned perceptual image patch similarity (Zhang 2018, eq. 1): 0 for equal pictures, about 1 for unlike ones.
+    """Learned perceptual image patch similarity (Zhang 2018, eq. 1): 0 for equal pictures, about 1 for very different
+    ones.
 
     Σ over layers of the mean over positions of Σ_c w_c (x̂ - ŷ)², x̂ and ŷ the features at a position divided by
-    their length + 1e-10, w calibrated to people's judgements. The values are those of the package ``lpips``; report
-    ``net`` and ``version`` beside them. Its authors advise ``alex`` for evaluation and ``vgg`` for optimisation.
+    their length + 1e-10, w calibrated to human judgements. Values match the package ``lpips``; report them with ``net``
+    and ``version``. Its authors recommend ``alex`` for evaluation and ``vgg`` for optimisation.
 
     Args:
         net: ``vgg`` (VGG-16), ``alex`` (AlexNet) or ``squeeze`` (SqueezeNet 1.1).
-        version: ``0.1``, or ``0.0`` of the first release, which left out ImageNet's statistics.
-        backbone: the network's weights: a name, a record, a path (``alex`` and ``squeeze``), or a loaded network; None
-            for torchvision's, which the numbers were calibrated on and of which the convolutions are downloaded once.
+        version: ``0.1``, or ``0.0`` of the first release, which did not normalise by ImageNet's statistics.
+        backbone: the weights: a name, a record, a path (``alex`` and ``squeeze``), or a loaded network; None for the
+            convolutions of torchvision's network, which LPIPS was calibrated on; they are downloaded once.
         calibrated: False sets every w to 1.
-        reduction: see :class:`~vggapps.losses.PerceptualLoss`, as are ``resize``, ``range``, ``checkpoint``
-            and ``gradient``.
+        reduction: as for :class:`~vggapps.losses.PerceptualLoss`, like the other options.
 
     Raises:
-        WeightsError: the network's weights can't be had.
+        WeightsError: the weights are not available.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class LPIPS(FeatureLoss):
         self.constants = _weights(net, version, layers, calibrated=calibrated)
 
     def measure(self, features: Mapping[str, Tensor], masks: Callable[[Tensor], Tensor | None]) -> dict[str, Measured]:
-        """Features of length 1, in float32 at least."""
+        """Features of length 1, in at least float32."""
         return {name: _unit(features[name]) for name in self.layers}
 
     def compare(
@@ -94,16 +93,16 @@ class LPIPS(FeatureLoss):
         """Σ_c w_c (x̂ - ŷ)² at each position."""
         found = {}
         for name in self.layers:
-            own, wanted = maps_of_one_size("LPIPS", x[name], y[name])
-            weights = self.constants[name].to(own.device, torch.promote_types(own.dtype, wanted.dtype))
-            # As many pictures at a time as stay in a processor's cache; a GPU wants them all at once.
-            count = max(1, _CACHED // own[0].numel()) if own.device.type == "cpu" else len(own)
-            pairs = zip(torch.split(own, count), torch.split(wanted, count), strict=True)
+            map_x, map_y = maps_of_one_size("LPIPS", x[name], y[name])
+            weights = self.constants[name].to(map_x.device, torch.promote_types(map_x.dtype, map_y.dtype))
+            # On a CPU as many pictures at a time as fit into its cache; a GPU is fastest with all at once.
+            count = max(1, _CACHED // map_x[0].numel()) if map_x.device.type == "cpu" else len(map_x)
+            pairs = zip(torch.split(map_x, count), torch.split(map_y, count), strict=True)
             found[name] = torch.cat([torch.einsum("nchw,c->nhw", (a - b).square(), weights) for a, b in pairs])
         return found
 
     def formula(self) -> list[str]:
-        """The layers and what is done with them."""
+        """The layers and the distance."""
         weights = f"calibrated weights of version {self.version}" if self.calibrated else "1"
         return [f"1 · lpips ({name})" for name in self.layers] + [
             f"with lpips = mean over positions of Σ_c w_c (x/‖x‖ - y/‖y‖)², w {weights} for {self.net}"
@@ -120,13 +119,15 @@ def _network(net: str, backbone: Backbone | Trunk | None) -> Network:
         weights = backbone.name if isinstance(backbone, WeightsRecord) else backbone
         assert not isinstance(weights, Plan)
         network = Trunk.load(_TRUNKS[net], weights or "auto")
-    wanted = _TRUNKS.get(net, "vgg16")
-    if network.name != wanted:
-        raise SettingsError(f"LPIPS with net='{net}' is calibrated on {wanted}, not {network.name}", f"give a {wanted}")
+    expected = _TRUNKS.get(net, "vgg16")
+    if network.name != expected:
+        raise SettingsError(
+            f"LPIPS with net='{net}' is calibrated on {expected}, not {network.name}", f"pass a network {expected}"
+        )
     return network
 
 
-@ordinary()
+@normal_tensors()
 def _weights(net: str, version: str, layers: tuple[str, ...], *, calibrated: bool) -> dict[str, Tensor]:
     numbers = _published("lpips")
     found = {layer: numbers[f"{version}.{net}.{i}"] for i, layer in enumerate(layers)}
@@ -134,9 +135,9 @@ def _weights(net: str, version: str, layers: tuple[str, ...], *, calibrated: boo
 
 
 def _unit(features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
-    """The small number stands outside the root, as published; the norm's own gradient is 0 at 0.
+    """Features of length 1. The small number is outside the root, as published; the norm's gradient is 0 at 0.
 
-    The gradient of a product by the reciprocal passes over the features less often than that of a quotient.
+    The backward pass of a product with the reciprocal is faster than that of a quotient.
     """
     features = features.to(torch.promote_types(features.dtype, torch.float32))
     return features * (length(features, 1)[:, None] + 1e-10).reciprocal()

@@ -1,7 +1,7 @@
-"""First and second moments of features: all that the Gram-like style losses need to know of a picture.
+"""First and second moments of features: everything that Gram-like style losses need of a picture.
 
-Moments of tiles, weighted by their area, add up to those of the whole, and moments of several styles mix linearly, so
-tiles and mixtures need no formula of their own.
+The moments of tiles, weighted by area, add up to those of the whole picture, and moments of several styles can be mixed
+linearly, so tiles and mixtures need no separate formula.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.vgg._derivatives import transformed
+from vggapps.vgg._derivatives import is_transformed
 from vggapps.vgg._exact import without_autocast
 
 
@@ -25,7 +25,7 @@ class Moments:
     Attributes:
         mean: E[f], n × c.
         second: E[f fᵀ], n × c × c: the Gram matrix divided by the number of positions.
-        positions: how many they were taken over; of a sum, those of all its parts.
+        positions: their number; of a sum, that of all its parts.
     """
 
     mean: Float[Tensor, "n c"]
@@ -45,15 +45,15 @@ class Moments:
 
 
 def moments(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "#n 1 h w"] | None = None) -> Moments:
-    """Moments over all positions, in float32 at least: sums of squares overflow or drown in half precision.
+    """Moments over all positions, in at least float32: sums of squares overflow or lose precision in half.
 
     Args:
         features: of one layer.
-        mask: how much each position counts; none does where a picture's mask is 0 all over, and its moments are 0.
+        mask: weight of each position; where a picture's mask is 0 everywhere, its moments are 0.
     """
     positions = features.shape[2] * features.shape[3]
     with without_autocast(features):
-        if mask is None and not transformed(features):
+        if mask is None and not is_transformed(features):
             mean, second = _Moments.apply(features)  # type: ignore[no-untyped-call]
             return Moments(mean, second, positions)
         rows = features.flatten(2).mT.to(torch.promote_types(features.dtype, torch.float32))
@@ -65,7 +65,7 @@ def moments(features: Float[Tensor, "n c h w"], mask: Float[Tensor, "#n 1 h w"] 
 
 
 def add_up(parts: Iterable[Mapping[str, Moments]]) -> dict[str, Moments]:
-    """The sum by layer: of tiles weighted by their area, or of styles weighted by their share of a mixture."""
+    """The sum by layer: of tiles weighted by area, or of styles weighted by their share of a mixture."""
     total: dict[str, Moments] = {}
     for part in parts:
         for name, m in part.items():
@@ -74,11 +74,11 @@ def add_up(parts: Iterable[Mapping[str, Moments]]) -> dict[str, Moments]:
 
 
 class _Moments(torch.autograd.Function):
-    """Mean and second moment with their gradient written out.
+    """Mean and second moment with an explicit backward pass.
 
-    What autograd makes of ``rows @ rows.mT`` takes two products where the symmetric one needs a single one, keeps a
-    float32 copy of the features, and hands back a gradient in another memory layout than the convolutions'. Together
-    that was a third of the time of a stylizing step.
+    Autograd of ``rows @ rows.mT`` computes two products where symmetry needs one, keeps a float32 copy of the features,
+    and returns a gradient in another memory layout than the convolutions'. Together this took a third of the time of a
+    stylize step.
     """
 
     generate_vmap_rule = True
@@ -96,10 +96,10 @@ class _Moments(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, mean: Tensor, second: Tensor) -> Tensor:  # type: ignore[override]
         (features,) = ctx.saved_tensors
-        # bfloat16 features get a bfloat16 gradient either way; float16 has not the range for one over all positions.
+        # bfloat16 features get a bfloat16 gradient anyway; float16 has too small a range for a sum over all positions.
         dtype = torch.float32 if features.dtype == torch.float16 else features.dtype
         rows = features.flatten(2).mT.to(dtype)
         both, mean = ((g / rows.shape[1]).to(dtype) for g in (second + second.mT, mean))
-        with without_autocast(rows):  # which may be on again by now
+        with without_autocast(rows):  # it may be enabled again in the backward pass
             gradient = torch.baddbmm(mean.unsqueeze(1), rows, both)
         return gradient.mT.reshape(features.shape).to(features.dtype)

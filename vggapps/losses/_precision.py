@@ -1,4 +1,4 @@
-"""Comparisons in float32 at least: what half precision makes of squares, sums and roots is no loss to train on."""
+"""Losses in at least float32: squares, sums and roots in half precision are too inexact to train on."""
 
 from __future__ import annotations
 
@@ -15,19 +15,15 @@ from vggapps.vgg._exact import without_autocast
 Comparison = TypeVar("Comparison", bound=Callable[..., Any])
 
 
-def comparison(loss: Comparison) -> Comparison:
-    """A loss of two maps, taken in float32 at least and in one dtype, also under autocast.
-
-    Raises:
-        SettingsError: (when called) the maps are not of as many pictures and channels.
-    """
+def in_float32(loss: Comparison) -> Comparison:
+    """A loss of two maps that computes in at least float32, also under autocast; it checks batch size and channels."""
 
     @wraps(loss)
     def run(x: Tensor, y: Tensor, *more: Any, **options: Any) -> Any:
         if x.shape[:2] != y.shape[:2]:
             counts = " and ".join(f"{f.shape[0]} × {f.shape[1]}" for f in (x, y))
             raise SettingsError(
-                f"pictures × channels of two maps to compare are {counts}",
+                f"the maps to compare have pictures × channels {counts}",
                 "take both from the same layer, for the same number of pictures",
             )
         with without_autocast(x):
@@ -38,7 +34,7 @@ def comparison(loss: Comparison) -> Comparison:
 
 
 def length(x: Tensor, dim: int) -> Tensor:
-    """The Euclidean norm along a dimension, of which all derivatives are taken as 0 at 0, where there are none."""
+    """The Euclidean norm along a dimension; all its derivatives are 0 at 0, where they are undefined."""
     square = x.square().sum(dim)
-    nothing = square == 0
-    return square.masked_fill(nothing, 1).sqrt().masked_fill(nothing, 0)
+    is_zero = square == 0
+    return square.masked_fill(is_zero, 1).sqrt().masked_fill(is_zero, 0)

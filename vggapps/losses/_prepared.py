@@ -1,4 +1,4 @@
-"""What prepared targets of all kinds can do: be indexed, moved, repeated, and put together to batches."""
+"""The base class of prepared targets: indexing, moving, repeating and batching."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from vggapps.errors import SettingsError
 
 
 class Prepared(ABC):
-    """Some pictures' targets; every tensor's first dimension counts pictures."""
+    """The targets of some pictures; the first dimension of every tensor is the batch."""
 
     def __init_subclass__(cls) -> None:
-        """Let a ``DataLoader`` make batches of them."""
+        """Register the class with the collate function of ``DataLoader``."""
         default_collate_fn_map[cls] = lambda batch, **_: cls.stack(batch)
 
     @abstractmethod
-    def each(self, function: Callable[[Tensor], Tensor]) -> Self:
-        """The same with a function's results in place of its tensors."""
+    def map(self, function: Callable[[Tensor], Tensor]) -> Self:
+        """Apply a function to every tensor."""
 
     @classmethod
     @abstractmethod
     def stack(cls, targets: Sequence[Self]) -> Self:
-        """One target of the pictures of all, in this order.
+        """Concatenate targets along the batch.
 
         Raises:
-            SettingsError: of different losses, or of pictures of different sizes, or some with a mask.
+            SettingsError: targets of different losses or picture sizes, or only some with a mask.
         """
 
     @property
     @abstractmethod
     def first(self) -> Tensor:
-        """One of the tensors."""
+        """One of the tensors, which has the batch size and the device."""
 
     def __len__(self) -> int:
         return len(self.first)
@@ -50,33 +50,33 @@ class Prepared(ABC):
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: int | slice | Tensor | list[int]) -> Self:
-        """Some of the pictures: a number, a slice, or indices as a loader of shuffled batches has them.
+        """The targets of some pictures, by an index, a slice, or a list or tensor of indices.
 
         Raises:
-            IndexError: a number that is too large.
+            IndexError: the index is out of range.
         """
         if not isinstance(index, slice):
-            index = torch.as_tensor(index)  # numpy's numbers and arrays, too
+            index = torch.as_tensor(index)  # NumPy integers and arrays, too
             if index.dim() == 0:
                 at, count = int(index), len(self)
                 if not -count <= at < count:
                     raise IndexError(f"there are {count} pictures in this target")
                 index = slice(at % count, at % count + 1)
-        return self.each(lambda t: t[index])
+        return self.map(lambda t: t[index])
 
     def to(self, *args: Any, **kwargs: Any) -> Self:
-        """On another device or in another dtype, as ``Tensor.to``."""
-        return self.each(lambda t: t.to(*args, **kwargs))
+        """Move to another device or dtype, as ``Tensor.to``."""
+        return self.map(lambda t: t.to(*args, **kwargs))
 
     def for_pictures(self, count: int) -> Self:
-        """One target as the target of so many pictures; several stay as they are.
+        """Expand a single target to the batch size ``count``.
 
         Raises:
-            SettingsError: they are not as many.
+            SettingsError: the target has another batch size.
         """
-        own = len(self)
-        if own not in (1, count):
+        if len(self) not in (1, count):
             raise SettingsError(
-                f"there are {count} pictures and {own} targets", "give one for each, or index the target: target[i]"
+                f"there are {count} pictures and {len(self)} targets",
+                "pass one per picture, or index it: target[i]",
             )
-        return self if own == count else self.each(lambda t: t.expand(count, *t.shape[1:]))
+        return self if len(self) == count else self.map(lambda t: t.expand(count, *t.shape[1:]))

@@ -1,7 +1,7 @@
-"""Perceptual losses as papers and their codes have them: layers, weights, criterion, network, input, source.
+"""Perceptual losses of papers and their published code: layers, weights, criterion, network, input, source.
 
-Only what is made of a network's features. What a method adds, a pixel loss or an adversarial one, is named in
-``beside``, with its weight.
+Only the terms of network features are included. Other terms of a method, such as a pixel loss or an adversarial loss,
+are listed in ``beside`` with their weights.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
-from vggapps.errors import unknown
 from vggapps.losses._style import published_gram
 from vggapps.losses._terms import Term
 from vggapps.vgg._normalize import SIGNED, Convention
@@ -21,13 +20,13 @@ class Preset:
     """One published loss.
 
     Attributes:
-        name: what people call it.
-        terms: what is summed.
-        backbone: the paper's network and weights, a name.
-        source: paper, and the code that was read.
+        name: of the method.
+        terms: of the sum.
+        backbone: name of the paper's network and weights.
+        source: paper and code.
         pooling: of the network.
-        convention: of its input, where it is not the weights' own.
-        beside: what the method adds to it.
+        convention: of its input, if it differs from that of the weights.
+        beside: the other terms of the method.
     """
 
     name: str
@@ -122,7 +121,7 @@ _ALL = (
             ),
         ),
         "vgg16-convolutions",
-        "Liu 2018, eq. 2-7; for the output, and again for the output with the known pixels put in",
+        "Liu 2018, eq. 2-7; for the output, and again for the output with the known pixels inserted",
         beside="L1 1 where known, 6 in the hole, total variation 0.1",
     ),
     Preset(
@@ -154,15 +153,4 @@ _ALL = (
     ),
 )
 PRESETS: dict[str, Preset] = {preset.name: preset for preset in _ALL}
-"""The published losses that ``PerceptualLoss.preset`` makes, by name."""
-
-
-def get_preset(name: str) -> Preset:
-    """The preset of that name.
-
-    Raises:
-        SettingsError: there is none; says which name is nearest.
-    """
-    if name not in PRESETS:
-        raise unknown("preset", name, PRESETS)
-    return PRESETS[name]
+"""The published losses of ``PerceptualLoss.preset``, by name."""

@@ -1,14 +1,14 @@
-"""Distances between the moments of two pictures' features: what they are made of, wherever it lies.
+"""Style losses: distances between the moments of two pictures' features.
 
-They compare pictures of different sizes; one number a picture comes back. There are two kinds.
+The pictures may have different sizes; the result is one value per picture. There are two kinds.
 
-``gram``, ``mean_covariance`` and ``mean_std`` are relative to the target, so that their weight means the same at any
-size, layer and network: 0 for equal statistics, about 1 for a picture without any. They are norms, not squared norms
-as in Gatys 2016. A squared error cares ten times as much for the layer that is worst by a factor of three, so the last
-layers to be matched take all the attention; with norms each layer keeps pulling until it is matched, and the same
-style is reached at a clearly smaller loss of content (docs/stylize.md).
+``gram``, ``mean_covariance`` and ``mean_std`` are relative to the target, so that a weight means the same at any size,
+layer and network: 0 for equal statistics, about 1 for a picture of zero features. They are norms, not squared norms as
+in Gatys 2016. With squared errors a layer whose error is three times as large has ten times the loss, so the last
+layers to be matched dominate; with norms each layer contributes until it is matched, and the same style is reached at a
+clearly smaller content loss (docs/stylize.md).
 
-``published_gram``, ``adain`` and ``mean_covariance_l1`` are others' losses as they have published them.
+``published_gram``, ``adain`` and ``mean_covariance_l1`` are losses as published.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from vggapps.losses._moments import Moments
 
 Normalization = Literal["gatys", "positions", "johnson", "johnson-paper", "raw", "scaled"]
 
-# Keeps the root's gradient finite at equality, and a distance finite where neither picture has features.
+# Keeps the root's gradient finite at equality, and a distance finite if both pictures have zero features.
 _TINY = 1e-9
-# A style that is nearly flat at some layer would make that layer's relative distance huge, and all others nothing: a
-# target's norm counts as at least this part of the picture's own.
+# A target's norm counts as at least this part of the picture's own. Otherwise a style that is nearly flat at one layer
+# would make that layer's relative distance dominate.
 _FLOOR = 0.1
 
 
 def _relative(x: Tensor, target: Tensor) -> Float[Tensor, " n"]:
-    """Frobenius distance over the target's norm, one number a picture."""
-    own, wanted = (t.square().flatten(1).sum(1) for t in (x.detach(), target))
-    scale = torch.maximum(wanted, _FLOOR**2 * own) + _TINY
+    """Frobenius distance over the target's norm."""
+    power, target_power = (t.square().flatten(1).sum(1) for t in (x.detach(), target))
+    scale = torch.maximum(target_power, _FLOOR**2 * power) + _TINY
     return ((x - target).square().flatten(1).sum(1) / scale + _TINY).sqrt()
 
 
@@ -46,16 +46,20 @@ def gram(x: Moments, target: Moments) -> Float[Tensor, " n"]:
 def mean_covariance(x: Moments, target: Moments) -> Float[Tensor, " n"]:
     """Mean of the covariances' and the means' relative distances.
 
-    A Gram matrix leaves mean and variance ambiguous, which shows as drifting contrast (Risser 2017); matching both
-    apart removes that.
+    A Gram matrix leaves mean and variance ambiguous, which shows as drifting contrast (Risser 2017); matching them
+    separately avoids that.
     """
     return (_relative(x.covariance, target.covariance) + _relative(x.mean, target.mean)) / 2
 
 
 def mean_std(x: Moments, target: Moments) -> Float[Tensor, " n"]:
     """Mean of the means' and the standard deviations' relative distances (AdaIN, Huang 2017, eq. 13)."""
-    stds = [m.covariance.diagonal(dim1=1, dim2=2).clamp_min(0).add(1e-5).sqrt() for m in (x, target)]
-    return (_relative(stds[0], stds[1]) + _relative(x.mean, target.mean)) / 2
+    return (_relative(_std(x), _std(target)) + _relative(x.mean, target.mean)) / 2
+
+
+def _std(m: Moments, correction: float = 1.0) -> Float[Tensor, "n c"]:
+    std: Tensor = (m.covariance.diagonal(dim1=1, dim2=2) * correction).clamp_min(0).add(1e-5).sqrt()
+    return std
 
 
 def published_gram(
@@ -65,7 +69,7 @@ def published_gram(
     normalize: Normalization = "gatys",
     criterion: Literal["l1", "l2"] = "l2",
 ) -> Float[Tensor, " n"]:
-    """The Gram losses in use, which differ by constants only, but by large ones.
+    """The published Gram losses, which differ only by constant factors, but large ones.
 
     With F the c × m matrix of a layer's features at its m positions, c its channels, and Σ over the c² entries:
 
@@ -73,17 +77,17 @@ def published_gram(
     - ``positions``: mean of the squared differences of F Fᵀ / m (Gatys' PyTorch code); 4 times ``gatys``.
     - ``johnson``: the same of F Fᵀ / (c m) (code of Johnson 2016, neural-style, BasicSR); 4 / c² times ``gatys``.
     - ``johnson-paper``: their sum (Johnson 2016, eq. 4); 4 times ``gatys``.
-    - ``raw``: the mean of those of F Fᵀ itself (piq); 4 m² times ``gatys``, overflows in float16.
-    - ``scaled``: D² / (|D| + 1e-8), D² the sum of the squared differences of F Fᵀ / m and |D| that of the absolute
-      ones; its gradient's L1 norm is about 1 (crowsonkb/style-transfer-pytorch).
+    - ``raw``: mean of the squared differences of F Fᵀ itself (piq); 4 m² times ``gatys``, overflows in float16.
+    - ``scaled``: D² / (|D| + 1e-8), with D² the sum of the squared differences of F Fᵀ / m and |D| that of the absolute
+      ones; the L1 norm of its gradient is about 1 (crowsonkb/style-transfer-pytorch).
 
-    For maps of different sizes each is divided by its own m, and ``raw`` takes the target's.
+    For maps of different sizes each is divided by its own m, and ``raw`` uses the target's.
 
     Args:
         x: moments of the picture being optimised.
         target: moments of the target.
         normalize: one of these names.
-        criterion: ``l1`` takes absolute differences in place of squared ones (BasicSR, partial convolutions).
+        criterion: ``l1`` uses absolute differences instead of squared ones (BasicSR, partial convolutions).
     """
     if normalize not in get_args(Normalization):
         raise unknown("normalisation of Gram matrices", normalize, get_args(Normalization))
@@ -102,15 +106,12 @@ def published_gram(
 
 
 def adain(x: Moments, target: Moments) -> Float[Tensor, " n"]:
-    """Mean squared difference of the means and of the deviations, the latter √(unbiased variance + 1e-5).
+    """Mean squared difference of the means and of the standard deviations, the latter √(unbiased variance + 1e-5).
 
-    Huang 2017 (AdaIN), eq. 13, with the squared norms of the code in use (naoto0804/pytorch-AdaIN).
+    Huang 2017 (AdaIN), eq. 13, with the squared norms of the common code (naoto0804/pytorch-AdaIN).
     """
     means: Tensor = (x.mean - target.mean).square().mean(1)
-    stds = [
-        (m.covariance.diagonal(dim1=1, dim2=2) * (m.positions / max(m.positions - 1, 1))).clamp_min(0).add(1e-5).sqrt()
-        for m in (x, target)
-    ]
+    stds = [_std(m, m.positions / max(m.positions - 1, 1)) for m in (x, target)]
     return means + (stds[0] - stds[1]).square().mean(1)
 
 

@@ -1,4 +1,4 @@
-"""AlexNet's and SqueezeNet's convolutions, with named layers: what LPIPS can be had on besides VGG-16."""
+"""The convolutions of AlexNet and SqueezeNet with named layers: the other networks of LPIPS."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.vgg._names import listed, unknown_layer
+from vggapps.vgg._names import as_names, unknown_layer
 from vggapps.vgg._network import VGG
 from vggapps.vgg._normalize import IMAGENET, Convention
 from vggapps.weights._trunk import TrunkName, load_trunk
 
-# Names of the outputs that LPIPS looks at, by their place in torchvision's ``features``.
+# Names of the outputs that LPIPS uses, by their index in torchvision's ``features``.
 LAYERS: dict[TrunkName, dict[int, str]] = {
     "alexnet": {1: "relu1", 4: "relu2", 7: "relu3", 9: "relu4", 11: "relu5"},
     "squeezenet1_1": {1: "relu1", 4: "fire3", 7: "fire5", 9: "fire6", 10: "fire7", 11: "fire8", 12: "fire9"},
 }
-# Pixels that leave something to pool at the last layer.
+# Shorter side in pixels of the smallest picture that the last layer can pool.
 _SIDES: dict[TrunkName, int] = {"alexnet": 31, "squeezenet1_1": 17}
 
 
 class Trunk(nn.Module):
-    """A frozen network that is no VGG, used like one: ``trunk.features(image, layers)``.
+    """A frozen network other than VGG with the same interface: ``trunk.features(image, layers)``.
 
     Args:
-        name: which network.
-        modules: its layers, as torchvision numbers them.
-        weights_name: where its weights come from.
-        convention: what is done to a picture before the first convolution.
+        name: of the network.
+        modules: the layers in torchvision's order.
+        weights_name: origin of the weights.
+        convention: preprocessing of the input.
     """
 
     frozen = True
@@ -54,45 +54,45 @@ class Trunk(nn.Module):
         return cls(name, load_trunk(name, weights), found)
 
     def features(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n c h2 w2"]]:
-        """Outputs of the named layers of RGB pictures in [0, 1], running no deeper than the deepest of them."""
-        wanted = set(self.check(layers))
+        """Outputs of the named layers for RGB pictures in [0, 1]; deeper layers are not run."""
+        requested = set(self.check(layers))
         found: dict[str, Tensor] = {}
         x = self.convention(image).to(next(self.layers.parameters()).dtype)
         for index, module in enumerate(self.layers):
-            if len(found) == len(wanted):
+            if len(found) == len(requested):
                 break
             x = module(x)
             name = LAYERS[self.name].get(index)
-            if name in wanted:
+            if name in requested:
                 found[name] = x
         return found
 
     def variant(self, *, convention: Convention) -> Trunk:
-        """The same layers and weights, which are shared, with another input convention."""
+        """The same network, with shared weights and another input convention."""
         other = copy(self)
         other.convention = convention
         return other
 
     def check(self, layers: Iterable[str]) -> tuple[str, ...]:
-        """The names as a tuple, or an error with the nearest right word."""
-        names = listed(layers)
+        """The names as a tuple; an unknown name is an error that suggests the nearest."""
+        names = as_names(layers)
         for name in names:
             if name not in self.layer_names:
-                indexed = {f"features.{index}": own for index, own in LAYERS[self.name].items()}
+                indexed = {f"features.{index}": layer for index, layer in LAYERS[self.name].items()}
                 raise unknown_layer(name, self.layer_names, indexed)
         return names
 
     def smallest_side(self, layers: Iterable[str]) -> int:
-        """The side in pixels below which a picture leaves nothing at the last layer."""
+        """Shorter side in pixels of the smallest picture for these layers."""
         return _SIDES[self.name]
 
     @property
     def title(self) -> str:
-        """In a few words: network, weights, input convention."""
+        """Network, weights and input convention in one line."""
         return f"{self.name} ({self.weights_name or 'own weights'}, {self.convention.name} input)"
 
     def train(self, mode: bool = True) -> Self:
-        """Stays in inference mode."""
+        """Has no effect: the network stays in eval mode."""
         return super().train(False)
 
 
@@ -100,7 +100,7 @@ Network = VGG | Trunk
 
 
 def equal(a: Network, b: Network) -> bool:
-    """Whether two networks compute the same: layers, as torch prints them, input and weights, number for number."""
+    """Whether two networks compute the same: equal layers (as printed), input convention and weights."""
     if a is b:
         return True
     if repr(a) != repr(b) or a.convention != b.convention:

@@ -1,4 +1,4 @@
-"""Total variation: how rough a picture is."""
+"""Total variation, a measure of a picture's roughness."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ Variation = Literal["squared", "l1", "isotropic"]
 
 
 def total_variation(image: Float[Tensor, "n c h w"], kind: Variation = "squared") -> Float[Tensor, " n"]:
-    """How much neighbouring pixels differ: one number a picture in [0, 1], a mean that means the same at any size.
+    """The differences of neighbouring pixels: one value per picture, a mean that does not depend on the size.
 
     With d the difference to the pixel below and a to that on the right:
 
-    - ``squared``: mean d² + mean a². Smooths grain without flattening edges to cartoons. R_Vβ with β = 2 of Mahendran
-      and Vedaldi 2015 (1412.0035), each axis divided by its pairs.
-    - ``l1``: mean abs d + mean abs a, which keeps steps along the axes. The code of partial-convolution inpainting
-      (1804.07723), and kornia's ``reduction="mean"``. kornia's sum, which is neural-style-pt's, is c·h·(h - 1) times
-      this for a square picture; for others no factor leads there: a sum counts the axis with more pairs more.
-    - ``isotropic``: mean √(d² + a²) over all pixels of a channel, where what lies beyond the border is no difference:
-      Rudin, Osher and Fatemi 1992 as discretised by Chambolle 2004. Like ``l1``, and no direction is cheaper. Its
-      gradient is 0 where a picture is flat.
+    - ``squared``: mean d² + mean a². It smooths grain and keeps edges soft. R_Vβ with β = 2 of Mahendran and Vedaldi
+      2015 (1412.0035), each axis divided by its number of pairs.
+    - ``l1``: mean abs d + mean abs a, which preserves steps along the axes, as in the code of partial-convolution
+      inpainting (1804.07723) and kornia's ``reduction="mean"``. The sum of kornia and neural-style-pt is c·h·(h - 1)
+      times this for square pictures only: a sum gives more weight to the axis with more pairs.
+    - ``isotropic``: mean √(d² + a²) over all pixels of a channel, with zero differences at the border: Rudin, Osher and
+      Fatemi 1992 as discretised by Chambolle 2004. Like ``l1``, but the same in all directions. Its gradient is 0 where
+      a picture is flat.
 
-    An axis of one pixel has no neighbours and adds nothing. Half precision is counted in float32.
+    An axis of one pixel adds nothing. Half precision is computed in float32.
 
     Raises:
         SettingsError: there is no such kind.

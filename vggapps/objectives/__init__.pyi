@@ -1,11 +1,11 @@
 from ._forms import Form as Form
-from ._forms import written as written
+from ._forms import text_form as text_form
 from ._networks import Networks as Networks
+from ._networks import compute_activations as compute_activations
 from ._networks import load_networks as load_networks
-from ._networks import see as see
 from ._objective import FORMS as FORMS
+from ._objective import Activations as Activations
 from ._objective import Objective as Objective
-from ._objective import Seen as Seen
 from ._objective import alignment as alignment
 from ._objective import caricature as caricature
 from ._objective import channel as channel
@@ -22,14 +22,15 @@ from ._text import parse as parse
 
 __all__ = [
     "FORMS",
+    "Activations",
     "Form",
     "Networks",
     "Objective",
-    "Seen",
     "alignment",
     "caricature",
     "channel",
     "class_score",
+    "compute_activations",
     "direction",
     "diversity",
     "each",
@@ -40,6 +41,5 @@ __all__ = [
     "load_networks",
     "neuron",
     "parse",
-    "see",
-    "written",
+    "text_form",
 ]

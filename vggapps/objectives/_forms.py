@@ -1,4 +1,4 @@
-"""How objectives are written: each is declared once, above the function that makes it."""
+"""The text forms of objectives: each is declared by a decorator of the function that makes the objective."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from vggapps.objectives._objective import Objective
 
 _ARGUMENT = re.compile("[A-Z]+")
-_PATTERNS = {"LAYER": "([^:]+)", "CHANNEL": "([^@]+)"}  # of words that end where a sign begins; others take the rest
+_PATTERNS = {"LAYER": "([^:]+)", "CHANNEL": "([^@]+)"}  # others match the rest of the text
 Make = TypeVar("Make", bound="Callable[..., Objective]")
 
 
 @dataclass(frozen=True)
 class Form:
-    """One way to write an objective.
+    """One text form of an objective.
 
     >>> Form("LAYER:CHANNEL", "a channel", print).match("conv4_3:12")
     ['conv4_3', '12']
 
     Attributes:
-        text: how it is written. Capitals stand for the function's arguments, in this order: ``LAYER``, ``CHANNEL``,
-            ``ROW``, ``COLUMN``, ``CLASS``, ``OBJECTIVE``; ``VECTOR`` and ``IMAGE``, which are files, give two each,
-            their content and a name.
-        help: what it means, for lists.
+        text: the syntax. Words in capitals are the function's arguments, in order: ``LAYER``, ``CHANNEL``, ``ROW``,
+            ``COLUMN``, ``CLASS``, ``OBJECTIVE``; the files ``VECTOR`` and ``IMAGE`` give two arguments each, the
+            content and a name.
+        help: a short description.
         make: the function.
     """
 
@@ -37,16 +37,16 @@ class Form:
 
     @cached_property
     def name(self) -> str:
-        """Of a form that is a call, such as ``diversity(LAYER)``; empty for others."""
+        """The function name of a form like ``diversity(LAYER)``; empty for other forms."""
         return self.text.partition("(")[0] if "(" in self.text else ""
 
     @cached_property
     def arguments(self) -> list[str]:
-        """Its words in capitals."""
+        """The words in capitals."""
         return _ARGUMENT.findall(self.text)
 
     def match(self, text: str) -> list[str] | None:
-        """The arguments' words in a text of this form; None for a text of another. Not for calls."""
+        """The arguments in a text of this form; None if the text has another form. Not for calls."""
         pattern = _ARGUMENT.sub(lambda word: _PATTERNS.get(word[0], "(.+)"), re.escape(self.text))
         found = re.fullmatch(pattern, text, re.S)
         return None if found is None else list(found.groups())
@@ -56,17 +56,17 @@ FORMS: list[Form] = []
 """The text forms of all objectives, in the order of their declaration."""
 
 
-def written(text: str, help: str) -> Callable[[Make], Make]:
-    """Declare how an objective is written; :func:`~vggapps.objectives.parse` knows it from then on.
+def text_form(text: str, help: str) -> Callable[[Make], Make]:
+    """Register a text form for a function that makes objectives; :func:`~vggapps.objectives.parse` then accepts it.
 
-    >>> @written("brightness(LAYER)", "the mean of a layer")
+    >>> @text_form("brightness(LAYER)", "the mean of a layer")
     ... def brightness(layer): ...
     >>> FORMS.pop().name
     'brightness'
 
     Args:
         text: see :class:`Form`.
-        help: what it means, in a few words.
+        help: a short description.
     """
 
     def declare(make: Make) -> Make:

@@ -1,7 +1,7 @@
-"""What a picture is made for: objectives, which are added, subtracted and weighed.
+"""Objectives: functions of features to be maximized, which can be added, subtracted and weighted.
 
-An objective looks at features and gives one number for each picture, which is maximised. C. Olah, A. Mordvintsev,
-L. Schubert, Feature Visualization, Distill 2017; their lucid has most of these (Apache-2.0; formulas, no code).
+An objective returns one number per image. C. Olah, A. Mordvintsev, L. Schubert, Feature Visualization, Distill 2017;
+most of these are in their library lucid (Apache-2.0; formulas, no code).
 """
 
 from __future__ import annotations
@@ -17,54 +17,56 @@ from torch import Tensor
 
 from vggapps.errors import SettingsError, argument
 from vggapps.objectives._forms import FORMS as FORMS
-from vggapps.objectives._forms import written
+from vggapps.objectives._forms import text_form
 from vggapps.vgg._hooks import OUTPUT
 
 Scores = Float[Tensor, "n"]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the networks see of some pictures.
+class Activations:
+    """The features of a batch of images in one or more networks.
 
     Attributes:
-        features: outputs by layer, float32; those of a second network are called ``vgg16/conv4_3``.
-        references: the same for pictures that objectives compare with, of one row each, by the picture's name. They
-            went through the same random transforms.
+        features: outputs by layer, float32; a layer of a further network is named ``vgg16/conv4_3``.
+        references: the same for each reference image that objectives compare with, by the image's name. Reference
+            images go through the same random transforms.
     """
 
     features: Mapping[str, Float[Tensor, "n c *hw"]]
     references: Mapping[str, Mapping[str, Float[Tensor, "1 c *hw"]]] = field(default_factory=dict)
 
-    def only(self, picture: int) -> Seen:
-        """Of one of the pictures."""
+    def select(self, picture: int) -> Activations:
+        """The activations of one image of the batch."""
         rows = {layer: features[picture : picture + 1] for layer, features in self.features.items()}
-        return Seen(rows, self.references)
+        return Activations(rows, self.references)
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A number for each picture, the larger the better.
+    """A function of features that returns one number per image, to be maximized.
 
     >>> eyes = channel("conv4_3", 12) + 0.5 * channel("conv4_3", 200) - direction("conv5_1", torch.ones(512))
     >>> eyes.text, sorted(eyes.layers)
     ('conv4_3:12 + 0.5*conv4_3:200 - direction(conv5_1)', ['conv4_3', 'conv5_1'])
 
     Attributes:
-        layers: what has to be seen.
-        score: features to one number for each picture.
-        text: how it is written.
-        references: pictures, 1 × 3 × h × w, that are compared with, by name.
+        layers: the layers that it needs.
+        score: activations to one number per image.
+        text: its text form, or a description.
+        references: reference images by name, 1 × 3 × h × w.
     """
 
     layers: frozenset[str]
-    score: Callable[[Seen], Scores] = field(repr=False)
+    score: Callable[[Activations], Scores] = field(repr=False)
     text: str
     references: Mapping[str, Float[Tensor, "1 3 h w"]] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __add__(self, other: Objective) -> Objective:
         return self._with(
-            other, lambda seen: self.score(seen) + other.score(seen), _sum(terms(self.text) + terms(other.text))
+            other,
+            lambda activations: self.score(activations) + other.score(activations),
+            _sum(terms(self.text) + terms(other.text)),
         )
 
     def __sub__(self, other: Objective) -> Objective:
@@ -72,18 +74,18 @@ class Objective:
 
     def __mul__(self, weight: float) -> Objective:
         text = _sum([(weight * own, term) for own, term in terms(self.text)])
-        return Objective(self.layers, lambda seen: weight * self.score(seen), text, self.references)
+        return Objective(self.layers, lambda activations: weight * self.score(activations), text, self.references)
 
     __rmul__ = __mul__
 
     def __neg__(self) -> Objective:
         return -1 * self
 
-    def _with(self, other: Objective, score: Callable[[Seen], Scores], text: str) -> Objective:
+    def _with(self, other: Objective, score: Callable[[Activations], Scores], text: str) -> Objective:
         return Objective(self.layers | other.layers, score, text, {**self.references, **other.references})
 
 
-# Spaces around the sign: names of classes have hyphens. What is inside of brackets belongs to one term.
+# Spaces around the sign, as names of classes contain hyphens; not inside brackets.
 _SIGN = re.compile(r"\s+([+-])\s+(?![^()]*\))")
 _WEIGHT = re.compile(r"(-?(?:\d*\.)?\d+(?:e[+-]?\d+)?)\s*\*\s*(.+)", re.S)
 
@@ -107,7 +109,7 @@ def terms(text: str) -> list[tuple[float, str]]:
 
 
 def _sum(parts: Sequence[tuple[float, str]]) -> str:
-    """The text of a sum: the reverse of :func:`terms`."""
+    """The text of a sum: the inverse of :func:`terms`."""
     words: list[str] = []
     for weight, term in parts:
         size = "" if abs(weight) == 1 else f"{abs(weight):.12g}*"
@@ -116,22 +118,24 @@ def _sum(parts: Sequence[tuple[float, str]]) -> str:
     return "".join(words)
 
 
-@written("LAYER:CHANNEL", "a channel: its mean over all positions, `conv4_3:12`")
+@text_form("LAYER:CHANNEL", "a channel: its mean over all positions, `conv4_3:12`")
 def channel(layer: str, index: int) -> Objective:
-    """The mean over all positions of a channel."""
+    """The mean of a channel over all positions."""
     return Objective(
-        frozenset({layer}), lambda seen: _channel(seen.features[layer], layer, index).mean(1), f"{layer}:{index}"
+        frozenset({layer}),
+        lambda activations: _channel(activations.features[layer], layer, index).mean(1),
+        f"{layer}:{index}",
     )
 
 
-@written("LAYER:CHANNEL@ROW,COLUMN", "one position of a channel, `conv4_3:12@3,5`")
-@written("LAYER:CHANNEL@center", "the one in the middle")
+@text_form("LAYER:CHANNEL@ROW,COLUMN", "one position of a channel, `conv4_3:12@3,5`")
+@text_form("LAYER:CHANNEL@center", "its centre position")
 def neuron(layer: str, index: int, row: int | None = None, column: int | None = None) -> Objective:
-    """One position of a channel; the one in the middle where none is named."""
+    """One position of a channel; the centre by default."""
     place = "center" if row is None or column is None else f"{row},{column}"
 
-    def score(seen: Seen) -> Scores:
-        features = seen.features[layer]
+    def score(activations: Activations) -> Scores:
+        features = activations.features[layer]
         if features.ndim == 2:
             return _channel(features, layer, index)[:, 0]
         height, width = features.shape[2:]
@@ -145,28 +149,30 @@ def neuron(layer: str, index: int, row: int | None = None, column: int | None = 
     return Objective(frozenset({layer}), score, f"{layer}:{index}@{place}")
 
 
-@written("LAYER", "a whole layer: half its mean square, as in DeepDream")
+@text_form("LAYER", "a whole layer: half its mean square, as in DeepDream")
 def layer(name: str) -> Objective:
-    """Half the mean square of a whole layer: what DeepDream climbs (A. Mordvintsev et al., 2015)."""
-    return Objective(frozenset({name}), lambda seen: 0.5 * seen.features[name].square().flatten(1).mean(1), name)
+    """Half the mean square of a whole layer: the objective of DeepDream (A. Mordvintsev et al., 2015)."""
+    return Objective(
+        frozenset({name}), lambda activations: 0.5 * activations.features[name].square().flatten(1).mean(1), name
+    )
 
 
-@written("class:CLASS", "a class before the softmax: `class:tabby`, `class:n02123045` or `class:281`")
+@text_form("class:CLASS", "the logit of a class: `class:tabby`, `class:n02123045` or `class:281`")
 def class_score(index: int, name: str = "") -> Objective:
-    """A class's score before the softmax; the mean over positions for a network that gives a map of scores."""
+    """The logit of a class; its mean over positions if the network returns a map of logits."""
     return Objective(
         frozenset({OUTPUT}),
-        lambda seen: _channel(seen.features[OUTPUT], "the output", index).mean(1),
+        lambda activations: _channel(activations.features[OUTPUT], "the output", index).mean(1),
         f"class:{name or index}",
     )
 
 
-@written("direction(LAYER, VECTOR)", "a direction in a layer's channels: `direction(conv4_3, v.npy)`")
+@text_form("direction(LAYER, VECTOR)", "a direction in a layer's channels: `direction(conv4_3, v.npy)`")
 def direction(layer: str, vector: Float[Tensor, " c"], name: str = "", power: float = 0.0) -> Objective:
     """A direction in a layer's channels: the mean over positions of ``v·a · max(0.1, cos(v, a))^power``."""
 
-    def score(seen: Seen) -> Scores:
-        a = seen.features[layer].flatten(2)
+    def score(activations: Activations) -> Scores:
+        a = activations.features[layer].flatten(2)
         if len(vector) != a.shape[1]:
             raise SettingsError(f"a direction of {len(vector)} numbers for {layer}", f"it has {a.shape[1]} channels")
         return _aligned(a, vector.to(a)[None, :, None], power).mean(1)
@@ -174,36 +180,38 @@ def direction(layer: str, vector: Float[Tensor, " c"], name: str = "", power: fl
     return Objective(frozenset({layer}), score, f"direction({layer}, {name})" if name else f"direction({layer})")
 
 
-@written("caricature(LAYER, IMAGE)", "more of what the layer sees in a picture: `caricature(conv4_3, cat.jpg)`")
+@text_form("caricature(LAYER, IMAGE)", "exaggerates a picture's features: `caricature(conv4_3, cat.jpg)`")
 def caricature(layer: str, picture: Float[Tensor, "1 3 h w"], name: str = "picture", power: float = 1.0) -> Objective:
-    """More of what the layer sees in a picture: the same sum, with the picture's own features for directions."""
+    """Exaggerate a picture's features in a layer: :func:`direction`, with the picture's features as direction."""
 
-    def score(seen: Seen) -> Scores:
-        a, target = seen.features[layer].flatten(1), seen.references[name][layer].flatten(1)
-        # Relative to the target's square, so that 1 is what the picture itself has.
+    def score(activations: Activations) -> Scores:
+        a, target = activations.features[layer].flatten(1), activations.references[name][layer].flatten(1)
+        # Relative to the target's square: the picture itself scores 1.
         product, cosine = (a * target).sum(1), torch.cosine_similarity(a, target, eps=1e-6)
         return product / target.square().sum(1).clamp_min(1e-6) * cosine.clamp_min(0.1) ** power
 
     return Objective(frozenset({layer}), score, f"caricature({layer}, {name})", {name: picture})
 
 
-@written("likeness(LAYER, IMAGE)", "what the layer sees in a picture, and no more (feature accentuation)")
+@text_form("likeness(LAYER, IMAGE)", "a picture's features, without exaggeration (feature accentuation)")
 def likeness(layer: str, picture: Float[Tensor, "1 3 h w"], name: str = "picture") -> Objective:
-    """Less the squared distance from what a layer sees in a picture, relative to its square (feature accentuation)."""
+    """Minus the relative squared distance to a picture's features in a layer (feature accentuation)."""
 
-    def score(seen: Seen) -> Scores:
-        a, target = seen.features[layer].flatten(1), seen.references[name][layer].flatten(1)
+    def score(activations: Activations) -> Scores:
+        a, target = activations.features[layer].flatten(1), activations.references[name][layer].flatten(1)
         return -(a - target).square().sum(1) / target.square().sum(1).clamp_min(1e-6)
 
     return Objective(frozenset({layer}), score, f"likeness({layer}, {name})", {name: picture})
 
 
-@written("diversity(LAYER)", "the `pictures` of one objective differ (less the cosines of Gram matrices)")
+@text_form(
+    "diversity(LAYER)", "the `pictures` of one objective differ (minus the cosine similarities of Gram matrices)"
+)
 def diversity(layer: str) -> Objective:
-    """How little the pictures of a batch are like each other: less the cosines of their Gram matrices."""
+    """How different the pictures of a batch are: minus the cosine similarities of their Gram matrices."""
 
-    def score(seen: Seen) -> Scores:
-        a = seen.features[layer].flatten(2)
+    def score(activations: Activations) -> Scores:
+        a = activations.features[layer].flatten(2)
         grams = torch.nn.functional.normalize((a @ a.mT).flatten(1), dim=1)
         cosines = grams @ grams.T
         return cosines.diagonal() - cosines.sum(1)
@@ -211,18 +219,18 @@ def diversity(layer: str) -> Objective:
     return Objective(frozenset({layer}), score, f"diversity({layer})")
 
 
-@written("alignment(LAYER)", "neighbours among `pictures` are alike")
+@text_form("alignment(LAYER)", "neighbouring `pictures` are similar")
 def alignment(layer: str, decay: float = 2.0) -> Objective:
-    """How near neighbours in a batch are to each other, so that a row of pictures changes step by step.
+    """How similar neighbours in a batch are, so that a row of pictures changes gradually.
 
-    Less the squared distances, divided by ``decay`` for each place further away, relative to the layer's mean square.
+    Minus the squared distances, weighted by ``decay ** -|i - j|``, relative to the mean square norm.
     """
 
-    def score(seen: Seen) -> Scores:
-        a = seen.features[layer].flatten(1)
+    def score(activations: Activations) -> Scores:
+        a = activations.features[layer].flatten(1)
         places = torch.arange(len(a), device=a.device)
         nearness = decay ** -(places[:, None] - places).abs().to(a)
-        # Through products: differences would be a batch of batches.
+        # Through products: pairwise differences would take n times the memory.
         squares, products = a.square().sum(1), a @ a.T
         distances = squares[:, None] + squares - 2 * products
         return -(distances * nearness).sum(1) / squares.mean().clamp_min(1e-6)
@@ -230,22 +238,22 @@ def alignment(layer: str, decay: float = 2.0) -> Objective:
     return Objective(frozenset({layer}), score, f"alignment({layer})")
 
 
-@written("interpolate(OBJECTIVE, OBJECTIVE)", "from one objective to another over `pictures`")
+@text_form("interpolate(OBJECTIVE, OBJECTIVE)", "a blend from one objective to another over `pictures`")
 def interpolate(first: Objective, second: Objective) -> Objective:
-    """From one objective to another over the pictures of a batch."""
+    """A linear blend from one objective to another over the pictures of a batch."""
 
-    def score(seen: Seen) -> Scores:
-        a, b = first.score(seen), second.score(seen)
+    def score(activations: Activations) -> Scores:
+        a, b = first.score(activations), second.score(activations)
         return torch.lerp(a, b, torch.linspace(0, 1, len(a)).to(a))
 
     return first._with(second, score, f"interpolate({first.text}, {second.text})")
 
 
 def each(objectives: Sequence[Objective]) -> Objective:
-    """For each picture of a batch its own objective."""
+    """One objective for each picture of a batch, in order."""
 
-    def score(seen: Seen) -> Scores:
-        return torch.cat([objective.score(seen.only(i)) for i, objective in enumerate(objectives)])
+    def score(activations: Activations) -> Scores:
+        return torch.cat([objective.score(activations.select(i)) for i, objective in enumerate(objectives)])
 
     layers = frozenset[str]().union(*(objective.layers for objective in objectives))
     references = {name: picture for objective in objectives for name, picture in objective.references.items()}

@@ -1,4 +1,4 @@
-"""The loop that every room runs: leaves in, steps out."""
+"""The optimization loop: a generator of steps that changes tensors in place."""
 
 import lazy_loader
 

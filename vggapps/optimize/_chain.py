@@ -1,4 +1,4 @@
-"""Several runs, one after another, that are told as one."""
+"""Several runs in a row, reported as one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from vggapps.optimize._step import Step
 
 
-@torch.inference_mode(False)  # off within each step, and again as it was whenever one has been handed out
+@torch.inference_mode(False)  # off during each step, restored between steps
 def chained(runs: Iterable[Iterator[Step]], counts: Sequence[int], works: Sequence[float]) -> Iterator[Step]:
-    """The steps of all runs, numbered through.
+    """The steps of all runs, numbered consecutively.
 
     Args:
-        runs: one after another; the next one is asked for when the one before it has ended.
-        counts: steps of each.
-        works: how much work each is, in any unit.
+        runs: each is requested when the previous one has ended.
+        counts: number of steps of each run.
+        works: amount of work of each run, in any unit.
     """
-    total, whole = sum(counts), sum(works)
+    total, total_work = sum(counts), sum(works)
     index, evaluations, seconds, done = 0, 0, 0.0, 0.0
     for run, count, work in zip(runs, counts, works, strict=True):
         step = None
@@ -31,7 +31,7 @@ def chained(runs: Iterable[Iterator[Step]], counts: Sequence[int], works: Sequen
                 step,
                 index=index + step.index,
                 total=total,
-                fraction=(done + step.fraction * work) / whole,
+                fraction=(done + step.fraction * work) / total_work,
                 evaluations=evaluations + step.evaluations,
                 seconds=seconds + step.seconds,
             )
@@ -43,27 +43,26 @@ def chained(runs: Iterable[Iterator[Step]], counts: Sequence[int], works: Sequen
 def side_by_side(
     runs: Iterable[Iterator[Step]], counts: Sequence[int], waiting: Sequence[int] | None = None
 ) -> Iterator[Step]:
-    """Runs for different pictures as one: each step shows those that are done and those at hand.
+    """Runs of equal work for different pictures as one: each step shows the finished pictures and the current ones.
 
     Args:
-        runs: see :func:`chained`; each is as much work as the others.
-        counts: steps of each.
-        waiting: how many pictures come after each run, which are shown in grey; None leaves them out.
+        runs: see :func:`chained`.
+        counts: number of steps of each run.
+        waiting: for each run the number of later pictures, shown in grey; None leaves them out.
     """
     done: list[Tensor] = []
-    later = waiting or [0] * len(counts)
-    shown = (_beside(run, done, number) for run, number in zip(runs, later, strict=True))
-    return chained(shown, counts, [1.0] * len(counts))
+
+    def with_others(run: Iterator[Step], later: int) -> Iterator[Step]:
+        step = None
+        for step in run:
+            yield replace(step, _image=partial(_joined, tuple(done), step, later))
+        if step is not None:
+            done.append(step.image())
+
+    joined = (with_others(run, later) for run, later in zip(runs, waiting or [0] * len(counts), strict=True))
+    return chained(joined, counts, [1.0] * len(counts))
 
 
-def _beside(run: Iterator[Step], done: list[Tensor], waiting: int) -> Iterator[Step]:
-    step = None
-    for step in run:
-        yield replace(step, _image=partial(_together, tuple(done), step, waiting))
-    if step is not None:
-        done.append(step.image())
-
-
-def _together(done: Sequence[Tensor], step: Step, waiting: int) -> Float[Tensor, "n 3 h w"]:
-    now = step.image()
-    return torch.cat([*done, now, now.new_full((waiting, *now.shape[1:]), 0.5)])
+def _joined(done: Sequence[Tensor], step: Step, later: int) -> Float[Tensor, "n 3 h w"]:
+    current = step.image()
+    return torch.cat([*done, current, current.new_full((later, *current.shape[1:]), 0.5)])

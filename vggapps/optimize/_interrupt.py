@@ -1,7 +1,7 @@
-"""Stopping torch in the middle of a step.
+"""Stop torch in the middle of a step.
 
-A step at a large size takes seconds, a slow explanation minutes. Between two operations of torch there is never more
-than a part of a second: there is looked whether somebody asked.
+A step at a large size takes seconds, a slow explanation minutes. A single operation of torch takes a fraction of a
+second, so the request to stop is checked before each operation.
 """
 
 from __future__ import annotations
@@ -14,34 +14,31 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Interrupted(Exception):
-    """Somebody asked to stop. Leaves, pictures and networks are as they were after the last whole operation."""
+    """The computation was stopped. Tensors are as after the last complete operation."""
 
 
 @contextmanager
-def interruptible(asked: Callable[[], bool]) -> Iterator[None]:
-    """Within it, each operation that this thread asks of torch first looks whether to go on.
+def interruptible(should_stop: Callable[[], bool]) -> Iterator[None]:
+    """A context in which each torch operation of this thread first calls ``should_stop``.
 
-    That costs microseconds an operation, and changes no number. An optimisation that it ends can still show its last
-    whole step.
-
-    Args:
-        asked: whether to stop; called often, from this thread.
+    It costs microseconds per operation and changes no values. An interrupted optimization can still show its last
+    complete step.
 
     Raises:
-        Interrupted: from whatever operation comes next, once ``asked()`` is true.
+        Interrupted: from the next operation once ``should_stop()`` is true.
     """
-    with _Asking(asked):
+    with _StopCheck(should_stop):
         yield
 
 
-class _Asking(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every operation, those of the backward pass too: on a processor that runs in the calling thread."""
+class _StopCheck(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Intercepts all operations, also of the backward pass, which on the CPU runs in the calling thread."""
 
-    def __init__(self, asked: Callable[[], bool]) -> None:
+    def __init__(self, should_stop: Callable[[], bool]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.asked = asked
+        self.should_stop = should_stop
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self.asked():
+        if self.should_stop():
             raise Interrupted
         return func(*args, **(kwargs or {}))

@@ -1,8 +1,8 @@
-"""Two optimisers that take one step at a time and whose memory can be carried to another picture size.
+"""Optimizers that take one step at a time and whose state can be resampled to another picture size.
 
-torch's Adam is used as it is. L-BFGS is written here because torch's hides its memory in one flat vector, which
-can't be resampled with the picture, and because its first step is min(1, 1/‖g‖₁), practically nothing for a
-picture: here the first step is a largest change of ``first_step``.
+Adam wraps that of torch. L-BFGS is written here because torch's keeps its history as flat vectors, which can't be
+resampled, and because its first step is min(1, 1/‖g‖₁), which hardly changes a picture: here ``first_step`` is the
+largest change of the first step.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Resample = Callable[[Tensor], Tensor]
 
 
 class Optimizer(Protocol):
-    """What the engine asks of an optimiser."""
+    """The interface of an optimizer."""
 
     def update(self, leaves: Leaves, gradients: Leaves) -> None:
         """Change the leaves in place."""
 
     def resample(self, resample: Resample, area: float) -> None:
-        """Carry the memory to leaves of another size, ``area`` times as large."""
+        """Adapt the state to leaves of another size, with ``area`` times as many pixels."""
 
 
 def _dot(a: Leaves, b: Leaves) -> Tensor:
@@ -33,19 +33,19 @@ def _dot(a: Leaves, b: Leaves) -> Tensor:
 
 
 class LBFGS:
-    """Limited-memory BFGS with unit steps: one evaluation a step.
+    """Limited-memory BFGS with unit steps and one evaluation per step.
 
     J. Nocedal, S. Wright, Numerical Optimization, algorithms 7.4 and 7.5. Keeps 2 × ``history`` copies of the leaves.
 
     Args:
-        history: remembered steps.
-        first_step: largest change of any number by the first step, before curvature is known.
+        history: number of previous steps to keep.
+        first_step: largest change of any element by the first step, before curvature is known.
     """
 
     def __init__(self, history: int = 20, first_step: float = 0.02) -> None:
         self.first_step = first_step
         self.pairs: deque[tuple[list[Tensor], list[Tensor], Tensor]] = deque(maxlen=history)  # s, y, 1 / s·y
-        self.before: tuple[list[Tensor], list[Tensor]] | None = None  # leaves and gradients one step ago
+        self.before: tuple[list[Tensor], list[Tensor]] | None = None  # leaves and gradients of the previous step
 
     @torch.no_grad()
     def update(self, leaves: Leaves, gradients: Leaves) -> None:
@@ -54,7 +54,7 @@ class LBFGS:
             s = [now - then for now, then in zip(leaves, self.before[0], strict=True)]
             y = [now - then for now, then in zip(gradients, self.before[1], strict=True)]
             curvature = _dot(s, y)
-            # Without a line search the curvature may come out negative: such a pair would turn the step uphill.
+            # Without a line search the curvature may be negative; such a pair could make the step an ascent.
             if curvature > 1e-10 * _dot(y, y):
                 self.pairs.append((s, y, 1 / curvature))
         self.before = [x.clone() for x in leaves], [g.clone() for g in gradients]
@@ -84,10 +84,10 @@ class LBFGS:
         return direction
 
     def resample(self, resample: Resample, area: float) -> None:
-        """Carry the curvature over.
+        """Resample the curvature pairs.
 
-        The losses are means over positions, so the gradient of one pixel shrinks as their number grows: the
-        gradient differences are divided by the ratio of areas, and s·y keeps its value.
+        The losses are means over positions, so the gradient of one pixel is inversely proportional to their number:
+        the gradient differences are divided by the ratio of areas, and s·y keeps its value.
         """
         self.before = None
         carried = []
@@ -99,11 +99,11 @@ class LBFGS:
 
 
 class Adam:
-    """torch's Adam, with the second moment's memory at 0.99 that short runs want.
+    """Adam of torch with β₂ = 0.99, which suits short runs.
 
     Args:
         rate: learning rate, in units of the leaves.
-        bounds: the leaves are clamped to them after each step, which Adam bears and L-BFGS does not; None: never.
+        bounds: clamp the leaves to these bounds after each step; None for no bounds.
     """
 
     def __init__(self, rate: float = 0.03, bounds: tuple[float, float] | None = (0.0, 1.0)) -> None:
@@ -126,7 +126,7 @@ class Adam:
                     leaf.clamp_(*self.bounds)
 
     def resample(self, resample: Resample, area: float) -> None:
-        """Carry both moments over, divided as the gradients are."""
+        """Resample both moments, divided as the gradients are."""
         if self.adam is not None:
             self.carried = [
                 {

@@ -1,4 +1,4 @@
-"""Coarse to fine: large strokes are settled where a step is cheap, texture is left for the full size."""
+"""Optimization from coarse to fine: large structures form at small sizes, where a step is cheap."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from vggapps.optimize._step import Step
 
 @dataclass(frozen=True)
 class Scale:
-    """One rung: the picture's (height, width) and how many steps are taken there."""
+    """The picture's (height, width) and the number of steps at that size."""
 
     size: tuple[int, int]
     steps: int
 
 
-def rungs(size: tuple[int, int], steps: Sequence[int], smallest: int, narrowest: int = 1) -> list[Scale]:
+def plan_scales(size: tuple[int, int], steps: Sequence[int], smallest: int, narrowest: int = 1) -> list[Scale]:
     """Halve the size once for each earlier entry of ``steps``.
 
-    >>> rungs((384, 512), (60, 40, 20), smallest=64)
+    >>> plan_scales((384, 512), (60, 40, 20), smallest=64)
     [Scale(size=(96, 128), steps=60), Scale(size=(192, 256), steps=40), Scale(size=(384, 512), steps=20)]
 
-    The steps of rungs that would be smaller than ``smallest`` on the longer or ``narrowest`` on the shorter side are
-    taken on the next one.
+    The steps of scales smaller than ``smallest`` on the longer or ``narrowest`` on the shorter side move to the next.
     """
     scales: list[Scale] = []
     waiting = 0
@@ -47,18 +46,18 @@ def rungs(size: tuple[int, int], steps: Sequence[int], smallest: int, narrowest:
 
 
 def upsample(image: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c h2 w2"]:
-    """To a larger picture, bicubic."""
+    """Enlarge a picture, bicubic."""
     return F.interpolate(image, size, mode="bicubic", align_corners=False)
 
 
 def mirrored(image: Float[Tensor, "n c h w"], margin: int) -> Float[Tensor, "n c h2 w2"]:
-    """The picture with a margin of its mirror image, in pixels; a side that is too short for it gets a narrower one."""
+    """Pad a picture by reflection, with ``margin`` pixels or as many as a short side allows."""
     rows, columns = (_margin(side, margin) for side in image.shape[2:])
     return F.pad(image, (columns, columns, rows, rows), mode="reflect")
 
 
 def cropped(image: Float[Tensor, "n c h w"], size: tuple[int, int]) -> Float[Tensor, "n c h2 w2"]:
-    """The middle of a picture, without its margin."""
+    """The centre of a picture, without its margin."""
     top, left = ((whole - side) // 2 for whole, side in zip(image.shape[2:], size, strict=True))
     return image[:, :, top : top + size[0], left : left + size[1]]
 
@@ -73,30 +72,29 @@ def pyramid(
     margin: int = 0,
     render: Render | None = None,
 ) -> Iterator[Step]:
-    """Run :func:`~vggapps.optimize.optimize` on each scale, starting from the scale before.
+    """Run :func:`~vggapps.optimize.optimize` on each scale, starting from the result of the previous one.
 
     Args:
-        start: the picture to begin with, by size. What it shows at a finer scale and not yet at the coarser one is
-            added when the scale changes, so that no detail is lost to the coarse beginning.
+        start: the initial picture, by size. When the scale changes, its finer details are added, so that they are not
+            lost to the coarse start.
         scales: from coarse to fine.
         score: gives the score for a (height, width); called when its scale begins, so only one is held at a time.
-        optimizer: its memory is resampled with the picture.
+        optimizer: its state is resampled with the picture.
         average: see ``optimize``.
-        margin: pixels that are painted beyond each border, scored like the rest, and not shown: a convolutional network
-            sees the border of a picture differently from its inside. A scale starts with the picture's mirror image
-            there.
-        render: what is scored and shown of the picture that is optimised; the picture itself by default.
+        margin: pixels beyond each border that are optimized but not shown: padding changes the features near the border
+            of a picture. At each scale they start as the picture's mirror image.
+        render: from the optimized picture to the one that is scored and shown; the identity by default.
     """
-    render = render or _itself
+    render = render or _first
     full_size = scales[-1].size
 
     def refined(picture: Tensor, base: Tensor, size: tuple[int, int]) -> Tensor:
-        """Enlarged, with what the start shows at that size and not yet at ``base``'s."""
+        """Enlarged, with the details that the start has at this size and not at that of ``base``."""
         return upsample(picture, size) + start(size) - upsample(base, size)
 
     def enlarged(base: Tensor, picture: Tensor) -> Tensor:
-        own = picture[:, : base.shape[1]].to(base.device)
-        return render([refined(own, base, full_size)]).clamp(0, 1).cpu()
+        channels = picture[:, : base.shape[1]].to(base.device)
+        return render([refined(channels, base, full_size)]).clamp(0, 1).cpu()
 
     def runs() -> Iterator[Iterator[Step]]:
         before = scales[0].size
@@ -126,8 +124,8 @@ def _area(size: tuple[int, int], margin: int) -> int:
     return math.prod(side + 2 * _margin(side, margin) for side in size)
 
 
-def _margin(side: int, wanted: int) -> int:
-    return min(wanted, side - 1)  # a mirror image has no more
+def _margin(side: int, margin: int) -> int:
+    return min(margin, side - 1)  # the limit of reflection
 
 
 def _without_margin(
@@ -139,5 +137,5 @@ def _without_margin(
     return replace(step, size=size, full_size=full_size, _image=image, _enlarge=enlarge)
 
 
-def _itself(leaves: Sequence[Tensor]) -> Tensor:
+def _first(leaves: Sequence[Tensor]) -> Tensor:
     return leaves[0]

@@ -1,4 +1,4 @@
-"""Style transfer: a photo painted like a painting."""
+"""Style transfer: paint a photo in the style of a painting."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""How much memory this process can have: of the machine's, what its container and its limits leave."""
+"""The memory available to this process: of the machine, its control groups and its resource limits."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from pathlib import Path
 
 import psutil
 
-# Of the address space more is taken than memory: holes between allocations, and libraries that are loaded on the way.
-# Measured at 2,000 x 1,500 px in tiles: 0.3 GB above the memory taken.
-_HOLES = 400_000_000
+# Address space used beyond memory, by fragmentation and by libraries loaded later: 0.3 GB, measured at 2,000 x 1,500 px
+# in tiles.
+_OVERHEAD = 400_000_000
 
 
 def available_memory(root: Path = Path("/")) -> tuple[int, str]:
-    """Bytes that can be had now, and what it is that leaves no more.
+    """Available bytes, and what limits them.
 
-    psutil knows the machine's memory only. A container may have far less: it is killed, not told, when it takes more.
+    psutil reports the memory of the machine. A container may have much less, and is killed when it exceeds that.
 
     Args:
-        root: where ``proc`` and ``sys`` lie.
+        root: the folder of ``proc`` and ``sys``.
     """
-    left = [(psutil.virtual_memory().available, "the machine"), *_of_groups(root), *_of_limits()]
-    free, limit = min(left)
+    free, limit = min([(psutil.virtual_memory().available, "the machine"), *_of_groups(root), *_of_limits()])
     return max(0, free), limit
 
 
 def _of_groups(root: Path) -> Iterator[tuple[int, str]]:
-    """What each control group around this process leaves; the one around all others counts, too.
+    """The memory available in each control group of this process, up to the root group.
 
     https://docs.kernel.org/admin-guide/cgroup-v2.html#memory-interface-files, and cgroup-v1/memory.html. In a
-    container the path may be that outside of it, where inside only its end, or the root, is to be seen.
+    container the path may be that of the host, of which only the end, or the root, is visible.
     """
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:
         return
     for _, controllers, path in (line.split(":", 2) for line in lines if line.count(":") >= 2):
-        if controllers == "":  # the second version, which may be mounted beside the first
+        if controllers == "":  # version 2, which may be mounted beside version 1
             mounts, names = (
                 ("sys/fs/cgroup", "sys/fs/cgroup/unified"),
                 ("memory.max", "memory.current", "inactive_file"),
@@ -55,24 +54,27 @@ def _of_groups(root: Path) -> Iterator[tuple[int, str]]:
 
 
 def _left(folder: Path, limit: str, used: str, reclaimable: str) -> int | None:
-    """Bytes between a group's limit and its use, not counting cached files; None where it has no limit."""
+    """Bytes between a group's limit and its usage without cached files; None if it has no limit."""
     try:
         statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        most, now = (folder / limit).read_text(), (folder / used).read_text()
-        return int(most) - int(now) + int(statistics.get(reclaimable, 0))
-    except (OSError, ValueError):  # "max", which is none
+        maximum, usage = (folder / limit).read_text(), (folder / used).read_text()
+        return int(maximum) - int(usage) + int(statistics.get(reclaimable, 0))
+    except (OSError, ValueError):  # "max" means no limit
         return None
 
 
 def _of_limits() -> Iterator[tuple[int, str]]:
-    """What the limits of the shell leave of the address space, which is what torch's allocator runs into."""
+    """The address space that the resource limits leave, which torch's allocator needs."""
     if sys.platform == "win32":
         return
     import resource
 
-    held = psutil.Process().memory_info()
-    taken = {"ulimit -v": (resource.RLIMIT_AS, held.vms), "ulimit -d": (resource.RLIMIT_DATA, getattr(held, "data", 0))}
-    for name, (limit, used) in taken.items():
+    info = psutil.Process().memory_info()
+    limits = {
+        "ulimit -v": (resource.RLIMIT_AS, info.vms),
+        "ulimit -d": (resource.RLIMIT_DATA, getattr(info, "data", 0)),
+    }
+    for name, (limit, used) in limits.items():
         soft, _ = resource.getrlimit(limit)
         if soft != resource.RLIM_INFINITY:
-            yield soft - used - _HOLES, name
+            yield soft - used - _OVERHEAD, name

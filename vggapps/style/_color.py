@@ -1,4 +1,4 @@
-"""Colours of one picture for another, by the linear map between their colour distributions."""
+"""Colour transfer by the linear map between two colour distributions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-# Added to the covariances, in squared units of [0, 1]: a grey picture has no colour axes to stretch.
-_EPS = 1e-5
-_CHUNK = 2**20  # pixels that are held in float64 at a time
+_EPS = 1e-5  # added to the covariances, which are singular for grey pictures; colours are in [0, 1]
+_CHUNK = 2**20  # pixels in float64 at a time
 
 
 def match_colors(
@@ -17,27 +16,27 @@ def match_colors(
     image_alpha: Float[Tensor, "1 1 h w"] | None = None,
     reference_alpha: Float[Tensor, "1 1 h2 w2"] | None = None,
 ) -> Float[Tensor, "1 3 h w"]:
-    """The picture with the mean and covariance of the reference's colours; may leave [0, 1] a little.
+    """The picture with the mean and covariance of the reference's colours; values may slightly exceed [0, 1].
 
-    The symmetric map Σ_i^-½ (Σ_i^½ Σ_r Σ_i^½)^½ Σ_i^-½ of Gatys 2017 (Controlling Perceptual Factors, 5.2), in the
-    form that moves colours least (optimal transport between Gaussians).
+    The symmetric map Σ_i^-½ (Σ_i^½ Σ_r Σ_i^½)^½ Σ_i^-½ of Gatys 2017 (Controlling Perceptual Factors, 5.2), the
+    optimal transport between Gaussians, which changes colours least.
 
     Args:
-        image: whose colours change, in [0, 1].
-        reference: whose colours it gets, in [0, 1], of any size.
-        image_alpha: how much each pixel of the picture counts; all alike by default.
-        reference_alpha: the same for the reference.
+        image: the picture to recolour, in [0, 1].
+        reference: the picture with the target colours, in [0, 1], of any size.
+        image_alpha: weight of each pixel of the picture; equal by default.
+        reference_alpha: weight of each pixel of the reference; equal by default.
     """
-    (mean, own), (target, wanted) = _statistics(image, image_alpha), _statistics(reference, reference_alpha)
-    root = _power(own, 0.5)
-    inverse = _power(own, -0.5)
-    transform = inverse @ _power(root @ wanted @ root, 0.5) @ inverse
-    offset = (target - transform @ mean).to(image.dtype)
+    mean, covariance = _statistics(image, image_alpha)
+    target_mean, target_covariance = _statistics(reference, reference_alpha)
+    root, inverse = _power(covariance, 0.5), _power(covariance, -0.5)
+    transform = inverse @ _power(root @ target_covariance @ root, 0.5) @ inverse
+    offset = (target_mean - transform @ mean).to(image.dtype)
     return torch.addmm(offset, transform.to(image.dtype), image[0].flatten(1)).view(image.shape)
 
 
 def _statistics(image: Tensor, alpha: Tensor | None) -> tuple[Float[Tensor, "3 1"], Float[Tensor, "3 3"]]:
-    """Mean and covariance in float64, the latter with a little added."""
+    """Mean and regularised covariance in float64."""
     pixels = image[0].flatten(1)
     weights = pixels.new_ones(1, 1).expand(1, pixels.shape[1]) if alpha is None else alpha[0].flatten(1)
     total, first, second = (pixels.new_zeros(shape, dtype=torch.float64) for shape in ((1, 1), (3, 1), (3, 3)))

@@ -1,4 +1,4 @@
-"""What is minimised: distances of a picture's features from those of styles and photo, and its roughness."""
+"""The loss of style transfer: distances of a picture's features from those of styles and photo, and total variation."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Places = Mapping[str, tuple[slice, slice]]  # rows and columns of a tile's core 
 
 @dataclass(frozen=True, eq=False)
 class StyleTerm:
-    """One distance of a picture's features from a fixed target, over some layers.
+    """A distance of a picture's features from a fixed target, over some layers.
 
     Attributes:
-        name: what the steps call it; no two terms of a score have the same.
-        weight: what it counts.
-        distance: of moments or of positions: either can be put together from the tiles of a picture.
+        name: unique in a score; shown in the steps.
+        weight: of the term.
+        distance: of moments or of positions, which both can be added up over tiles.
         target: by layer; maps of 1 × c × h × w for a distance of positions.
-        shares: of the layers in the term.
-        units: what a layer's distance is divided by.
+        shares: weights of the layers in the term.
+        units: divisors of the layers' distances.
     """
 
     name: str
@@ -45,15 +45,15 @@ class StyleTerm:
         return self.distance.of == "moments"
 
     def measure(self, features: Mapping[str, Tensor]) -> dict[str, Measured]:
-        """What the distance compares, of its layers."""
+        """The maps or moments of the term's layers."""
         return {layer: self.distance.measure(features[layer]) for layer in self.target}
 
     def __call__(self, measured: Mapping[str, Measured], held: Mapping[str, float] | None = None) -> Float[Tensor, ""]:
-        """The term, not yet weighted.
+        """The unweighted term.
 
         Args:
             measured: of the picture, by layer.
-            held: for a tile, the part of each layer's positions that it holds: the tiles' terms then add up.
+            held: for a tile, its fraction of each layer's positions, so that the terms of tiles add up.
         """
         layers = []
         for layer, target in self.target.items():
@@ -63,7 +63,7 @@ class StyleTerm:
         return torch.stack(layers).sum()
 
     def part(self, places: Places) -> StyleTerm:
-        """The same distance of positions for a tile: from its piece of the target, in the whole picture's units."""
+        """The term for a tile: its part of the target maps, with the units of the whole picture."""
         maps = {layer: target for layer, target in self.target.items() if isinstance(target, Tensor)}
         return replace(self, target={layer: map_[:, :, *places[layer]] for layer, map_ in maps.items()})
 
@@ -79,11 +79,8 @@ def style_term(
     Args:
         target: moments by layer.
         distance: the name of a distance of moments in ``DISTANCES``.
-        layers: their weights, of which only the ratios count; equal by default.
+        layers: relative weights of the layers; equal by default.
         weight: of the term.
-
-    Raises:
-        SettingsError: there is no such distance of moments.
     """
     of_moments = {name: one for name, one in DISTANCES.items() if one.of == "moments"}
     if distance not in of_moments:
@@ -96,7 +93,7 @@ def style_term(
 def content_term(target: Mapping[str, Float[Tensor, "1 c h w"]], weight: float = 1.0) -> StyleTerm:
     """Squared error of features over the target's mean square: Gatys 2016, eq. 1, made relative.
 
-    0 for the same features, 1 for a picture without any, at any size and layer; layers are averaged.
+    0 for equal features, 1 for zero features, at any size and layer; layers are averaged.
     """
     units = {name: t.float().square().mean() + 1e-12 for name, t in target.items()}
     return StyleTerm("content", weight, DISTANCES["l2"], dict(target), dict.fromkeys(target, 1 / len(target)), units)
@@ -104,18 +101,18 @@ def content_term(target: Mapping[str, Float[Tensor, "1 c h w"]], weight: float =
 
 @dataclass(frozen=True, eq=False)
 class StyleScore:
-    """All that counts: any number of terms of features, and total variation."""
+    """The sum of terms of features and total variation."""
 
     terms: Sequence[StyleTerm]
     tv_weight: float = 0.0
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """All layers that are looked at."""
+        """The layers of all terms."""
         return tuple(dict.fromkeys(layer for term in self.terms for layer in term.target))
 
     def weighted(self, image: Float[Tensor, "1 3 h w"], values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The weighted parts by name, from the terms' values; total variation only if it counts."""
+        """The weighted terms by name, from their values; with total variation if it has a weight."""
         parts = {term.name: term.weight * values[term.name] for term in self.terms}
         if self.tv_weight:
             parts["tv"] = self.tv_weight * total_variation(image).mean()
@@ -123,7 +120,7 @@ class StyleScore:
 
 
 def whole(vgg: VGG, parts: StyleScore) -> Score:
-    """The score of a picture that fits into memory as it is: one forward pass, one dictionary of features."""
+    """The score of a picture in one forward pass."""
 
     def score(image: Float[Tensor, "1 3 h w"]) -> tuple[Tensor, Mapping[str, Tensor]]:
         features = vgg.features(image, parts.layers)

@@ -1,4 +1,4 @@
-"""A photo and paintings to a finished picture, which carries how it was made."""
+"""Stylize a photo: from files to a finished picture with its recipe."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def stylize(
     Args:
         content: the photo: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
         styles: one style or several; ``(style, weight)`` pairs, or a dictionary from style to weight, mix them in
-            proportion to their weights. Of a partly transparent style only what is visible counts.
-        settings: see :class:`StylizeSettings`; ``overrides`` change single ones by name.
-        vgg: the network, from :func:`~vggapps.style.load_backbone`, for many pictures; loaded when it is not given.
+            proportion to their weights. Only the visible part of a partly transparent style is used.
+        settings: see :class:`StylizeSettings`; ``overrides`` change single settings by name.
+        vgg: the network from :func:`~vggapps.style.load_backbone`, for many pictures; loaded by default.
         progress: show a progress bar on stderr.
 
     Returns:
-        The painted picture, with the photo's name, transparency and metadata. Its ``settings`` are the recipe:
-        the command ``stylize`` makes the saved picture again from it.
+        The stylized picture, with the photo's name, transparency and metadata. Its ``settings`` are the recipe, from
+        which the command ``stylize`` can make the saved picture again.
 
     Raises:
-        VggappsError: anything wrong with the arguments, before the first step is taken.
+        VggappsError: invalid arguments, before the first step.
     """
     settings = replace(settings or StylizeSettings(), **overrides)
     files = identify_files(settings)

@@ -1,9 +1,9 @@
-"""The same score tile by tile, for pictures that don't fit into memory.
+"""The score in tiles, for pictures that don't fit into memory.
 
-It is not an approximation: loss and gradient are those of the whole picture. The style losses need only moments,
-which add up over tiles, so a first pass sums them; the loss's gradient towards the moments is then known, and a second
-pass carries it back to the pixels, one tile at a time. Each tile is seen with a margin as wide as its features see,
-so there are no seams. (Galerne et al., Scaling Painting Style Transfer, EGSR 2024, do the same with Gram matrices.)
+Loss and gradient are exactly those of the whole picture. The style losses need only moments, which add up over tiles:
+a first pass sums them, which gives the loss's gradient with respect to the moments, and a second pass propagates it to
+the pixels, one tile at a time. Each tile has a margin of the receptive field, so there are no seams. (Galerne et al.,
+Scaling Painting Style Transfer, EGSR 2024, do the same with Gram matrices.)
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vggapps.errors import SettingsError
 from vggapps.losses._moments import Moments, add_up, moments
-from vggapps.losses._pictures import carry
+from vggapps.losses._pictures import resize_mask
 from vggapps.optimize._engine import Score
 from vggapps.style._score import StyleScore
 from vggapps.vgg._network import VGG
@@ -27,18 +27,18 @@ from vggapps.vgg._plan import layer_facts
 
 @dataclass(frozen=True)
 class Tile:
-    """A piece of a picture: ``core`` is what it answers for, ``outer`` adds the margin; rows and columns."""
+    """A part of a picture, as rows and columns: ``core`` belongs to this tile only, ``outer`` includes the margin."""
 
     core: tuple[slice, slice]
     outer: tuple[slice, slice]
 
     def place(self, stride: int) -> tuple[slice, slice]:
-        """Where the core lies in the whole picture's feature map."""
+        """Rows and columns of the core in the whole picture's feature map."""
         rows, columns = (slice(s.start // stride, s.stop // stride) for s in self.core)
         return rows, columns
 
     def crop(self, features: Float[Tensor, "n c h w"], stride: int) -> Float[Tensor, "n c h2 w2"]:
-        """The core's positions of the outer picture's features."""
+        """The core's positions in the features of the outer picture."""
         rows, columns = (
             slice((core.start - outer.start) // stride, (core.stop - outer.start) // stride)
             for core, outer in zip(self.core, self.outer, strict=True)
@@ -47,7 +47,7 @@ class Tile:
 
 
 def tiles(size: tuple[int, int], side: int, margin: int) -> list[Tile]:
-    """Cover a picture of (height, width); a last piece smaller than half a side is joined to the one before it."""
+    """Tiles that cover a picture of (height, width); a last tile of less than half a side joins the previous one."""
 
     def spans(length: int) -> list[tuple[slice, slice]]:
         edges = [i * side for i in range(max(1, round(length / side)))] + [length]
@@ -61,11 +61,11 @@ def tiles(size: tuple[int, int], side: int, margin: int) -> list[Tile]:
 
 
 class Tiling:
-    """A network that sees a picture in tiles.
+    """Features of a picture in tiles.
 
     Args:
         vgg: the network.
-        layers: the layers that will be looked at.
+        layers: the layers to compute.
         side: of a tile's core in pixels, rounded to the deepest layer's stride.
     """
 
@@ -83,17 +83,17 @@ class Tiling:
         return tiles((image.shape[2], image.shape[3]), self.side, self.margin)
 
     def features(self, piece: Float[Tensor, "1 3 h w"], tile: Tile) -> dict[str, Tensor]:
-        """Features of a tile's core, from its outer piece of the picture."""
+        """Features of a tile's core, from the outer part of the picture."""
         found = self.vgg.features(piece, self.layers)
         return {name: tile.crop(f, self.strides[name]) for name, f in found.items()}
 
     def share(self, name: str, features: Tensor, image: Tensor) -> float:
-        """The part of a layer's positions that a tile holds."""
+        """The fraction of a layer's positions in a tile."""
         rows, columns = (side // self.strides[name] for side in image.shape[2:])
         return features.shape[2] * features.shape[3] / (rows * columns)
 
     def each(self, image: Float[Tensor, "1 3 h w"]) -> Iterator[tuple[Tile, dict[str, Tensor]]]:
-        """Tile after tile with its features, without gradients."""
+        """Each tile with its features, without gradients."""
         for tile in self.cover(image):
             with torch.no_grad():
                 found = self.features(image[:, :, *tile.outer], tile)
@@ -102,14 +102,14 @@ class Tiling:
     def moments(
         self, image: Float[Tensor, "1 3 h w"], alpha: Float[Tensor, "1 1 h w"] | None = None
     ) -> dict[str, Moments]:
-        """Moments of the whole picture, or of what an alpha lets be seen of it."""
+        """Moments of the whole picture, weighted by ``alpha``."""
         if alpha is None:
             return add_up(
                 {name: moments(f) * self.share(name, f, image) for name, f in found.items()}
                 for _, found in self.each(image)
             )
         sizes = {name: (image.shape[2] // stride, image.shape[3] // stride) for name, stride in self.strides.items()}
-        masks = {name: carry(alpha, size) for name, size in sizes.items()}
+        masks = {name: resize_mask(alpha, size) for name, size in sizes.items()}
         masks = {name: mask / mask.sum() for name, mask in masks.items()}
         parts = []
         for tile, found in self.each(image):
@@ -118,7 +118,7 @@ class Tiling:
         return add_up(parts)
 
     def gather(self, image: Float[Tensor, "1 3 h w"]) -> dict[str, Float[Tensor, "1 c h w"]]:
-        """Feature maps of the whole picture, put together from the tiles'."""
+        """Feature maps of the whole picture, assembled from tiles."""
         maps: dict[str, Tensor] = {}
         for tile, found in self.each(image):
             for name, f in found.items():
@@ -128,8 +128,8 @@ class Tiling:
         return maps
 
 
-class _Known(torch.autograd.Function):
-    """A scalar whose gradient has been computed along with it."""
+class _PrecomputedGradient(torch.autograd.Function):
+    """A scalar with a precomputed gradient."""
 
     @staticmethod
     def forward(ctx, image: Tensor, loss: Tensor, gradient: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
@@ -139,32 +139,32 @@ class _Known(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def,override]
         if torch.is_grad_enabled():
-            raise SettingsError("a picture seen in tiles has no second derivatives", "see it as a whole")
+            raise SettingsError("a score in tiles has no second derivatives", "compute it in one piece")
         return grad * ctx.saved_tensors[0], None, None
 
 
 def tiled(vgg: VGG, parts: StyleScore, side: int) -> Score:
-    """The score of a picture of any size; equal to ``whole`` but for rounding."""
+    """The score of a picture of any size; equal to ``whole`` up to rounding."""
     of_moments = [term for term in parts.terms if term.of_moments]
     of_positions = [term for term in parts.terms if not term.of_moments]
     summed = dict.fromkeys(layer for term in of_moments for layer in term.target)
     view = Tiling(vgg, parts.layers, side)
 
     def slopes_of(total: Mapping[str, Moments]) -> tuple[dict[str, Tensor], dict[str, Moments]]:
-        """The terms of moments, and the gradient of their weighted sum towards these."""
-        leaves = {
-            n: replace(m, mean=m.mean.requires_grad_(), second=m.second.requires_grad_()) for n, m in total.items()
-        }
+        """The terms of moments, and the gradient of their weighted sum with respect to the moments."""
+        for m in total.values():
+            m.mean.requires_grad_()
+            m.second.requires_grad_()
         values, slopes = {}, []
         for term in of_moments:
-            own = {layer: leaves[layer] for layer in term.target}
+            of_term = {layer: total[layer] for layer in term.target}
             with torch.enable_grad():
-                value = term(own)
-            flat = [t for m in own.values() for t in (m.mean, m.second)]
-            towards = iter(torch.autograd.grad(value, flat, materialize_grads=True))
+                value = term(of_term)
+            flat = [t for m in of_term.values() for t in (m.mean, m.second)]
+            grads = iter(torch.autograd.grad(value, flat, materialize_grads=True))
             values[term.name] = value.detach()
             slopes.append(
-                {n: replace(m, mean=next(towards), second=next(towards)) * term.weight for n, m in own.items()}
+                {n: replace(m, mean=next(grads), second=next(grads)) * term.weight for n, m in of_term.items()}
             )
         return values, add_up(slopes)
 
@@ -180,18 +180,18 @@ def tiled(vgg: VGG, parts: StyleScore, side: int) -> Score:
                 held = {name: view.share(name, f, picture) for name, f in found.items()}
                 places = {name: tile.place(stride) for name, stride in view.strides.items()}
                 here = {term.name: term.part(places)(term.measure(found), held) for term in of_positions}
-                carried = piece.new_zeros(())
+                loss = piece.new_zeros(())
                 for term in of_positions:
-                    carried = carried + term.weight * here[term.name]
+                    loss = loss + term.weight * here[term.name]
                 for name, slope in slopes.items():
                     m = moments(found[name]) * held[name]
-                    carried = carried + (slope.mean * m.mean).sum() + (slope.second * m.second).sum()
-                gradient[:, :, *tile.outer] += torch.autograd.grad(carried, piece)[0]
+                    loss = loss + (slope.mean * m.mean).sum() + (slope.second * m.second).sum()
+                gradient[:, :, *tile.outer] += torch.autograd.grad(loss, piece)[0]
             sums = {name: total + here[name].detach() for name, total in sums.items()}
 
         terms = parts.weighted(image, values | sums)
         smooth = terms.get("tv", image.new_zeros(()))
         rest = torch.stack([value for name, value in terms.items() if name != "tv"]).sum()
-        return _Known.apply(image, rest, gradient) + smooth, terms  # type: ignore[no-untyped-call]
+        return _PrecomputedGradient.apply(image, rest, gradient) + smooth, terms  # type: ignore[no-untyped-call]
 
     return score

@@ -1,4 +1,4 @@
-"""The backbone: the paper's networks as data and as modules with named layers."""
+"""VGG: the paper's networks as data and as modules with named layers, and hooks for any module."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
+from ._device import accelerate as accelerate
+from ._device import pick_device as pick_device
+from ._device import pick_dtype as pick_dtype
 from ._extractor import FeatureExtractor as FeatureExtractor
-from ._fast import accelerate as accelerate
-from ._fast import pick_device as pick_device
-from ._fast import pick_dtype as pick_dtype
 from ._hooks import OUTPUT as OUTPUT
 from ._hooks import preprocessed as preprocessed
 from ._hooks import record as record

@@ -1,4 +1,4 @@
-"""A network and the layers that are wanted of it, as one module."""
+"""A VGG as a feature extractor: one module with a fixed list of layers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vggapps.vgg._network import VGG
 
 
 class FeatureExtractor(nn.Module):
-    """A frozen VGG and a list of layers: pictures in, dictionary of features out.
+    """A frozen VGG that maps images to a dictionary of features.
 
     >>> import torch
     >>> extract = FeatureExtractor(VGG("vgg16", head="none"), ["relu1_2", "pool2"])
@@ -27,17 +27,17 @@ class FeatureExtractor(nn.Module):
         self._watch = Watch()
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> dict[str, Float[Tensor, "n ..."]]:
-        """Features of RGB pictures in [0, 1], by layer name.
+        """Features of RGB in [0, 1], by layer name.
 
-        Pictures far outside are warned of once: on a GPU, which would have to wait, only the first of each shape is
-        looked at, and in compiled code none.
+        Values far outside of [0, 1] give one warning. On a GPU, where the check synchronizes, only the first image of
+        each shape is checked, and in compiled code none.
 
         Raises:
-            SettingsError: it is no batch of pictures, or too small for the deepest layer.
+            SettingsError: not a batch of images, or too small for the deepest layer.
         """
         check_shape(image)
-        looks = image.is_floating_point() and image.numel() and self._watch.wants(image)
-        if looks and (found := mistaken(image, *extent(image), "0..1")):
+        checked = image.is_floating_point() and image.numel() and self._watch.wants(image)
+        if checked and (found := mistaken(image, *extent(image), "0..1")):
             kind, words = found
             self._watch.warn(f"{words} ({kind.remedy if kind else 'bring the picture into 0..1'})")
         return self.vgg.features(image, self.layers)

@@ -1,4 +1,4 @@
-"""Inference mode: a network that is looked at answers the same each time, and stays as it is."""
+"""Check that a network is in evaluation mode, where its output is deterministic and its state does not change."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from vggapps.errors import SettingsError
 
-_OTHERWISE = (_NormBase, _DropoutNd, nn.RReLU)  # modules of torch that do something else in training mode
+_MODE_DEPENDENT = (_NormBase, _DropoutNd, nn.RReLU)  # modules that behave differently in training mode
 
 
 def check_inference(network: nn.Module) -> None:
-    """Refuse a network in training mode, or whose normalization or dropout is.
+    """Raise a SettingsError for a network in training mode, or one with a normalization or dropout layer in it.
 
-    There dropout makes every answer a matter of chance, and batch normalization depends on what else is in the batch
-    and changes its statistics: looking would change the caller's network.
-
-    Raises:
-        SettingsError: the network, or one of its modules to which it matters, is in training mode.
+    In training mode dropout is random, and batch normalization depends on the rest of the batch and updates its
+    statistics, which would change the caller's network.
     """
     if network.training:
         raise SettingsError("the network is in training mode", "call its eval() first, or freeze()")
     for name, module in network.named_modules():
-        if module.training and isinstance(module, _OTHERWISE):
+        if module.training and isinstance(module, _MODE_DEPENDENT):
             raise SettingsError(f"the network's {name} is in training mode", "call the network's eval() first")

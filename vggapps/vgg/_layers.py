@@ -1,4 +1,4 @@
-"""A plan's layers as modules."""
+"""Modules for the layers of a plan."""
 
 from __future__ import annotations
 
@@ -7,17 +7,15 @@ from typing import Literal
 
 from torch import nn
 
-from vggapps.vgg._exact import ExactLinear, ResponseNorm
+from vggapps.vgg._exact import ExactLinear, Radial, ResponseNorm
 from vggapps.vgg._plan import Layer, Pooled
 from vggapps.vgg._pooling import Flatten, Pool, Pooling, Sliding, Summarize
-from vggapps.vgg._radial import Radial
 
 Padding = Literal["zeros", "replicate", "reflect", "replicate-first"]
 PADDINGS: tuple[Padding, ...] = ("zeros", "replicate", "reflect", "replicate-first")
 
 
-def make(layer: Layer, pooling: Pooling, padding: Padding, pooled: Pooled) -> nn.Module:
-    """The module of one layer."""
+def make_layer(layer: Layer, pooling: Pooling, padding: Padding, pooled: Pooled) -> nn.Module:
     match layer.kind:
         case "conv":
             kind = Sliding if layer.name.startswith("fc") else nn.Conv2d
@@ -42,28 +40,28 @@ def make(layer: Layer, pooling: Pooling, padding: Padding, pooled: Pooled) -> nn
             return Summarize(pooled)
         case "radial":
             return Radial(layer.inputs, layer.channels)
-    raise ValueError(f"{layer.name} is of an unknown kind, {layer.kind!r}")
+    raise ValueError(f"{layer.name} has an unknown kind, {layer.kind!r}")
 
 
 def padding_of(layer: str, padding: Padding) -> Literal["zeros", "replicate", "reflect"]:
-    """What a convolution sees beyond the border."""
+    """The padding mode of one convolution."""
     if padding == "replicate-first":
         return "replicate" if layer == "conv1_1" else "zeros"
     return padding
 
 
-def padded(conv: nn.Conv2d, mode: Literal["zeros", "replicate", "reflect"]) -> nn.Conv2d:
-    """The same convolution, its weights shared, with another padding."""
+def with_padding(conv: nn.Conv2d, mode: Literal["zeros", "replicate", "reflect"]) -> nn.Conv2d:
+    """A convolution that shares the weights, with another padding mode."""
     other = copy(conv)
     other._parameters = dict(conv._parameters)
     other.padding_mode = mode
     return other
 
 
-def sliding(linear: nn.Linear, side: int) -> Sliding:
-    """A linear layer on maps of so many positions a side, as a convolution with the same weights."""
+def as_convolution(linear: nn.Linear, side: int) -> Sliding:
+    """A linear layer on flattened maps of side × side positions, as a convolution that shares its weights."""
     outputs, inputs = linear.out_features, linear.in_features // side**2
-    made = Sliding(inputs, outputs, side, device="meta", exact=isinstance(linear, ExactLinear))
-    made.weight = nn.Parameter(linear.weight.view(outputs, inputs, side, side), linear.weight.requires_grad)
-    made.bias = linear.bias
-    return made.train(linear.training)
+    conv = Sliding(inputs, outputs, side, device="meta", exact=isinstance(linear, ExactLinear))
+    conv.weight = nn.Parameter(linear.weight.view(outputs, inputs, side, side), linear.weight.requires_grad)
+    conv.bias = linear.bias
+    return conv.train(linear.training)

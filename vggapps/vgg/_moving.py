@@ -1,4 +1,4 @@
-"""Tensors that no state dict restores: made ordinary whatever surrounds their making, moved without losing numbers."""
+"""Creating, moving and sharing tensors that are not in a state dict, without losing their values."""
 
 from __future__ import annotations
 
@@ -16,45 +16,41 @@ from vggapps.errors import SettingsError
 M = TypeVar("M", bound=nn.Module)
 Apply = Callable[[Tensor], Tensor]  # what Module._apply is given: a move, a cast, or to_empty's new memory
 
-# Of each tensor that was moved, the copies that somebody still holds, by place, kind and version: losses on one
-# network, and copies of a loss, then share one network on the next device too.
+# The live copies of each moved tensor by device, dtype and version, so that losses that share a network, and copies of
+# a loss, share it on the next device too.
 _COPIES = WeakTensorKeyDictionary()
 
 
 @contextmanager
-def ordinary() -> Iterator[None]:
-    """Tensors made in here can be trained with, and have numbers: on the CPU, none of inference mode's.
+def normal_tensors() -> Iterator[None]:
+    """Create normal tensors on the CPU, also inside ``torch.inference_mode`` or ``torch.device("meta")``.
 
-    What is loaded once and kept may be asked for first in a validation, or while a model is laid out on ``meta``.
+    A cached network may be loaded first during validation, or while a model is created on ``meta``.
     """
     with torch.inference_mode(False), torch.device("cpu"):
         yield
 
 
 def check_differentiable(network: nn.Module) -> None:
-    """Whether gradients can go through a network.
-
-    Raises:
-        SettingsError: it was made in inference mode.
-    """
+    """Raise a SettingsError for a network made in inference mode, which passes no gradients."""
     if any(tensor.is_inference() for tensor in network.parameters()):
         raise SettingsError(
-            "the network was made in inference mode, and has no gradients", "make it outside of torch.inference_mode()"
+            "the network was made in inference mode and has no gradients", "make it outside of torch.inference_mode()"
         )
 
 
-def in_graph(tensor: Tensor) -> Tensor:
-    """The tensor, or a copy of one of inference mode's where a graph may need to keep it."""
+def as_normal_tensor(tensor: Tensor) -> Tensor:
+    """The tensor; of an inference tensor a copy that autograd can save."""
     if torch.compiler.is_compiling() or torch.is_inference_mode_enabled() or not isinstance(tensor, Tensor):
         return tensor
     return tensor.clone() if tensor.is_inference() else tensor
 
 
-def kept(apply: Apply, tensor: Tensor) -> Tensor:
-    """The tensor where ``Module._apply`` wants it, with its numbers: ``to_empty`` would take them away.
+def moved_tensor(apply: Apply, tensor: Tensor) -> Tensor:
+    """The tensor as ``Module._apply`` moves it, but with its values, which ``to_empty`` would drop.
 
     Raises:
-        SettingsError: it was moved to ``meta``, and its numbers are gone.
+        SettingsError: it was moved to ``meta`` and lost its values.
     """
     device, dtype = _place(apply, tensor)
     if (device, dtype) == (tensor.device, tensor.dtype):
@@ -63,30 +59,28 @@ def kept(apply: Apply, tensor: Tensor) -> Tensor:
         return tensor.detach().to(device, dtype)
 
 
-def relocated(network: M, apply: Apply) -> M:
-    """The frozen network where ``Module._apply`` wants it: itself, or a copy, so that who shares it keeps his.
+def moved_network(network: M, apply: Apply) -> M:
+    """The frozen network as ``Module._apply`` moves it: a copy if anything changes, because it may be shared.
 
     Raises:
-        SettingsError: it was moved to ``meta``, and its weights are gone.
+        SettingsError: it was moved to ``meta`` and lost its weights.
     """
     tensors = [*network.parameters(), *network.buffers()]
     moved = {id(tensor): _shared(apply, tensor) for tensor in tensors}
     if all(moved[id(tensor)] is tensor for tensor in tensors):
         return network
     memo: dict[int, Any] = {**moved}
-    return copy.deepcopy(network, memo)  # its layers anew, with these tensors
+    return copy.deepcopy(network, memo)  # new layers with these tensors
 
 
-def share(network: nn.Module, other: nn.Module) -> None:
-    """Let frozen networks keep the weights that both have under the same name once, also where one slides over maps."""
-    theirs = dict(other.named_parameters())
+def share_weights(network: nn.Module, other: nn.Module) -> None:
+    """Let a frozen network use another's equal weights of the same names, also those of equivalent convolutions."""
+    others: dict[str, Tensor] = dict(other.named_parameters())
     for name, own in network.named_parameters():
-        if name not in theirs:
+        twin = others.get(name)
+        if twin is None or (own.dtype, own.device, own.numel()) != (twin.dtype, twin.device, twin.numel()):
             continue
-        twin: Tensor = theirs[name]
-        if (own.dtype, own.device, own.numel()) != (twin.dtype, twin.device, twin.numel()):
-            continue
-        if own.shape != twin.shape:  # a linear layer, and the convolution that it is on maps
+        if own.shape != twin.shape:  # a linear layer and its equivalent convolution
             if not (own.is_contiguous() and twin.is_contiguous()):
                 continue
             twin = twin.view(own.shape)
@@ -102,7 +96,7 @@ def _shared(apply: Apply, tensor: Tensor) -> Tensor:
     place = (device, dtype, tensor._version)
     found = copies[place]() if place in copies else None
     if found is None:
-        found = kept(apply, tensor)
+        found = moved_tensor(apply, tensor)
         if isinstance(tensor, nn.Parameter):
             found = nn.Parameter(found, requires_grad=False)
         copies[place] = TensorWeakRef(found)
@@ -110,14 +104,14 @@ def _shared(apply: Apply, tensor: Tensor) -> Tensor:
 
 
 def _place(apply: Apply, tensor: Tensor) -> tuple[torch.device, torch.dtype]:
-    """Where, and in which dtype, ``Module._apply`` wants a tensor."""
+    """The device and dtype to which ``Module._apply`` moves a tensor."""
     try:
         probe = apply(tensor.new_empty(0))
-    except NotImplementedError:  # torch's word for what moves off ``meta``
+    except NotImplementedError:  # what torch raises for a move from ``meta``
         probe = torch.empty(0)
     if tensor.is_meta and not probe.is_meta:
         raise SettingsError(
-            "what a loss held was given up when it was moved to meta",
-            "make the loss anew, or give it to the model when that has left meta",
+            "the loss lost its tensors when it was moved to meta",
+            "create the loss again, or add it to the model after the model has left meta",
         )
     return probe.device, probe.dtype

@@ -1,4 +1,4 @@
-"""Names of layers as people give them."""
+"""Names of layers in arguments."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ OUTPUT = ""
 """The layer name of a network's output; ``named_modules()`` gives the network itself the same name."""
 
 
-def listed(layers: str | Iterable[str]) -> tuple[str, ...]:
+def as_names(layers: str | Iterable[str]) -> tuple[str, ...]:
     """One name or several, as a tuple."""
     return tuple(layers) if isinstance(layers, Iterable) and not isinstance(layers, str) else (layers,)
 
 
 def unknown_layer(word: object, known: Sequence[str], indexed: Mapping[str, str]) -> SettingsError:
-    """The error for a wrong layer: says which one torchvision's index means, or which right name is nearest.
+    """The error for an unknown layer, with the layer of torchvision's index or the nearest name.
 
     >>> indexed = {"features.34": "conv5_4", "features.35": "relu5_4"}
     >>> print(unknown_layer(35, ["conv5_4", "relu5_4"], indexed))
     there is no layer '35' (layers have names: features.35 is relu5_4, and a slice features[:35] ends with conv5_4)
 
     Args:
-        word: what was given.
-        known: the right names.
-        indexed: the same by torchvision's index, as ``torchvision_names`` gives them.
+        word: the unknown name.
+        known: valid names.
+        indexed: valid names by torchvision's index, from ``torchvision_names``.
     """
     if not isinstance(word, str | int) or isinstance(word, bool):
         return SettingsError(

@@ -1,4 +1,4 @@
-"""The network: one module whose children are named as people name them."""
+"""VGG as one module, its children named ``conv1_1``, ``relu1_1`` and so on."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from vggapps._ranges import check_shape, check_side
 from vggapps.errors import SettingsError, unknown
-from vggapps.vgg._frozen import Stage, lean
+from vggapps.vgg._exact import Radial
 from vggapps.vgg._inference import check_inference
-from vggapps.vgg._layers import PADDINGS, Padding, make, padded, padding_of, sliding
+from vggapps.vgg._input_gradients import LayerStep, input_gradient_steps
+from vggapps.vgg._layers import PADDINGS, Padding, as_convolution, make_layer, padding_of, with_padding
 from vggapps.vgg._moving import check_differentiable
-from vggapps.vgg._names import OUTPUT, listed, unknown_layer
+from vggapps.vgg._names import OUTPUT, as_names, unknown_layer
 from vggapps.vgg._normalize import IMAGENET, Convention
 from vggapps.vgg._plan import AVERAGED, Head, Plan, Pooled, get_plan, layer_names, layers, torchvision_names
 from vggapps.vgg._pooling import Flatten, Pool, Pooling, Sliding, Summarize
-from vggapps.vgg._radial import Radial
-from vggapps.vgg._seen import Reach, Sees, boxes, reach
+from vggapps.vgg._receptive_field import BoxAt, ReceptiveField, receptive_boxes, receptive_field
 
 Init = Literal["he", "glorot", "paper"]
 INITS: tuple[Init, ...] = ("he", "glorot", "paper")
@@ -31,25 +31,25 @@ INITS: tuple[Init, ...] = ("he", "glorot", "paper")
 class VGG(nn.Module):
     """A VGG whose layers are its children: ``vgg.conv4_2``, ``vgg.relu4_2``.
 
-    Takes RGB pictures in [0, 1]; the input convention of its weights is applied inside. Runs in the dtype of
-    its weights whatever the picture's dtype, so ``vgg.bfloat16()`` needs no change elsewhere.
+    Takes RGB in [0, 1] and applies the input convention of its weights. Runs in the dtype of its weights whatever the
+    dtype of the image, so ``vgg.bfloat16()`` needs no change elsewhere.
 
     Args:
         plan: a :class:`~vggapps.vgg.Plan` or its name.
         head: ``fc``, ``conv`` (fully convolutional), ``gap`` or ``none``.
         classes: outputs of the head.
         pooling: ``max``, ``average``, ``l2``, ``mean`` or ``hann``, see :class:`Pool`.
-        padding: what the 3×3 convolutions see beyond the border: ``zeros``, ``replicate`` or ``reflect``;
-            ``replicate-first`` repeats the border of the picture only, which is enough against the dark frame that
-            zeros look like (crowsonkb/style-transfer-pytorch) and costs nothing.
-        convention: what is done to a picture before the first convolution.
-        pooled: what the head ``gap`` looks at.
-        class_names: of its outputs; none means ImageNet's for 1,000 outputs, else that they are not known.
-        temperature: what scores are divided by before a softmax for its probabilities to be calibrated.
-        weights_name: where its weights come from.
+        padding: of the 3×3 convolutions: ``zeros``, ``replicate`` or ``reflect``; ``replicate-first`` replicates at
+            the first convolution only, which avoids the dark frame of zero padding (crowsonkb/style-transfer-pytorch)
+            at no cost.
+        convention: input normalization, applied before the first convolution.
+        pooled: input of the head ``gap``.
+        class_names: names of the outputs; empty means ImageNet's for 1,000 outputs, otherwise unknown.
+        temperature: divisor of the class scores that calibrates the softmax probabilities.
+        weights_name: name of its weights.
     """
 
-    conv1_1: nn.Conv2d  # the others, too, are attributes; this one tells the dtype
+    conv1_1: nn.Conv2d  # declared because its weight gives the network's device and dtype
 
     def __init__(
         self,
@@ -76,74 +76,76 @@ class VGG(nn.Module):
         self.pooled = pooled
         self.classes, self.temperature, self.weights_name = class_names, temperature, weights_name
         for layer in layers(self.plan, head, classes, pooled):
-            self.add_module(layer.name, make(layer, pooling, padding, pooled))
+            self.add_module(layer.name, make_layer(layer, pooling, padding, pooled))
         self.layer_names = layer_names(self.plan, head, pooled)
 
     def features(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n ..."]]:
-        """One forward pass: the outputs of the named layers, running no deeper than the deepest of them.
+        """The outputs of the named layers in one forward pass, which ends at the deepest of them.
 
         Args:
             image: RGB in [0, 1].
-            layers: names such as ``relu4_2`` or ``conv3_1``.
+            layers: names such as ``relu4_2`` or ``conv3_1``; ``OUTPUT`` is the network's own output.
 
         Raises:
-            SettingsError: there is no such layer, or the input is no batch of pictures large enough for it.
+            SettingsError: there is no such layer, or the input is not a batch of images large enough for it.
         """
         check_shape(image)
         found: dict[str, Tensor] = {}
-        asked, last = listed(layers), self.layer_names[-1]
-        if not (wanted := set(self.check([last if layer == OUTPUT else layer for layer in asked]))):
+        names, last = as_names(layers), self.layer_names[-1]
+        if not (wanted := set(self.check([last if layer == OUTPUT else layer for layer in names]))):
             return found
-        check_side(image, self.smallest_side(wanted), "enlarge it, or take a layer before")
+        check_side(image, self.smallest_side(wanted), "enlarge it, or use an earlier layer")
         x = self.convention(image).to(self.conv1_1.weight.dtype)
-        steps: Iterable[tuple[str, Stage]] = self.named_children()
+        steps: Iterable[tuple[str, LayerStep]] = self.named_children()
         if not torch.compiler.is_compiling():  # a compiler plans memory itself
-            steps = lean(self.named_children(), wanted)
+            steps = input_gradient_steps(self.named_children(), wanted)
         for name, step in steps:
             x = step(x)
             if name in wanted:
                 found[name] = x
             if len(found) == len(wanted):
                 break
-        if OUTPUT in asked:
-            found[OUTPUT] = found[last] if last in asked else found.pop(last)
+        if OUTPUT in names:
+            found[OUTPUT] = found[last] if last in names else found.pop(last)
         return found
 
-    def look(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> dict[str, Float[Tensor, "n ..."]]:
-        """The same, but a network that is in training mode, or can't give gradients that are wanted, is refused."""
+    def eval_features(
+        self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]
+    ) -> dict[str, Float[Tensor, "n ..."]]:
+        """As :meth:`features`, but rejects a network in training mode, or one that cannot pass on gradients."""
         check_inference(self)
         if image.requires_grad:
             check_differentiable(self)
         return self.features(image, layers)
 
     def is_grey(self, image: Float[Tensor, "n 3 h w"], layers: Iterable[str]) -> bool:
-        """It takes colours."""
+        """False: a VGG takes RGB."""
         return False
 
     def channels(self, layer: str) -> int:
-        """How many channels a layer has."""
+        """Number of channels of a layer."""
         (layer,) = self.check((layer,))
         plan = layers(self.plan, self.head, self.outputs, self.pooled)
         return next(one.channels for one in plan if one.name == layer)
 
-    def reach(self, layer: str, size: int | None = None) -> Reach:
-        """How far the positions of a layer see."""
-        return reach(self.plan, self.head, self.pooled, layer)
+    def receptive_field(self, layer: str, size: int | None = None) -> ReceptiveField:
+        """The receptive field of a layer's positions, for any ``size``."""
+        return receptive_field(self.plan, self.head, self.pooled, layer)
 
-    def sees(self, layer: str) -> Sees:
-        """What each position of a layer sees."""
-        return boxes(self.plan, self.head, self.pooled, self.pooling, layer)
+    def receptive_boxes(self, layer: str) -> BoxAt:
+        """The receptive field of each position of a layer."""
+        return receptive_boxes(self.plan, self.head, self.pooled, self.pooling, layer)
 
-    def prepared(self, image: Float[Tensor, "n 3 h w"]) -> Tensor:
-        """What the first convolution is given."""
+    def preprocess(self, image: Float[Tensor, "n 3 h w"]) -> Tensor:
+        """The input of the first convolution."""
         return self.convention(image)
 
     def blank(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """The mean colour, which is zero to the convolutions."""
+        """An image of the mean color, which the convolutions receive as zeros."""
         return self.convention.inverse(torch.zeros_like(image))
 
     def smallest_side(self, layers: Iterable[str]) -> int:
-        """The side in pixels below which a picture leaves nothing at the deepest of the layers."""
+        """The smallest side of an image, in pixels, for which all of the layers have an output."""
         wanted, stride, least = set(layers), 1, 1
         for name, module in self.named_children():
             if not wanted:
@@ -155,8 +157,8 @@ class VGG(nn.Module):
         return least
 
     def check(self, layers: Iterable[str]) -> tuple[str, ...]:
-        """The given names as a tuple, or an error that names the nearest right word."""
-        names = listed(layers)
+        """The names as a tuple; a SettingsError suggests the nearest name if one is not a layer."""
+        names = as_names(layers)
         for name in names:
             if name not in self.layer_names:
                 if name in layer_names(self.plan, "fc"):
@@ -168,49 +170,49 @@ class VGG(nn.Module):
         return names
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes ..."]:
-        """The last layer's output: class scores (before softmax) with a head, pool5 without.
+        """The last layer's output: logits with a head, pool5 without.
 
-        The head ``conv`` gives a map of scores, N × classes × h × w, one position for each 224×224 window.
+        The head ``conv`` gives a map of logits, N × classes × h × w, one position for each 224×224 window.
         """
         last = self.layer_names[-1]
         return self.features(image, (last,))[last]
 
     def freeze(self) -> Self:
-        """No gradients for the weights; inference mode, which neither ``train()`` nor a parent's undoes."""
+        """Disable gradients of the weights and set evaluation mode, which ``train()`` does not change any more."""
         self.requires_grad_(False)
         self.eval()
         self.frozen = True
         return self
 
     def train(self, mode: bool = True) -> Self:
-        """As usual, but a frozen network stays in inference mode."""
+        """As ``nn.Module.train``, but a frozen network stays in evaluation mode."""
         return super().train(mode and not self.frozen)
 
     def variant(
         self, *, pooling: Pooling | None = None, padding: Padding | None = None, convention: Convention | None = None
     ) -> VGG:
-        """The same layers and weights, which are shared, with another pooling, padding or input convention."""
+        """A network that shares these weights, with another pooling, padding or input convention."""
         other = copy(self)
         other._modules = dict(self._modules)
         for name, module in self.named_children():
             if pooling and isinstance(module, Pool):
                 other._modules[name] = Pool(pooling)
             if padding and isinstance(module, nn.Conv2d) and module.padding_mode != padding_of(name, padding):
-                other._modules[name] = padded(module, padding_of(name, padding))
+                other._modules[name] = with_padding(module, padding_of(name, padding))
         other.pooling, other.convention = pooling or self.pooling, convention or self.convention
         return other
 
     def dense(self) -> VGG:
-        """The same weights, which are shared, applied at every position of a picture (section 3.2): for inference.
+        """A network that shares these weights and applies the head at every position of an image (section 3.2).
 
-        The head ``fc`` becomes ``conv``; ``gap`` slides its summary in windows of 7×7 positions, or as many as a
-        picture of 224 pixels has. Pictures of 224×224 give a map of one position, larger ones one of more.
+        The head ``fc`` becomes ``conv``; ``gap`` pools over sliding windows of the size that an image of 224 pixels
+        has at that layer, 7×7 at pool5. An image of 224×224 gives a map of one position, a larger one a larger map.
 
         Raises:
-            SettingsError: there is no head to apply.
+            SettingsError: the network has no head.
         """
         if self.head == "none":
-            raise SettingsError(f"this {self.plan.name} has no head", "load it with one")
+            raise SettingsError(f"this {self.plan.name} has no head", "load it with a head")
         other = copy(self)
         other._modules = {}
         for name, module in self.named_children():
@@ -219,7 +221,7 @@ class VGG(nn.Module):
                 other._modules[name] = Summarize(self.pooled, 224 // stride)
             elif isinstance(module, nn.Linear):
                 side = 7 if name == "fc6" else 1
-                other._modules[name] = sliding(module, side)
+                other._modules[name] = as_convolution(module, side)
             elif not isinstance(module, Flatten):
                 other._modules[name] = module
         other.head = "conv" if self.head == "fc" else self.head
@@ -227,28 +229,28 @@ class VGG(nn.Module):
 
     @property
     def name(self) -> str:
-        """The plan's."""
+        """The name of the plan."""
         return self.plan.name
 
     @property
     def title(self) -> str:
-        """In a few words: network, weights, input convention, pooling."""
+        """Network, weights, input convention and pooling, as a line of text."""
         weights = self.weights_name or "own weights"
         return f"{self.name} ({weights}, {self.convention.name} input, {self.pooling} pooling)"
 
     @property
     def device(self) -> torch.device:
-        """Where its weights are."""
+        """The device of its weights."""
         return self.conv1_1.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of its convolutions."""
+        """The dtype of its convolutions."""
         return self.conv1_1.weight.dtype
 
     @property
     def outputs(self) -> int:
-        """How many classes it tells apart; 0 without a head."""
+        """Number of classes; 0 without a head."""
         return 0 if self.head == "none" else self.get_parameter("fc8.bias").numel()
 
     def extra_repr(self) -> str:
@@ -256,11 +258,11 @@ class VGG(nn.Module):
 
 
 def initialize(vgg: VGG, init: Init = "he", seed: int = 0) -> VGG:
-    """Random weights from an explicit seed; biases zero. The heads ``fc`` and ``conv`` get the same numbers.
+    """Set random weights from a seed, and zero biases. The heads ``fc`` and ``conv`` get the same numbers.
 
-    ``he``: normal with variance 2 / fan out, fc6 to fc8 with deviation 0.01, as torchvision. ``glorot``:
-    uniform, the initialisation that the paper found after submission to make pre-training needless (section
-    3.1). ``paper``: normal with mean 0 and variance 0.01 (section 3.1).
+    ``he``: normal with variance 2 / fan out, fc6 to fc8 with standard deviation 0.01, as torchvision. ``glorot``:
+    uniform; with it the paper needs no pre-training (section 3.1). ``paper``: normal with mean 0 and variance 0.01
+    (section 3.1).
     """
     if init not in INITS:
         raise unknown("initialisation", init, INITS)
@@ -272,7 +274,7 @@ def initialize(vgg: VGG, init: Init = "he", seed: int = 0) -> VGG:
         if not isinstance(module, nn.Conv2d | nn.Linear):
             continue
         weight, bias = module.weight, module.bias
-        dense = name.startswith("fc")  # a linear layer, also where it is written as a convolution
+        dense = name.startswith("fc")  # linear layers and their equivalent convolutions
         fan_in = math.prod(weight.shape[1:])
         fan_out = weight.shape[0] * (1 if dense else math.prod(weight.shape[2:]))
         with torch.no_grad():

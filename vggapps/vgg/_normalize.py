@@ -1,7 +1,7 @@
-"""Input conventions: what a set of weights wants to be done to a picture in [0, 1] RGB.
+"""Input conventions: how images in [0, 1] are normalized for a set of weights.
 
-Everybody outside this module speaks RGB in [0, 1]. Weights that were trained on BGR get their first
-convolution turned to RGB once, when they are loaded, so that a convention is nothing but a mean and a scale.
+All other code uses RGB in [0, 1]. The first convolution of weights trained on BGR is converted to RGB when they are
+loaded, so that a convention is only a mean and a scale.
 """
 
 from __future__ import annotations
@@ -24,34 +24,34 @@ class Convention:
     std: tuple[float, float, float]
 
     def __call__(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """The picture as the network wants it, in the picture's own dtype."""
-        if not image.is_floating_point():  # in whole numbers the mean would be 0, and nobody would notice
+        """The normalized image, in its own dtype."""
+        if not image.is_floating_point():  # the mean would silently become 0
             raise SettingsError(f"the picture's numbers are {image.dtype}", "give it as floats in [0, 1]")
         mean, std = self._constants(image)
         return (image - mean) / std
 
     def inverse(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """From the network's input back to [0, 1]."""
+        """From normalized values back to [0, 1]."""
         mean, std = self._constants(image)
         return image * std + mean
 
     def _constants(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and scale beside the picture; sent off without waiting for a GPU to have done all before."""
+        """Mean and scale on the image's device, without synchronizing a GPU."""
         both = torch.tensor((self.mean, self.std), dtype=image.dtype).to(image.device, non_blocking=True)
         return both[0].view(3, 1, 1), both[1].view(3, 1, 1)
 
 
-# torchvision/transforms/_presets.py, ImageClassification: statistics of ImageNet's training pictures.
+# torchvision/transforms/_presets.py, ImageClassification: statistics of ImageNet's training images.
 IMAGENET = Convention("imagenet", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
-# Oxford's networks (Caffe, and through Keras): 0-255 minus the training mean, BGR 103.939 116.779 123.68, no
-# scaling. Written here as RGB in [0, 1].
+# Oxford's networks (Caffe, Keras): 0-255 minus the training mean, BGR 103.939 116.779 123.68, not scaled. Here as RGB
+# in [0, 1].
 OXFORD = Convention("oxford", (123.68 / 255, 116.779 / 255, 103.939 / 255), (1 / 255,) * 3)
 
 PLAIN = Convention("plain", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
 """Networks trained on RGB in [0, 1], without normalization."""
 
-# Pictures in [-1, 1] and no statistics: what pix2pixHD gives torchvision's network, and LPIPS 0.0 its own.
+# RGB in [-1, 1], as pix2pixHD uses with torchvision's network, and LPIPS 0.0 with its own.
 SIGNED = Convention("signed", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 CONVENTIONS = {c.name: c for c in (IMAGENET, OXFORD, PLAIN, SIGNED)}

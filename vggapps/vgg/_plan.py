@@ -15,22 +15,22 @@ from vggapps.vgg._names import unknown_layer
 
 Head = Literal["fc", "conv", "gap", "none"]
 HEADS: tuple[Head, ...] = ("fc", "conv", "gap", "none")
-# Words of other modules here, which load torch: settings are made of them, and settings load nothing.
+# Types of other modules that import torch are here, because settings use them and import nothing heavy.
 Pooling = Literal["max", "average", "l2", "mean", "hann"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Dtype = Literal["auto", "float32", "bfloat16"]
-InputName = Literal["imagenet", "oxford", "plain", "signed"]  # conventions that people's own files may have
+InputName = Literal["imagenet", "oxford", "plain", "signed"]  # conventions of files that do not state theirs
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One network, as the paper's table 1 has it.
+    """One network of the paper's table 1.
 
     Attributes:
-        name: what people call it, ``vgg16``.
+        name: ``vgg16``.
         configuration: the paper's letter, ``D``.
         blocks: output channels of the convolutions of each block; a max pooling ends each block.
-        pointwise: names of the convolutions that are 1×1 instead of 3×3 (configuration C).
+        pointwise: the convolutions that are 1×1 instead of 3×3 (configuration C).
         response_norm: whether local response normalisation follows conv1_1 (A-LRN).
         batch_norm: whether batch normalisation follows every convolution.
     """
@@ -62,7 +62,7 @@ PLANS |= {f"{p.name}_bn": replace(p, name=f"{p.name}_bn", batch_norm=True) for p
 
 
 def get_plan(name: str | Plan) -> Plan:
-    """The plan of that name (``vgg19``) or letter (``E``); a plan is passed through."""
+    """The plan with a name (``vgg19``) or letter (``E``); a plan is returned as it is."""
     if isinstance(name, Plan):
         return name
     for plan in PLANS.values():
@@ -77,14 +77,14 @@ SUMMARIES: tuple[Summary, ...] = ("avg", "max", "avg+max")
 
 @dataclass(frozen=True)
 class Pooled:
-    """What the head ``gap`` looks at: a map, summed up over all of its positions.
+    """Input and shape of the head ``gap``: a feature map pooled over all of its positions.
 
     Attributes:
-        layer: the map, where the network ends; empty for the last pooling.
-        summary: ``avg``, ``max``, or both, one after the other.
-        root: whether the signed square root is taken of it, which evens out what a few strong channels say.
-        hidden: width of a layer between it and the class scores; 0 for none.
-        radial: whether that layer is one of radial basis functions, not a linear one with a ReLU.
+        layer: the feature map, where the network ends; empty for the last pooling.
+        summary: ``avg``, ``max``, or both concatenated.
+        root: whether to take its signed square root, which reduces the influence of a few strong channels.
+        hidden: width of a layer between the pooled map and the class scores; 0 for none.
+        radial: whether that layer has radial basis functions instead of a linear layer with a ReLU.
     """
 
     layer: str = ""
@@ -103,11 +103,11 @@ AVERAGED = Pooled()
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a plan, before any size is known.
+    """One layer of a plan.
 
-    ``kind`` is one of conv, bn, relu, lrn, pool, flatten, gap, linear, radial, drop. ``channels`` counts what comes
-    out; ``inputs`` what goes in (0 where both are the same). ``kernel``, ``stride`` and ``padding`` are in
-    pixels of the layer's own input.
+    ``kind`` is one of conv, bn, relu, lrn, pool, flatten, gap, linear, radial, drop. ``channels`` are output channels,
+    ``inputs`` input channels (0 where both are equal). ``kernel``, ``stride`` and ``padding`` are in pixels of the
+    layer's input.
     """
 
     name: str
@@ -120,13 +120,13 @@ class Layer:
 
 
 def layers(plan: Plan, head: Head = "fc", classes: int = 1000, pooled: Pooled = AVERAGED) -> Iterator[Layer]:
-    """The layers of a network in the order in which they run: ``conv1_1 relu1_1 ... pool5 fc6 ... fc8``.
+    """The layers of a network in order: ``conv1_1 relu1_1 ... pool5 fc6 ... fc8``.
 
-    Heads: ``fc`` as in the paper's training, ``conv`` the same weights slid over the map (the paper's dense
-    evaluation, section 3.2), ``gap`` one linear layer, or two, on a summary of a map (``pooled``), ``none``.
+    Heads: ``fc`` as in the paper's training, ``conv`` the same weights as convolutions (the paper's dense evaluation,
+    section 3.2), ``gap`` one or two layers on a pooled feature map (``pooled``), ``none``.
 
     Raises:
-        SettingsError: the head is unknown, or the map that it wants is none of this network's.
+        SettingsError: the head is unknown, or the network has no layer ``pooled.layer``.
     """
     body = tuple(_convolutional(plan))
     if head == "gap" and pooled.layer:
@@ -174,12 +174,12 @@ def _convolutional(plan: Plan) -> Iterator[Layer]:
 
 
 def layer_names(plan: Plan, head: Head = "none", pooled: Pooled = AVERAGED) -> tuple[str, ...]:
-    """Names of all layers, in order; ``flatten`` is left out, nobody asks for it."""
+    """Names of all layers in order, without ``flatten``."""
     return tuple(layer.name for layer in layers(plan, head, pooled=pooled) if layer.kind != "flatten")
 
 
 def torchvision_names(plan: Plan) -> dict[str, str]:
-    """Our names of the layers by torchvision's: ``features.35`` is ``relu5_4`` of vgg19."""
+    """Layer names by torchvision's: ``features.35`` is ``relu5_4`` of vgg19."""
     body = list(layers(plan, "none"))
     head = [layer for layer in list(layers(plan, "fc"))[len(body) :] if layer.kind != "flatten"]
     parts = {"features": body, "classifier": head}
@@ -188,14 +188,14 @@ def torchvision_names(plan: Plan) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class LayerFacts:
-    """What one layer is and costs for one picture of a given size.
+    """Size and cost of one layer for one image of a given size.
 
     Attributes:
         shape: of the output, without the batch: (channels, height, width) or (channels,).
-        parameters: trainable numbers.
-        multiply_adds: of convolutions and linear layers; other layers count nothing, as is customary.
-        receptive_field: side, in pixels of the picture, of what one output position can see; 0: everything.
-        stride: pixels of the picture between neighbouring output positions; 0: there is only one position.
+        parameters: number of trainable parameters.
+        multiply_adds: of convolutions and linear layers; by convention 0 for other layers.
+        receptive_field: its side in pixels of the image; 0: the whole image.
+        stride: pixels of the image between neighbouring output positions; 0: there is only one position.
         bytes: of the output in float32.
     """
 
@@ -220,13 +220,13 @@ def layer_facts(
 
     Args:
         plan: a network or its name.
-        size: side of a square picture, or (height, width), in pixels; at least 32 with pooling to the end.
+        size: side of a square image, or (height, width), in pixels.
         head: see :func:`layers`. ``fc`` has the multiply-adds of one 7×7 position at any size.
         classes: outputs of the last layer.
-        pooled: what the head ``gap`` looks at.
+        pooled: input of the head ``gap``.
 
     Raises:
-        SettingsError: unknown network, or a picture too small for the network.
+        SettingsError: unknown network, or an image too small for it.
     """
     plan = get_plan(plan)
     h, w = height, width = (size, size) if isinstance(size, int) else size
@@ -244,29 +244,19 @@ def layer_facts(
             w = (w + 2 * layer.padding - layer.kernel) // layer.stride + 1
             if h < 1 or w < 1:
                 raise SettingsError(
-                    f"{width} × {height} pixels are too few for {plan.name}: nothing is left at {layer.name}",
-                    f"use at least {minimum_side(plan, head)} pixels a side",
+                    f"{width} × {height} pixels are too few for {plan.name}: {layer.name} would be empty",
+                    f"use at least {minimum_side(plan, head)} pixels on each side",
                 )
             field, jump = field + (layer.kernel - 1) * jump, jump * layer.stride
         shape = (layer.channels, h, w) if is_map else (layer.channels,)
         positions = h * w if is_map else 1
         if layer.kind != "flatten":
-            facts.append(
-                LayerFacts(
-                    name=layer.name,
-                    kind=layer.kind,
-                    shape=shape,
-                    parameters=parameters,
-                    multiply_adds=weights * positions,
-                    receptive_field=field,
-                    stride=jump,
-                    bytes=4 * layer.channels * positions,
-                )
-            )
+            cost = weights * positions, field, jump, 4 * layer.channels * positions
+            facts.append(LayerFacts(layer.name, layer.kind, shape, parameters, *cost))
     return facts
 
 
 def minimum_side(plan: Plan, head: Head = "none") -> int:
-    """The smallest side of a picture, in pixels, that leaves something at the last layer."""
+    """The smallest side of an image, in pixels, for which the last layer has an output."""
     halvings = 1 << len(plan.blocks)
     return 7 * halvings if head == "conv" else halvings

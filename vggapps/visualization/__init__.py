@@ -1,4 +1,4 @@
-"""What a layer, a channel or a class looks for: pictures made for it, and pictures that it was found in."""
+"""Feature visualization: optimized pictures, dreams, inversions, activations, exemplars and atlases."""
 
 import lazy_loader
 

@@ -1,12 +1,13 @@
-"""What a layer makes of one picture: the maps of its strongest channels, and what each place means to it.
+"""Activations of a layer for one picture: maps of its strongest channels, and icons of what each position represents.
 
-C. Olah et al., The Building Blocks of Interpretability, Distill 2018, has the grid of places.
+The grid of icons is from C. Olah et al., The Building Blocks of Interpretability, Distill 2018. Also the filters of the
+first convolution.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -14,32 +15,31 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
-from vggapps.figures._colors import colors_of
-from vggapps.figures._mosaic import mosaic
-from vggapps.figures._sheet import Bounds, contact_sheet, manifest, short_number
+from vggapps.figures._overlay import colors_of
+from vggapps.figures._sheet import Bounds, contact_sheet, manifest, mosaic, short_number
 from vggapps.image import Picture, resize, rgb_of
 from vggapps.objectives._objective import direction
 from vggapps.optimize._step import last
-from vggapps.vgg._any import as_network
+from vggapps.vgg._wrapped import as_network
 from vggapps.visualization._render import visualize_steps
 from vggapps.visualization._settings import VisualizeSettings
 
-ICONS = 16  # that are made together
-SHORTER_SIDE = 224  # pixels: pictures are scaled to it and stay rectangular
-FAINTEST = 0.1  # of a cell's area is covered at least, so that one sees that there is something
-POWER = 2.0  # of the cosine in an icon's objective: what points elsewhere is held back
+ICONS = 16  # optimized as one batch
+SHORTER_SIDE = 224  # pixels; pictures are scaled to it, with their aspect ratio
+FAINTEST = 0.1  # smallest share of a cell's area that an icon covers, so that it stays visible
+POWER = 2.0  # of the cosine in an icon's objective: suppresses features of other directions
 
 
 @dataclass(frozen=True)
-class Activation:
-    """One channel in one picture.
+class ChannelActivation:
+    """The activation of one channel for one picture.
 
     Attributes:
         channel: its index.
         maximum: over positions.
         mean: over positions.
-        row: where the maximum is.
-        column: the same.
+        row: of the maximum.
+        column: of the maximum.
     """
 
     channel: int
@@ -51,36 +51,30 @@ class Activation:
 
 @torch.inference_mode()
 def maps_of(network: nn.Module, layer: str, image: Float[Tensor, "1 3 h w"]) -> Float[Tensor, "c h2 w2"]:
-    """A layer's output for one picture, float32, on the CPU; one position where the layer has none."""
+    """A layer's output for one picture, float32 on the CPU; 1 × 1 positions for a layer without positions."""
     image = image if as_network(network).convention is None else rgb_of(image)
-    maps = as_network(network).look(image.to(as_network(network).device), (layer,))[layer][0].float().cpu()
+    maps = as_network(network).eval_features(image.to(as_network(network).device), (layer,))[layer][0].float().cpu()
     return maps if maps.ndim == 3 else maps.flatten()[:, None, None]
 
 
-def strongest(maps: Float[Tensor, "c h w"], count: int = 16) -> list[Activation]:
-    """The channels with the largest maxima, the strongest first; of equals that with the lower index.
+def strongest(maps: Float[Tensor, "c h w"], count: int = 16) -> list[ChannelActivation]:
+    """The channels with the largest maxima, in descending order; ties by index.
 
     Raises:
-        SettingsError: less than one is asked for.
+        SettingsError: ``count`` is below 1.
     """
     if count < 1:
         raise SettingsError(f"the {count} strongest channels", "ask for at least one")
     peaks, places = maps.flatten(1).max(1)
     order = peaks.sort(descending=True, stable=True).indices[:count].tolist()
     means, width = maps.mean((1, 2)), maps.shape[2]
-    return [Activation(c, float(peaks[c]), float(means[c]), *divmod(int(places[c]), width)) for c in order]
+    return [ChannelActivation(c, float(peaks[c]), float(means[c]), *divmod(int(places[c]), width)) for c in order]
 
 
 def map_picture(
     map_: Float[Tensor, "h w"], size: tuple[int, int], scale: float | None = None
 ) -> Float[Tensor, "1 3 h2 w2"]:
-    """A channel's map in colours, from dark blue (0 and less) over purple and orange to yellow, positions as squares.
-
-    Args:
-        map_: of one channel.
-        size: (height, width) of the picture.
-        scale: what is yellow; None for the map's own maximum.
-    """
+    """A channel's map in plasma colours from 0 to ``scale``, by default its maximum; positions are squares."""
     top = float(map_.max()) if scale is None else scale
     shown = (map_ / max(top, torch.finfo(map_.dtype).tiny)).clamp(0, 1)
     return colors_of(F.interpolate(shown[None, None], size=size, mode="nearest-exact")[0, 0])
@@ -89,17 +83,17 @@ def map_picture(
 def map_sheet(
     image: Float[Tensor, "1 3 h w"], maps: Float[Tensor, "c h2 w2"], layer: str, count: int = 16, *, common: bool = True
 ) -> tuple[Picture, list[dict[str, object]]]:
-    """A picture and the maps of the strongest channels on a contact sheet, labelled with index and maximum.
+    """A contact sheet of a picture and the maps of its strongest channels, labelled with index and maximum.
 
     Args:
         image: the picture.
         maps: the layer's output for it.
         layer: its name.
-        count: of channels.
-        common: one scale for all maps, the strongest's; else each its own.
+        count: number of channels.
+        common: use the strongest channel's scale for all maps, instead of one scale per map.
 
     Returns:
-        The sheet, and of each map ``channel``, ``max``, ``mean``, ``row`` and ``column`` of the maximum, and its
+        The sheet, and for each map ``channel``, ``max``, ``mean``, ``row`` and ``column`` of the maximum, and its
         ``box`` on the sheet.
     """
     found = strongest(maps, count)
@@ -113,14 +107,14 @@ def map_sheet(
     return contact_sheet(tiles, labels, title=title), facts
 
 
-def cells_of(maps: Float[Tensor, "c h w"], most: int = 8) -> Float[Tensor, "c h2 w2"]:
-    """Positions averaged until there are at most so many a side.
+def average_cells(maps: Float[Tensor, "c h w"], most: int = 8) -> Float[Tensor, "c h2 w2"]:
+    """Maps averaged to a grid of at most ``most`` cells per side.
 
     Raises:
-        SettingsError: less than one is asked for.
+        SettingsError: ``most`` is below 1.
     """
     if most < 1:
-        raise SettingsError(f"a grid of {most} cells a side", "ask for at least one")
+        raise SettingsError(f"a grid of {most} cells per side", "use at least one")
     height, width = maps.shape[1:]
     shrunk = min(1.0, most / max(height, width))
     return F.adaptive_avg_pool2d(maps, (max(1, round(height * shrunk)), max(1, round(width * shrunk))))
@@ -129,18 +123,18 @@ def cells_of(maps: Float[Tensor, "c h w"], most: int = 8) -> Float[Tensor, "c h2
 def visualize_vectors(
     vectors: Sequence[Float[Tensor, " c"]], layer: str, network: nn.Module, settings: VisualizeSettings
 ) -> Iterator[Float[Tensor, "1 3 s s"]]:
-    """For each vector of activations a small picture of what it means: what has the layer point that way.
+    """For each vector of activations a small picture that is optimized for this direction in the layer.
 
     Args:
-        vectors: of the layer's channels.
-        layer: whose.
+        vectors: one value for each of the layer's channels.
+        layer: its name.
         network: in inference mode.
-        settings: of the pictures. Each batch of sixteen starts from a seed of its own.
+        settings: of the pictures. Each batch of sixteen has its own seed.
     """
     for start in range(0, len(vectors), ICONS):
-        wanted = [direction(layer, F.normalize(v, dim=0), power=POWER) for v in vectors[start : start + ICONS]]
-        now = replace(settings, seed=settings.seed + start)
-        yield from torch.split(last(visualize_steps(wanted, now, network=network)).image(), 1)
+        objectives = [direction(layer, F.normalize(v, dim=0), power=POWER) for v in vectors[start : start + ICONS]]
+        steps = visualize_steps(objectives, settings, network=network, seed=settings.seed + start)
+        yield from torch.split(last(steps).image(), 1)
 
 
 def places_sheet(
@@ -149,24 +143,18 @@ def places_sheet(
     cells: Float[Tensor, "c h2 w2"],
     layer: str,
 ) -> tuple[Picture, list[dict[str, object]]]:
-    """A picture, and beside it what each of its places means to a layer.
-
-    Args:
-        image: the picture.
-        made: an icon for each cell, row by row.
-        cells: the activations that the icons were made for.
-        layer: its name.
+    """A picture next to the grid of icons ``made`` for its cells, row by row.
 
     Returns:
-        The sheet, and of each cell ``row``, ``column``, the ``norm`` of its activations and its ``box`` on the sheet.
+        The sheet, and for each cell ``row``, ``column``, the ``norm`` of its activations and its ``box`` on the sheet.
     """
     drawn, facts, boxes = cell_mosaic(made, cells)
     height = drawn.shape[2]
     beside = resize(image, (height, max(1, round(height * image.shape[3] / image.shape[2]))))
-    tiles, labels = [beside, drawn], ["the picture", "what each place means to the layer; larger is stronger"]
-    title, largest = f"{layer}: what places mean", max(*beside.shape[2:], *drawn.shape[2:])
+    tiles, labels = [beside, drawn], ["the picture", "what each position represents; larger is stronger"]
+    title, largest = f"{layer}: what positions represent", max(*beside.shape[2:], *drawn.shape[2:])
     left, top, right, _ = manifest(tiles, labels, columns=2, title=title, largest=largest)["tiles"][1]["box"]
-    factor = (right - left) // drawn.shape[3]  # that a tiny one is enlarged by
+    factor = (right - left) // drawn.shape[3]  # tiny mosaics are enlarged
     placed = [
         {**fact, "box": [x + factor * y for x, y in zip((left, top, left, top), box, strict=True)]}
         for fact, box in zip(facts, boxes, strict=True)
@@ -177,18 +165,42 @@ def places_sheet(
 def cell_mosaic(
     made: Sequence[Float[Tensor, "1 3 s s"]], cells: Float[Tensor, "c h w"]
 ) -> tuple[Float[Tensor, "1 3 h2 w2"], list[dict[str, object]], list[Bounds]]:
-    """Icons at their cells' places, the larger the stronger the activations there.
+    """Icons in the grid of their cells, their area scaled by the norm of the activations.
 
     Returns:
-        The picture, of each cell ``row``, ``column`` and the ``norm`` of its activations, and its box.
+        The mosaic; for each cell ``row``, ``column`` and ``norm``; and its box.
     """
     norms = cells.norm(dim=0).flatten()
     strengths = (norms / norms.max().clamp_min(torch.finfo(norms.dtype).tiny)).clamp(FAINTEST, 1).tolist()
     side, columns = made[0].shape[3], cells.shape[2]
-    facts: list[dict[str, object]] = []
-    boxes: list[Bounds] = []
-    for number, norm in enumerate(norms.tolist()):
-        row, column = divmod(number, columns)
-        boxes.append((column * side, row * side, (column + 1) * side, (row + 1) * side))
-        facts.append({"row": row, "column": column, "norm": norm})
+    places = [divmod(number, columns) for number in range(len(norms))]
+    facts = [{"row": r, "column": c, "norm": norm} for (r, c), norm in zip(places, norms.tolist(), strict=True)]
+    boxes = [(c * side, r * side, (c + 1) * side, (r + 1) * side) for r, c in places]
     return mosaic(made, columns, strengths), facts, boxes
+
+
+def first_filters(network: nn.Module) -> Float[Tensor, "c 3 k k"]:
+    """The filters of a network's first convolution as pictures on a common scale: grey is a weight of 0.
+
+    The largest absolute weight is full colour. The filters of a VGG are shown for RGB input, whatever its convention;
+    those of a network with grey input are grey.
+
+    Raises:
+        SettingsError: the network has no convolution with one or three input channels.
+    """
+    found = (one for one in network.modules() if isinstance(one, nn.Conv2d) and one.in_channels in (1, 3))
+    first = next(found, None)
+    if first is None:
+        raise SettingsError(
+            f"{type(network).__name__} has no convolution of RGB or grey input", "its filters can't be drawn"
+        )
+    weights = first.weight.detach().float().cpu().expand(-1, 3, -1, -1)
+    if convention := as_network(network).convention:  # input is divided by std before the convolution
+        weights = weights / torch.tensor(convention.std).view(3, 1, 1)
+    return 0.5 + 0.5 * weights / weights.abs().max().clamp_min(torch.finfo(weights.dtype).tiny)
+
+
+def filter_sheet(network: nn.Module) -> Picture:
+    """The filters of :func:`first_filters` on a contact sheet, numbered."""
+    filters = first_filters(network)
+    return contact_sheet(list(filters), [str(n) for n in range(len(filters))], title="Filters of the first convolution")

@@ -1,17 +1,16 @@
-"""DeepDream: a network draws into a picture what it believes to see there.
+"""DeepDream: gradient ascent on a photo, over several octaves.
 
-A. Mordvintsev, C. Olah, M. Tyka, Inceptionism: Going Deeper into Neural Networks, 2015, and their notebook. Where
-this departs from it:
+A. Mordvintsev, C. Olah, M. Tyka, Inceptionism: Going Deeper into Neural Networks, 2015, and their notebook. Changes:
 
-- the mean of each colour stays that of the photo and its deviation near it, so that long dreams don't burn in;
-- the gradient is smoothed by a pixel, against the grid that maximum pooling leaves in it;
-- the view moves by mirroring the border, not by rolling the picture: the sky is not the lawn's neighbour;
-- large pictures are seen in tiles, which lie elsewhere at each step (``vggapps.visualization._tiles``).
+- the mean of each colour channel is kept and its standard deviation bounded, so that long dreams do not saturate;
+- the gradient is smoothed by a pixel, against the grid pattern of max pooling;
+- jitter pads with mirrored pixels instead of rolling the picture, so that opposite borders are not neighbours;
+- large pictures are processed in tiles at random offsets (``vggapps.visualization._tiles``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,26 +27,25 @@ from vggapps.errors import SettingsError
 from vggapps.image import Picture, open_picture, resize
 from vggapps.image._identity import identified
 from vggapps.image._recipe import identify_files, recipe
-from vggapps.objectives._networks import Networks, networks_of, see
-from vggapps.objectives._objective import Objective, Seen
+from vggapps.objectives._networks import Networks, compute_activations, networks_of
+from vggapps.objectives._objective import Activations, Objective
 from vggapps.objectives._text import parse
 from vggapps.optimize._engine import Score
 from vggapps.optimize._pyramid import Scale, pyramid
 from vggapps.optimize._step import Step, last
-from vggapps.vgg._any import as_network
-from vggapps.visualization._fields import field_of
-from vggapps.visualization._photo import Source, check_width, photo
+from vggapps.vgg._wrapped import as_network
+from vggapps.visualization._canvas import Source, check_size, field_of, load_photo
 from vggapps.visualization._settings import DreamSettings
 from vggapps.visualization._tiles import tiled
 
-STEP = 1.5 / 255  # the mean change of a number by one step of strength 1, as in the notebook
-SMOOTH = 1.0  # pixels; deviation of a Gaussian: the gradient through maximum pooling is a grid, which would be drawn
-CONTRAST = 1.25  # the dream's deviation over the photo's, at most: less washes the photo out, more burns in
-GUIDE = 384  # pixels; longer side at which a guide is looked at
-_POSITIONS = 4096  # compared with the guide's at once
+STEP = 1.5 / 255  # mean absolute change of a value by a step of strength 1, as in the notebook
+SMOOTH = 1.0  # pixels; standard deviation of the Gaussian that smooths gradients
+CONTRAST = 1.25  # largest ratio of the dream's standard deviation to the photo's: less looks flat, more saturates
+GUIDE = 384  # pixels; longer side of a guide
+_POSITIONS = 4096  # positions that are compared with the guide at once
 
 
-@torch.inference_mode(False)  # which has no gradients
+@torch.inference_mode(False)  # gradients are needed
 def dream_steps(
     image: Source,
     objective: str | Objective = "relu5_1",
@@ -56,25 +54,25 @@ def dream_steps(
     network: nn.Module | Networks | None = None,
     **overrides: Any,
 ) -> Iterator[Step]:
-    """Draw into a picture what a network sees in it.
+    """DeepDream of a picture, step by step.
 
     Args:
         image: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
-        objective: what grows, in text form (see :mod:`vggapps.objectives`) or as an object: a layer, a channel, a
-            class, sums of them.
-        settings: see :class:`DreamSettings`; ``overrides`` change single ones by name.
-        network: what is looked at, see :func:`~vggapps.visualization.visualize_steps`; loaded when it is not given.
+        objective: what to amplify, in text form (see :mod:`vggapps.objectives`) or as an object: a layer, a channel,
+            a class, sums of them.
+        settings: see :class:`DreamSettings`; ``overrides`` replace single settings by name.
+        network: see :func:`~vggapps.visualization.visualize_steps`; loaded by default.
 
     Returns:
-        The steps, from the smallest octave to the whole picture; the last one's ``image()`` is the result, 1 × 3 × h ×
-        w in [0, 1]. The loss is less the objective.
+        The steps, from the smallest octave to the full size; the last one's ``image()`` is the result, 1 × 3 × h × w in
+        [0, 1]. The loss is minus the objective.
 
     Raises:
-        VggappsError: anything wrong with the arguments, before the first step is taken.
+        VggappsError: invalid arguments, before the first step.
     """
     settings = replace(settings or DreamSettings(), **overrides)
     networks = networks_of(network, [objective], settings)
-    start = photo(image, settings.size)
+    start = load_photo(image, settings.size)
     return ascend(start, objective_of(objective, settings, networks), settings, networks, like=start)
 
 
@@ -87,22 +85,22 @@ def dream(
     progress: bool = False,
     **overrides: Any,
 ) -> Picture:
-    """Draw into a picture what a network sees in it, as ``vggapps dream`` does.
+    """DeepDream of a picture, as ``vggapps dream`` does.
 
     >>> vggapps.dream("town.jpg", "relu4_3", size=512).save("dream.png")                # doctest: +SKIP
 
     Args:
-        image: as for :func:`dream_steps`, as are ``objective``, ``settings``, ``network`` and ``overrides``.
-        objective: what grows.
+        image: see :func:`dream_steps`, also for ``overrides``.
+        objective: what to amplify.
         settings: see :class:`DreamSettings`.
-        network: what is looked at.
+        network: loaded by default.
         progress: show a progress bar on stderr.
 
     Returns:
-        The picture, with the photo's name, transparency and metadata. Its ``settings`` say how it was made.
+        The picture, with the photo's name, transparency and metadata. Its ``settings`` are the recipe.
 
     Raises:
-        VggappsError: anything wrong with the arguments, before the first step is taken.
+        VggappsError: invalid arguments, before the first step.
     """
     settings = replace(settings or DreamSettings(), **overrides)
     source, identity = identified(image)
@@ -116,14 +114,14 @@ def dream(
 
 
 def objective_of(objective: str | Objective, settings: DreamSettings, networks: Networks) -> Objective:
-    """The objective that a text means, or that of the guide by the layer that it names; an objective is itself."""
+    """Parse the objective; with a guide, the objective is :func:`guided` by the layer of the text."""
     if isinstance(objective, Objective):
         return objective
     found = parse(objective, networks)
     if settings.guide is None:
         return found
     if found.layers != {found.text}:
-        raise SettingsError(f"a guide needs a layer to be looked at by, and {found.text} is none", "such as relu4_3")
+        raise SettingsError(f"a guide needs a layer as objective, and {found.text} is not one", "for example relu4_3")
     return guided(found.text, open_picture(settings.guide, at_least=2 * GUIDE).rgb, networks, Path(settings.guide).name)
 
 
@@ -135,35 +133,42 @@ def ascend(
     *,
     like: Float[Tensor, "1 3 h2 w2"],
 ) -> Iterator[Step]:
-    """The steps of a dream over all octaves.
-
-    Args:
-        start: the picture.
-        objective: what grows.
-        settings: its size counts for nothing here.
-        networks: by name, the first one's empty.
-        like: the picture whose mean and deviation of each colour the dream keeps.
-    """
+    """The steps of a dream over all octaves; it keeps the colour statistics of ``like``, see :class:`Ascent`."""
     _, field, stride = field_of(networks, objective.layers)
     device = as_network(networks[""]).device
     start, like = start.to(device), like.to(device)
     generator = torch.Generator().manual_seed(settings.seed)
 
-    def score(size: tuple[int, int]) -> Score:
+    def score_of(size: tuple[int, int]) -> Score:
         references = {name: resize(picture, size).to(device) for name, picture in objective.references.items()}
-        return _score(networks, objective, references, settings.jitter, field // 2, stride, generator)
+
+        def score(image: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+            # Mirrored padding shifts the picture on the pooling grid, and hides the network's own border effects.
+            most = min(settings.jitter, min(size) - 1)
+            down, right = torch.randint(0, most + 1, (2,), generator=generator).tolist()
+            around = (right, most - right, down, most - down)
+            view, *others = (F.pad(one, around, mode="reflect") for one in (image, *references.values()))
+
+            def loss(shown: Tensor, place: tuple[slice, slice]) -> Tensor:
+                shown = torch.cat([shown, *(other[:, :, *place] for other in others)])
+                seen = compute_activations(networks, shown, objective.layers, list(references))
+                return -objective.score(seen).mean()
+
+            return tiled(loss, field // 2, generator, stride=stride)(view)
+
+        return score
 
     whole = (start.shape[2], start.shape[3])
-    check_width(whole, stride)
+    check_size(whole, stride)
     sizes = octave_sizes(whole, settings.octaves, settings.octave_scale, smallest=2 * stride)
-    with torch.no_grad():  # what only looking tells: a channel that another's network has not, a place off the map
-        score(sizes[0])(resize(start, sizes[0]))
+    with torch.no_grad():  # raises errors that only a forward pass finds: no such channel in a module, no such position
+        score_of(sizes[0])(resize(start, sizes[0]))
     scales = [Scale(size, settings.steps) for size in sizes]
-    return pyramid(partial(resize, start), scales, score, Ascent(settings.strength * STEP, like))
+    return pyramid(partial(resize, start), scales, score_of, Ascent(settings.strength * STEP, like))
 
 
 def octave_sizes(size: tuple[int, int], octaves: int, scale: float, smallest: int) -> list[tuple[int, int]]:
-    """(height, width) of each octave, from small to large; those with a side below ``smallest`` are left out.
+    """(height, width) of each octave, from small to large, without those that have a side below ``smallest``.
 
     >>> octave_sizes((280, 392), 3, 1.4, smallest=32)
     [(143, 200), (200, 280), (280, 392)]
@@ -173,12 +178,12 @@ def octave_sizes(size: tuple[int, int], octaves: int, scale: float, smallest: in
 
 
 class Ascent:
-    """Steps of one length along the gradient, whatever its size: ``rate · g / mean|g|``.
+    """Gradient ascent with normalized steps, ``rate · g / mean|g|``.
 
     Args:
-        rate: mean change of a number by a step.
-        like: after each step the mean of each channel is this picture's again, and its deviation at most a quarter
-            more. Steps along a gradient drift off in colour and add contrast: a long dream would be black and white.
+        rate: mean absolute change of a value by a step.
+        like: after each step, the mean of each channel is reset to this picture's, and its standard deviation is
+            limited to 1.25 times this picture's. Otherwise colours drift and contrast grows until the dream saturates.
     """
 
     def __init__(self, rate: float, like: Float[Tensor, "1 3 h w"]) -> None:
@@ -198,27 +203,27 @@ class Ascent:
             leaf.sub_(mean).mul_(less).add_(self.mean).clamp_(0, 1)
 
     def resample(self, resample: Callable[[Tensor], Tensor], area: float) -> None:
-        """There is nothing to carry to another size."""
+        """No state depends on the size."""
 
 
 def guided(layer: str, guide: Float[Tensor, "1 3 h w"], networks: Networks, name: str = "guide") -> Objective:
-    """More of what a guide shows: each position grows along that of the guide's vectors which is most like it.
+    """Amplify the features of a guide: the mean over positions of the largest dot product with a feature of the guide.
 
-    "Most like" is the largest dot product, as in the notebook; the objective is the mean over positions of those.
+    The features are vectors of one position, as in the notebook.
 
     Args:
-        layer: where both are looked at.
-        guide: in [0, 1]; it is looked at with a longer side of 384 pixels at most.
-        networks: by name, the first one's empty.
+        layer: the layer of the features.
+        guide: in [0, 1]; scaled down to a longer side of 384 pixels.
+        networks: by name; the main one has an empty name.
         name: for the objective's text.
     """
     factor = min(1.0, GUIDE / max(guide.shape[2:]))
     shown = resize(guide, (max(1, round(guide.shape[2] * factor)), max(1, round(guide.shape[3] * factor))))
     with torch.no_grad():
         device = as_network(networks[""]).device
-        vectors = see(networks, shown.to(device), [layer]).features[layer].flatten(2)[0]
+        vectors = compute_activations(networks, shown.to(device), [layer]).features[layer].flatten(2)[0]
 
-    def score(seen: Seen) -> Float[Tensor, " n"]:
+    def score(seen: Activations) -> Float[Tensor, " n"]:
         a = seen.features[layer].flatten(2)
         with torch.no_grad():
             best = [(chunk.mT @ vectors).argmax(2) for chunk in torch.split(a, _POSITIONS, 2)]
@@ -226,32 +231,3 @@ def guided(layer: str, guide: Float[Tensor, "1 3 h w"], networks: Networks, name
         return (a * nearest).sum(1).mean(1)
 
     return Objective(frozenset({layer}), score, f"guided({layer}, {name})")
-
-
-def _score(
-    networks: Networks,
-    objective: Objective,
-    references: dict[str, Float[Tensor, "1 3 h w"]],
-    jitter: int,
-    margin: int,
-    stride: int,
-    generator: torch.Generator,
-) -> Score:
-    """What is minimised: less the objective, of the picture moved by up to ``jitter`` pixels."""
-
-    def score(image: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        # Mirrored pixels around the picture: it moves against the network's grid of poolings, and what deeper layers
-        # make of the border is not drawn.
-        most = min(jitter, min(image.shape[2:]) - 1)
-        down, right = torch.randint(0, most + 1, (2,), generator=generator).tolist()
-        around = (right, most - right, down, most - down)
-        view, *others = (F.pad(one, around, mode="reflect") for one in (image, *references.values()))
-
-        def piece(shown: Tensor, place: tuple[slice, slice]) -> Tensor:
-            shown = torch.cat([shown, *(other[:, :, *place] for other in others)])
-            return -objective.score(see(networks, shown, objective.layers, list(references))).mean()
-
-        loss, terms = tiled(piece, margin, generator, stride=stride)(view)
-        return loss, dict(terms)
-
-    return score

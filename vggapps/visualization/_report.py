@@ -1,4 +1,4 @@
-"""A page about a layer's channels: for each the picture that was made for it, beside those that it was found in."""
+"""An HTML report on a layer's channels: for each its visualization and its exemplars."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from vggapps.figures._sheet import short_number
 from vggapps.image import encode_picture
 from vggapps.objectives._objective import channel
 from vggapps.optimize._step import last
-from vggapps.vgg._any import as_network
+from vggapps.vgg._wrapped import as_network
 from vggapps.visualization._activations import maps_of
-from vggapps.visualization._made import score_pictures
 from vggapps.visualization._render import visualize_steps
 from vggapps.visualization._retrieval import Exemplars, captions, patches_of
 from vggapps.visualization._settings import VisualizeSettings
+from vggapps.visualization._visualized import score_pictures
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -52,46 +52,46 @@ figure img { display: block; width: 100%; border-radius: 3px; }
 figure.made { width: 16rem; }
 .found { display: flex; flex: 1 1 30rem; flex-wrap: wrap; gap: .7rem; }
 """
+_BATCH = 8
 
 
-_TOGETHER = 8  # pictures that are made at once
-
-
-def made_for(
+def visualize_channels(
     network: nn.Module, layer: str, channels: Sequence[int], settings: VisualizeSettings
 ) -> Iterator[Float[Tensor, "1 3 s s"]]:
-    """A picture made for each channel, in their order."""
-    for start in range(0, len(channels), _TOGETHER):
-        wanted = [channel(layer, index) for index in channels[start : start + _TOGETHER]]
-        yield from torch.split(last(visualize_steps(wanted, settings, network=network)).image(), 1)
+    """A visualization of each channel, in order."""
+    for start in range(0, len(channels), _BATCH):
+        objectives = [channel(layer, index) for index in channels[start : start + _BATCH]]
+        yield from torch.split(last(visualize_steps(objectives, settings, network=network)).image(), 1)
 
 
 def report(network: nn.Module, layer: str, found: Exemplars, made: Sequence[Float[Tensor, "1 3 s s"]]) -> str:
-    """A page of HTML that needs nothing beside it: the pictures are inside, and it is light or dark as its reader.
+    """A self-contained HTML page with embedded pictures; light or dark as its reader prefers.
 
     Args:
-        network: what was looked at.
-        layer: whose channels.
-        found: as :func:`~vggapps.visualization.exemplars` gives it.
-        made: the picture made for each of its channels, in their order.
+        network: the network of the exemplars.
+        layer: the layer of the exemplars.
+        found: from :func:`~vggapps.visualization.exemplars`.
+        made: a visualization of each channel, in order.
     """
     patches = patches_of(one for best in found.by_channel.values() for one in best)
-    sections, told = [], captions(found)
+    sections, lines_of = [], captions(found)
     for (index, best), picture in zip(found.by_channel.items(), made, strict=True):
         name = f"{layer}:{index}"
-        figures = [_figure(patches[one], Path(one.path).name, told[one]) for one in best]
-        natural = "\n".join(figures) or "<p>no picture moves this channel</p>"
-        synthetic = _figure(picture, f"made for {name}", [_reached(network, layer, index, picture)], "made")
+        figures = [_figure(patches[one], Path(one.path).name, lines_of[one]) for one in best]
+        natural = "\n".join(figures) or "<p>no picture activates this channel</p>"
+        synthetic = _figure(
+            picture, f"visualization of {name}", [_activation_line(network, layer, index, picture)], "made"
+        )
         inside = f'<div>{synthetic}<div class="found">\n{natural}\n</div></div>'
         sections.append(f'<section id="{escape(name)}">\n<h2>{escape(name)}</h2>\n{inside}\n</section>')
     net = as_network(network)
     which = ", ".join(filter(None, (net.name, net.weights_name)))
-    title, about = f"What {layer} looks for", f"{which}; {found.pictures} pictures"
+    title, about = f"Channels of {layer}", f"{which}; {found.pictures} pictures"
     return _PAGE.format(title=escape(title), about=escape(about), style=_STYLE, sections="\n".join(sections))
 
 
-def _reached(network: nn.Module, layer: str, index: int, picture: Tensor) -> str:
-    """How strongly the made picture excites its channel, mean and most, and how that compares."""
+def _activation_line(network: nn.Module, layer: str, index: int, picture: Tensor) -> str:
+    """Maximum and mean activation of a visualization, and the ratio to photographs if it is known."""
     map_ = maps_of(network, layer, picture)[index]
     line = f"{short_number(float(map_.max()))} at most, {short_number(float(map_.mean()))} on average"
     (times,) = score_pictures(picture, [channel(layer, index)], {"": network}).natural
@@ -99,7 +99,7 @@ def _reached(network: nn.Module, layer: str, index: int, picture: Tensor) -> str
 
 
 def _figure(picture: Tensor, text: str, lines: Sequence[str], kind: str = "") -> str:
-    # The tiles are small and many: JPEG takes a sixth of what PNG would.
+    # JPEG takes a sixth of the size of PNG.
     data = base64.b64encode(encode_picture(picture, "jpg")).decode()
     caption = "<br>".join(escape(line) for line in lines if line)
     opening = f'<figure class="{kind}">' if kind else "<figure>"

@@ -1,7 +1,6 @@
-"""The natural pictures that excite a channel most, and what of them it saw.
+"""Exemplars: the pictures with the strongest activations of a channel, and the patches in the receptive field.
 
-As in M. Zeiler, R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014, figure 2: for each channel
-the nine strongest activations over many pictures, and the patch of the picture that each of them saw.
+As in M. Zeiler, R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014, figure 2.
 """
 
 from __future__ import annotations
@@ -18,22 +17,21 @@ from vggapps.datasets._reading import scaled_pictures
 from vggapps.errors import PictureError, SettingsError
 from vggapps.figures._sheet import Bounds, contact_sheet, short_number
 from vggapps.image import Picture
-from vggapps.objectives._text import check_layer
+from vggapps.vgg._wrapped import as_network
 from vggapps.visualization._activations import SHORTER_SIDE, maps_of
-from vggapps.visualization._fields import sees_of
 
 
 @dataclass(frozen=True)
 class Exemplar:
-    """A picture that excites a channel, and where.
+    """A picture with a strong activation of a channel, and its position.
 
     Attributes:
         path: the picture.
-        activation: the channel's largest in this picture.
-        row: where in the layer's map it is.
-        column: the same.
-        box: what that position sees, in pixels of the picture as it was shown.
-        size: (height, width) of the picture as it was shown, its shorter side scaled to 224.
+        activation: the channel's maximum in this picture.
+        row: of the maximum in the feature map.
+        column: of the maximum in the feature map.
+        box: receptive field of that position, in pixels of the scaled picture.
+        size: (height, width) of the scaled picture, whose shorter side is 224.
     """
 
     path: str
@@ -46,12 +44,12 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class Exemplars:
-    """What was found in a folder.
+    """The exemplars of some channels.
 
     Attributes:
-        by_channel: the strongest first; a channel that no picture moves has none.
-        pictures: how many were looked at.
-        failed: paths of those that can't be read.
+        by_channel: in descending order of activation; empty for a channel that no picture activates.
+        pictures: number of pictures searched.
+        failed: paths of pictures that can't be read.
     """
 
     by_channel: Mapping[int, Sequence[Exemplar]]
@@ -61,7 +59,7 @@ class Exemplars:
 
 @dataclass(frozen=True, eq=False)
 class _Best:
-    """The strongest activations so far of each channel, the first column the strongest."""
+    """The strongest activations of each channel so far, in descending order."""
 
     values: Float[Tensor, "c k"]
     pictures: Int[Tensor, "c k"]
@@ -70,7 +68,7 @@ class _Best:
     def with_picture(self, number: int, maps: Float[Tensor, "c h w"], top: int) -> _Best:
         value, position = maps.flatten(1).max(1, keepdim=True)
         values = torch.cat([self.values, value], 1)
-        # Stable, so that of equals the earlier picture stays in front.
+        # Stable: ties keep the order of the pictures.
         order = values.sort(dim=1, descending=True, stable=True).indices[:, :top]
         pictures = torch.cat([self.pictures, torch.full_like(position, number)], 1)
         positions = torch.cat([self.positions, position], 1)
@@ -78,31 +76,27 @@ class _Best:
 
 
 def exemplars(
-    network: nn.Module,
-    layer: str,
-    paths: Iterable[str],
-    channels: Iterable[int] | None = None,
-    top: int = 9,
+    network: nn.Module, layer: str, paths: Iterable[str], channels: Iterable[int] | None = None, top: int = 9
 ) -> Exemplars:
-    """The pictures with the largest activations of channels: of each picture its one strongest position.
+    """The pictures with the largest activations of each channel, at one position per picture.
 
-    All channels are looked at at once, in one pass over the pictures; what is kept are ``top`` numbers for each.
+    One pass over the pictures serves all channels; memory is ``top`` entries per channel.
 
     Args:
-        network: takes pictures in [0, 1]; ours or any module in inference mode.
-        layer: ``conv4_3``; in a module a path of ``named_modules()``.
-        paths: pictures. Those that can't be read are told and left out.
-        channels: which, in this order; None for all.
-        top: how many pictures for each.
+        network: takes pictures in [0, 1]; a VGG or any module in inference mode.
+        layer: ``conv4_3``; for a module a path of ``named_modules()``.
+        paths: pictures. Unreadable ones are reported and skipped.
+        channels: which channels, in this order; by default all.
+        top: number of pictures for each channel.
 
     Raises:
         SettingsError: no such layer or channel.
         PictureError: no picture can be read.
     """
-    known = check_layer(network, layer)
-    wanted = None if channels is None else list(dict.fromkeys(channels))
+    known = as_network(network).channels(layer)
+    chosen = None if channels is None else list(dict.fromkeys(channels))
     if known is not None:
-        _check_channels(layer, wanted, known)
+        _check_channels(layer, chosen, known)
     if top < 1:
         raise SettingsError(f"the {top} strongest pictures", "ask for at least one")
     best: _Best | None = None
@@ -114,38 +108,38 @@ def exemplars(
             continue
         maps = maps_of(network, layer, image)
         if best is None:
-            _check_channels(layer, wanted, len(maps))
-            wanted = list(range(len(maps))) if wanted is None else wanted
-            none = torch.empty(len(wanted), 0)
+            _check_channels(layer, chosen, len(maps))
+            chosen = list(range(len(maps))) if chosen is None else chosen
+            none = torch.empty(len(chosen), 0)
             best = _Best(none, none.long(), none.long())
-        best = best.with_picture(len(seen), maps[wanted], top)
+        best = best.with_picture(len(seen), maps[chosen], top)
         seen.append((path, image.shape[2:], maps.shape[2]))
-    if best is None or wanted is None:
-        raise PictureError("there is no picture that can be read", "give photographs")
-    sees = sees_of(network, layer)
+    if best is None or chosen is None:
+        raise PictureError("none of the pictures can be read", "give photographs")
+    box_at = as_network(network).receptive_boxes(layer)
 
     def exemplar(value: float, number: int, position: int) -> Exemplar:
         path, (height, width), columns = seen[number]
         row, column = divmod(position, columns)
-        return Exemplar(path, value, row, column, sees(row, column, (height, width)), (height, width))
+        return Exemplar(path, value, row, column, box_at(row, column, (height, width)), (height, width))
 
     rows = zip(best.values.tolist(), best.pictures.tolist(), best.positions.tolist(), strict=True)
     found = {
         channel: [exemplar(*one) for one in zip(*row, strict=True) if one[0]]
-        for channel, row in zip(wanted, rows, strict=True)
+        for channel, row in zip(chosen, rows, strict=True)
     }
     return Exemplars(found, len(seen), tuple(failed))
 
 
 def patches_of(found: Iterable[Exemplar]) -> dict[Exemplar, Float[Tensor, "1 3 h w"]]:
-    """What the positions of exemplars see: patches of the pictures, at the size at which they were shown."""
+    """The patches in the boxes of exemplars, cropped from the scaled pictures."""
     by_path: dict[str, list[Exemplar]] = {}
     for one in found:
         by_path.setdefault(one.path, []).append(one)
     patches = {}
     for path, image in scaled_pictures(by_path, SHORTER_SIDE):
-        if image is None:  # it could be read before
-            raise PictureError(f"{path} has gone while it was looked at", "begin again")
+        if image is None:  # it was readable before
+            raise PictureError(f"{path} can no longer be read", "start again")
         for one in by_path[path]:
             left, top, right, bottom = one.box
             patches[one] = image[:, :, top:bottom, left:right].clone()
@@ -153,7 +147,7 @@ def patches_of(found: Iterable[Exemplar]) -> dict[Exemplar, Float[Tensor, "1 3 h
 
 
 def captions(found: Exemplars) -> dict[Exemplar, tuple[str, ...]]:
-    """What is written below each: its activation, its picture's name and, if it shows less than others, why."""
+    """The lines below each exemplar: activation, file name and, if the border cuts its box, a remark."""
     every = [one for best in found.by_channel.values() for one in best]
     largest = max((side for one in every for side in _size(one)), default=0)
 
@@ -165,26 +159,20 @@ def captions(found: Exemplars) -> dict[Exemplar, tuple[str, ...]]:
 
 
 def _size(one: Exemplar) -> tuple[int, int]:
-    """Height and width of what it saw."""
+    """Height and width of the box."""
     left, top, right, bottom = one.box
     return bottom - top, right - left
 
 
 def exemplar_sheet(found: Exemplars, layer: str, top: int = 9) -> Picture:
-    """What was seen, on a contact sheet: a row for each channel, with activations and the names of the pictures.
-
-    Args:
-        found: as :func:`exemplars` gives it.
-        layer: its name, for the labels.
-        top: places in a row; those that no picture fills stay empty.
-    """
+    """A contact sheet of exemplars: a row of ``top`` for each channel, labelled with activations and file names."""
     patches = patches_of(one for best in found.by_channel.values() for one in best)
-    told = captions(found)
+    lines_of = captions(found)
     tiles: list[Tensor | None] = []
     labels: list[str] = []
     for channel, best in found.by_channel.items():
         tiles += [patches[one] for one in best] + [None] * (top - len(best))
-        lines = [told[one] for one in best] + [()] * (top - len(best))
+        lines = [lines_of[one] for one in best] + [()] * (top - len(best))
         names = [f"{layer}:{channel}"] + [""] * (top - 1)
         labels += ["\n".join([name, *below]) for name, below in zip(names, lines, strict=True)]
     return contact_sheet(tiles, labels, top, f"{layer}: the strongest in {found.pictures} pictures")

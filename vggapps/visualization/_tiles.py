@@ -1,4 +1,4 @@
-"""The gradient of a picture of any size, in the memory that one tile takes."""
+"""Gradients of large pictures, tile by tile, in the memory of one tile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vggapps.optimize._engine import Score
 
-SIDE = 832  # pixels; what a tile answers for, to which its margin is added: 768 and the mirrored border are one tile
+SIDE = 832  # pixels, without margin: a picture of 768 with its mirrored padding is one tile
 Spans = list[tuple[slice, slice]]
 
 
@@ -22,20 +22,19 @@ def tiled(
     side: int = SIDE,
     stride: int = 1,
 ) -> Score:
-    """The score of a picture, tile by tile, with its gradient.
+    """A score whose value and gradient are computed tile by tile.
 
-    Each pixel's gradient is taken from the one tile that answers for it, which has been seen with a margin on all
-    sides. A pixel acts on features within half a receptive field, and those look as far again: with a margin of a whole
-    field the gradient of a mean over positions is that of the whole picture. The tiles lie elsewhere at each step,
-    so that what a smaller margin leaves of their borders is spread over the picture and makes no seam.
+    Each pixel's gradient comes from one tile, which is evaluated with a margin on all sides. A pixel affects features
+    within half a receptive field, and these depend on as much again: with a margin of a full receptive field, the
+    gradient of a mean over positions is that of the whole picture. Random offsets of the tiles in each step distribute
+    the error of a smaller margin, without seams.
 
     Args:
-        score: what is minimised, of a piece of the picture and the (rows, columns) that it was taken from; a mean
-            over positions.
-        margin: pixels that a tile is seen with, beside its own.
-        generator: of the places of the tiles.
-        side: of a tile, in pixels; pictures up to that size are one tile.
-        stride: the tiles' corners lie at multiples of it, where the network's poolings begin anew.
+        score: the loss of a piece of the picture at (rows, columns); a mean over positions.
+        margin: of a tile, in pixels.
+        generator: of the tiles' offsets.
+        side: of a tile without margin, in pixels; smaller pictures are one tile.
+        stride: tile corners are at multiples of it, in phase with the pooling grid.
     """
 
     def whole(image: Float[Tensor, "1 3 h w"]) -> tuple[Tensor, Mapping[str, Tensor]]:
@@ -48,8 +47,8 @@ def tiled(
                 slope = torch.autograd.grad(found, piece)[0]
             inner = [slice(c.start - o.start, c.stop - o.start) for c, o in zip(core, outer, strict=True)]
             gradient[:, :, *core] = slope[:, :, *inner] * (piece.numel() / picture.numel())
-            total += found.detach() * (_area(core) / (image.shape[2] * image.shape[3]))
-        # The picture's product with a fixed gradient has that gradient, and no tile's memory is held for it.
+            total += found.detach() * (gradient[:, :, *core].numel() / picture.numel())
+        # The product with the detached gradient has this gradient; no tile's graph is kept.
         carried = (image * gradient).sum()
         loss = carried - carried.detach() + total
         return loss, {"objective": total}
@@ -60,7 +59,7 @@ def tiled(
 def cover(
     size: tuple[int, int], side: int, margin: int, generator: torch.Generator, stride: int = 1
 ) -> Iterator[tuple[tuple[slice, slice], tuple[slice, slice]]]:
-    """Tiles that together hold each pixel once, at a random place: (rows, columns) without and with the margin."""
+    """Tiles at a random offset that cover each pixel once: (rows, columns) without and with the margin."""
     spans = [_spans(length, side, margin, generator, stride) for length in size]
     for (rows, outer_rows), (columns, outer_columns) in product(*spans):
         yield (rows, columns), (outer_rows, outer_columns)
@@ -69,14 +68,9 @@ def cover(
 def _spans(length: int, side: int, margin: int, generator: torch.Generator, stride: int) -> Spans:
     edges = [0, length]
     if length > side:
-        # As few tiles as there can be, all of one length but for the first and the last.
+        # Tiles of equal length, except for the first and the last.
         step = side // stride * stride
         first = int(torch.randint(1, step // stride + 1, (), generator=generator)) * stride
         edges = [0, *range(first, length, step), length]
     reach = -(-margin // stride) * stride
     return [(slice(a, b), slice(max(0, a - reach), min(length, b + reach))) for a, b in pairwise(edges)]
-
-
-def _area(tile: tuple[slice, slice]) -> int:
-    height, width = (int(side.stop - side.start) for side in tile)
-    return height * width

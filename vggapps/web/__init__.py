@@ -1,4 +1,4 @@
-"""The page: what the commands do, for people without a terminal (extra ``web``)."""
+"""The Gradio page and its API (extra ``web``)."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The tab that names what is in a picture."""
+"""The tab for classification."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vggapps.errors import SettingsError
 from vggapps.web.controls import Controls, choice
 from vggapps.web.device import Job, Updates
 from vggapps.web.files import RunFiles, examples, upload
-from vggapps.web.frame import Frame, put
+from vggapps.web.frame import Frame
 from vggapps.web.running import Page, classifying, loaded
 
 if TYPE_CHECKING:
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def classifier_of(backbone: str, views: Views) -> Classifier:
-    """A classifier on a network that all views share."""
+    """A classifier on a cached network, which all views share."""
     from vggapps.classification._classifier import Classifier
 
     return Classifier(loaded(classifying, backbone), views=views)
 
 
 def classify_tab(page: Page) -> None:
-    """Put the tab's content here."""
-    from vggapps.weights._backbone import networks_here
+    """Add the content of the tab."""
+    from vggapps.weights._backbone import local_networks
 
     frame, controls = Frame(page, "classify", "Name it"), Controls(ClassifySettings)
     with frame.column("inputs"):
@@ -37,30 +37,32 @@ def classify_tab(page: Page) -> None:
         frame.buttons()
     with frame.column("results"):
         bars = gr.Label(label="What it is", elem_id="classes", show_heading=False)
-        put(frame.status)
+        frame.status.render()
         why = gr.Image(
             label="Where it sees that", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
-            elem_id="classify-why", height=380, alt_text="The picture, with what speaks for the first class",
+            elem_id="classify-why", height=380, alt_text="The picture, with the evidence for the first class",
         )  # fmt: skip
     with frame.column("settings"):
         controls.place("top", most={"top": 20})
         with gr.Accordion("More", open=False):
-            backbone = choice(networks_here("classes"), "auto", label="Backbone", info="The network.", interactive=True)
+            backbone = choice(
+                local_networks("classes"), "auto", label="Backbone", info="The network.", interactive=True
+            )
             controls.place("views")
 
     def classify(job: Job, files: RunFiles, *, image: str | None, backbone: str, **given: Any) -> Iterator[Updates]:
-        """Name what is in a picture: the likeliest classes with their probabilities, and where the first is seen."""
+        """Classify a picture: the most probable classes, and where the evidence for the first one is."""
         from vggapps.classification._localize import class_heat
         from vggapps.image import open_picture
 
         if image is None:
-            raise SettingsError("there is no picture", "drop one, or take an example")
+            raise SettingsError("there is no picture", "drop one, or choose an example")
         settings = controls.read(given)
-        yield {frame.status: "10 % · looking"}
+        yield {frame.status: "10 % · classifying"}
         picture = open_picture(image)
         classifier = classifier_of(backbone, settings.views)
         best = job.call(lambda: classifier(picture, settings.top))
-        yield {bars: {one.label: one.probability for one in best}, frame.status: "60 % · looking where"}
+        yield {bars: {one.label: one.probability for one in best}, frame.status: "60 % · localizing"}
         shown = job.call(lambda: class_heat(classifier, image, best[0].index))
         yield {why: files.thumbnail(shown), frame.status: f"100 % · by {', '.join(classifier.backbone)}"}
 

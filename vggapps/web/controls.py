@@ -1,4 +1,4 @@
-"""A settings dataclass as controls: names, bounds, helps and defaults stand there, and nowhere else."""
+"""Controls for a settings dataclass, which defines their names, bounds, helps and defaults."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from gradio.components import Component
 
 from vggapps.errors import SettingsError, argument, unknown
 from vggapps.settings import Settings, hints
-from vggapps.web.files import own_kind
+from vggapps.web.files import subclass
 from vggapps.web.messages import label, shown_error
 
 S = TypeVar("S", bound=Settings)
 Choices = Sequence[str | tuple[str, str]]
-_FEW = 4  # so many choices lie open; more fold away
+_FEW = 4  # up to this many choices are radio buttons, more are a dropdown
 
 
 @dataclass(frozen=True)
 class Controls(Generic[S]):
     """The controls of some fields of a settings dataclass.
 
-    Text that a visitor types never becomes a file: of fields that are words, only those get a control whose words are
-    chosen from a list, or suggested and checked by the tab or its room, or name layers.
+    Typed text must never name a file on the server: a text field gets a control only if its values are chosen from a
+    list, suggested and checked elsewhere, or are names of layers.
 
     Attributes:
         settings: the dataclass.
-        by_name: for a field its control, on the page since :meth:`place`.
+        by_name: the controls that :meth:`place` has added, by field.
     """
 
     settings: type[S]
@@ -44,14 +44,14 @@ class Controls(Generic[S]):
         most: Mapping[str, float] | None = None,
         words: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
-        """Put controls for these fields here.
+        """Add controls for fields.
 
         Args:
-            names: of fields, in order.
-            choices: for fields that are words, what can be chosen; the first stands for None where None is allowed.
-            suggestions: the same where any other word may be typed, too: whoever reads it checks it.
-            most: for numbers, what this page allows at most.
-            words: label and help, where the page offers less than the settings take.
+            names: the fields, in order.
+            choices: the choices of text fields; the first stands for None if None is allowed.
+            suggestions: likewise, but other text may be typed, which the tab must check.
+            most: the page's limits of numbers.
+            words: label and help, where those of the settings do not fit the page.
         """
         fields = {field.name: field for field in dataclasses.fields(self.settings)}
         for name in names:
@@ -64,31 +64,31 @@ class Controls(Generic[S]):
                 self.by_name[name] = word(suggested, default, **about)
             elif chosen := list((choices or {}).get(name, offered)):
                 self.by_name[name] = choice(chosen, default, **about)
-            elif _is_word(fields[name], self.settings):
-                raise TypeError(f"{name} is a word, and would be typed: name its choices, or leave it out")
+            elif _is_free_text(fields[name], self.settings):
+                raise TypeError(f"{name} is free text: give its choices, or leave it out")
             else:
                 self.by_name[name] = _control(fields[name], kinds, default, about, (most or {}).get(name))
 
     def rest(self, *left_out: str) -> list[str]:
-        """The fields that have no control yet, and are not left out; words without choices never have one."""
+        """The fields that have no control yet, except those given and text fields."""
         fields = {field.name: field for field in dataclasses.fields(self.settings)}
         return [
             name
             for name in fields
-            if name not in self.by_name and name not in left_out and not _is_word(fields[name], self.settings)
+            if name not in self.by_name and name not in left_out and not _is_free_text(fields[name], self.settings)
         ]
 
     def read(self, values: Mapping[str, Any]) -> S:
-        """The settings that controls show; other fields keep their defaults.
+        """The settings from the controls' values; other fields keep their defaults.
 
         Raises:
-            SettingsError: what they show makes no sense together.
+            SettingsError: the values are invalid.
         """
         given = {}
         for name in self.by_name:
             value, kinds = values[name], _kinds(self.settings, name)
             if value is None and type(None) not in kinds:
-                raise SettingsError(f"{argument(name)} is empty", "give it a value")
+                raise SettingsError(f"{argument(name)} is empty", "enter a value")
             if any(get_origin(kind) is tuple for kind in kinds):
                 value = tuple(word.strip() for word in (value or "").split(",") if word.strip())
             elif type(None) in kinds and value in ("", None):
@@ -99,14 +99,14 @@ class Controls(Generic[S]):
         return self.settings(**given)
 
     def show(self, settings: S) -> tuple[list[Any], list[str]]:
-        """What the controls show for these settings, in order; and the labels of those that can't, and keep theirs."""
+        """Updates of the controls, in order, and the labels of those that can't show their value and stay unchanged."""
         values = [_shown(control, getattr(settings, name)) for name, control in self.by_name.items()]
         fit = [_fits(control, value) for control, value in zip(self.by_name.values(), values, strict=True)]
         shown = [value if fits else gr.skip() for value, fits in zip(values, fit, strict=True)]
         return shown, [label(name) for name, fits in zip(self.by_name, fit, strict=True) if not fits]
 
     def helps(self) -> dict[str, str]:
-        """What each field is, for the descriptions of endpoints."""
+        """Descriptions of the fields, for the API."""
         return {f.name: f.metadata["help"] for f in dataclasses.fields(self.settings) if f.name in self.by_name}
 
 
@@ -115,8 +115,8 @@ def _kinds(settings: type[Settings], name: str) -> tuple[Any, ...]:
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
 
 
-def _is_word(field: dataclasses.Field[Any], settings: type[Settings]) -> bool:
-    """Whether what is typed there could name a file: words do, but for lists of layers. What may be a number is one."""
+def _is_free_text(field: dataclasses.Field[Any], settings: type[Settings]) -> bool:
+    """Whether the field is text that could name a file: not if it accepts numbers, nor if it lists layers."""
     kinds = _kinds(settings, field.name)
     listed = any(get_origin(kind) is tuple for kind in kinds)
     return (str in kinds and int not in kinds) or (listed and not str(field.metadata["metavar"]).startswith("LAYER"))
@@ -129,7 +129,7 @@ def _shown(control: Component, value: Any) -> Any:
 
 
 def _fits(control: Component, value: Any) -> bool:
-    """Whether a control of this page can show a value that another page, or a command, has used."""
+    """Whether a control can show a value, which may come from another page or a command."""
     if isinstance(control, gr.Radio | gr.Dropdown) and not getattr(control, "allow_custom_value", False):
         return value in [choice[1] for choice in control.choices]
     if isinstance(control, gr.Slider | gr.Number) and value is not None:
@@ -141,9 +141,9 @@ def _fits(control: Component, value: Any) -> bool:
 
 
 def choice(choices: Choices, value: str | None, **about: Any) -> gr.Radio | gr.Dropdown:
-    """A control for one of several words, the first of them where none is given; another word is refused in ours.
+    """Radio buttons or a dropdown, by default with the first choice; other values are rejected with our own error.
 
-    Gradio's own refusal lists them all, be they a thousand, and lets None pass.
+    Gradio's error would list all choices, even thousands, and it accepts None.
     """
     chosen = _value(choices[0]) if value is None else value
     control = gr.Radio if len(choices) <= _FEW else gr.Dropdown
@@ -160,9 +160,9 @@ def choice(choices: Choices, value: str | None, **about: Any) -> gr.Radio | gr.D
 
 
 def word(suggestions: Choices, value: str | None, **about: Any) -> gr.Dropdown:
-    """A control for a word that is typed, with suggestions; in the API it is plain text, not one of a thousand.
+    """A dropdown with suggestions that accepts any text; the API declares it as a string.
 
-    The first suggestion is taken where there is no value; an empty control reads as "".
+    Its value is the first suggestion by default; an empty control returns "".
     """
 
     def preprocess(_: gr.Dropdown, typed: Any) -> str:
@@ -171,7 +171,7 @@ def word(suggestions: Choices, value: str | None, **about: Any) -> gr.Dropdown:
     def api_info(_: gr.Dropdown) -> dict[str, Any]:
         return {"type": "string"}
 
-    return own_kind(gr.Dropdown, preprocess=preprocess, api_info=api_info)(
+    return subclass(gr.Dropdown, preprocess=preprocess, api_info=api_info)(
         list(suggestions), value=_value(suggestions[0]) if value is None else value, allow_custom_value=True, **about
     )
 

@@ -1,4 +1,4 @@
-"""One worker for a device: jobs wait in a queue, report what there is to show, and can be stopped at any moment."""
+"""A job queue with one worker for a device: jobs report updates and can be stopped at any time."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from typing import Any, Literal, TypeVar
 from vggapps.errors import VggappsError
 
 T = TypeVar("T")
-Updates = Mapping[Any, Any]  # what is to be shown, by where
+Updates = Mapping[Any, Any]  # new values by component
 Reason = Literal["", "stopped", "time", "left"]
 
-HEARTBEAT = 0.4  # seconds: the longest time without anything for a visitor, who may leave then
-LOST_AFTER = 10.0  # seconds without a poll after which a visitor counts as gone: Gradio does not always tell
+HEARTBEAT = 0.4  # seconds between two yields to a visitor, at which a disconnect is noticed
+LOST_AFTER = 10.0  # seconds without a poll after which a visitor counts as gone: Gradio does not always report it
 PREVIEW_INTERVAL = 0.3  # seconds
 
 
 class Refused(VggappsError):
-    """A job that was not accepted, or ended with nothing to show."""
+    """A job that was rejected, or ended without a result."""
 
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """A job that has nothing new.
+    """A report of a job without updates.
 
     Attributes:
-        ahead: how many jobs are before it; 0 while it runs.
-        seconds: since it began to wait, or to run.
+        ahead: number of jobs before it in the queue; 0 while it runs.
+        seconds: time since it began to wait, or to run.
     """
 
     ahead: int
@@ -38,11 +38,12 @@ class Heartbeat:
 
 
 class Job:
-    """The work of one visitor. It runs in the device's thread and is followed from the visitor's.
+    """The work of one visitor, run in the device's thread and followed from the visitor's.
 
     Attributes:
-        reason: why it is to end early: it was ``stopped``, its ``time`` is over, or the visitor ``left``; else empty.
-        seconds: that it may take.
+        reason: why it must end early: ``stopped``, ``time`` (the limit is reached) or ``left`` (by the visitor); else
+            empty.
+        seconds: its time limit.
     """
 
     def __init__(self, device: Device, session: str, work: Callable[[Job], Iterator[Updates]], seconds: float) -> None:
@@ -55,11 +56,11 @@ class Job:
         self._changed = Condition()
         self._future: Future[None]
 
-    # The device's side.
+    # Called in the device's thread.
 
     def run(self) -> None:
-        """Do the work."""
-        self._device.position(self)  # which waits until it is in the queue
+        """Run the work."""
+        self._device.position(self)  # waits until the job is in the queue
         self._started = time.monotonic()
         self._deadline = self._started + self.seconds
         if self.should_end():
@@ -68,7 +69,7 @@ class Job:
             self.show(updates)
 
     def show(self, updates: Updates) -> None:
-        """Show something from within the work; later updates replace earlier ones."""
+        """Publish updates; later ones replace earlier ones."""
         with self._changed:
             self._last_shown = time.monotonic()
             self._updates |= updates
@@ -76,24 +77,24 @@ class Job:
 
     @property
     def wants_preview(self) -> bool:
-        """Whether it is time for another preview: the last one has been fetched, and a while ago."""
+        """Whether the last updates were fetched, and long enough ago for another preview."""
         return not self._updates and time.monotonic() - self._last_shown >= PREVIEW_INTERVAL
 
     def should_end(self) -> bool:
-        """Whether the work is to end."""
+        """Whether the work must end."""
         if not self.reason and time.monotonic() > self._deadline:
             self.reason = "time"
         return bool(self.reason) or self.abandoned
 
     @property
     def abandoned(self) -> bool:
-        """Whether its visitor has left."""
+        """Whether the visitor has left."""
         if time.monotonic() - self._last_poll > LOST_AFTER:
             self.reason = "left"
         return self.reason == "left"
 
     def iterate(self, items: Iterator[T]) -> Iterator[T]:
-        """The items, until they or the job end; an item that is unfinished by then is dropped."""
+        """Iterate until the items or the job end; an unfinished item is dropped."""
         from vggapps.optimize._interrupt import Interrupted, interruptible
 
         while not self.should_end():
@@ -105,10 +106,10 @@ class Job:
             yield item
 
     def call(self, make: Callable[[], T]) -> T:
-        """The result of a function.
+        """Call a function.
 
         Raises:
-            Refused: the job was to end before the function returned.
+            Refused: the job ended before the function returned.
         """
         from vggapps.optimize._interrupt import Interrupted, interruptible
 
@@ -119,30 +120,23 @@ class Job:
             raise self.ended_empty() from None
 
     def ended_empty(self) -> Refused:
-        """The error for a job that ends with nothing to show."""
+        """The error for a job that ends without a result."""
         if self.reason == "time":
             hint = "choose a smaller size, fewer steps or a quicker method"
             return Refused(f"this took longer than the {self.seconds:g} seconds that a run may take here", hint)
         return Refused("stopped before there was anything to show")
 
-    # The visitor's side.
-
-    @property
-    def ahead(self) -> int:
-        """How many jobs are before it; 0 while it runs."""
-        return self._device.position(self)
+    # Called in the visitor's thread.
 
     def stop(self, reason: Reason = "stopped") -> None:
-        """End soon, with what there is unless the visitor ``left``."""
+        """End soon, with the result so far unless the visitor ``left``."""
         self.reason = self.reason or reason
-        self._future.cancel()  # if it waits; running work checks for itself
+        self._future.cancel()  # a waiting job; a running one checks `should_end`
 
     def follow(self) -> Iterator[Updates | Heartbeat]:
-        """What there is to show, and a :class:`Heartbeat` at least every :data:`HEARTBEAT` seconds; closing the
-        iterator ends the job.
+        """Iterate over updates, or a :class:`Heartbeat` at least every :data:`HEARTBEAT` seconds.
 
-        Raises:
-            Exception: whatever the work raised.
+        Closing the iterator ends the job. Exceptions of the work are raised here.
         """
         try:
             while True:
@@ -155,7 +149,7 @@ class Job:
                 elif done:
                     break
                 else:
-                    yield Heartbeat(self.ahead, time.monotonic() - self._started)
+                    yield Heartbeat(self._device.position(self), time.monotonic() - self._started)
             try:
                 self._future.result()
             except CancelledError:
@@ -170,13 +164,13 @@ class Job:
 
 
 class Device:
-    """A worker that runs one job after another, in the order of submission.
+    """A worker that runs jobs in the order of submission.
 
-    A job begins when the one before has really ended, not when the visitor of that has left.
+    A job starts after the previous one has ended, not already when that one's visitor has left.
 
     Args:
-        waiting: how many jobs may wait.
-        seconds: that each may take.
+        waiting: the most jobs that may wait.
+        seconds: the time limit of each job.
     """
 
     def __init__(self, waiting: int, seconds: float) -> None:
@@ -186,14 +180,10 @@ class Device:
         self._lock = Lock()
 
     def submit(self, session: str, work: Callable[[Job], Iterator[Updates]]) -> Job:
-        """Put work into the queue.
-
-        Args:
-            session: whose it is.
-            work: takes the job, and yields what is to be shown.
+        """Put work of a session into the queue; the work takes the job and yields updates.
 
         Raises:
-            Refused: too many wait already.
+            Refused: the queue is full.
         """
         job = Job(self, session, work, self.seconds)
         with self._lock:
@@ -206,7 +196,7 @@ class Device:
         return job
 
     def stop(self, session: str, reason: Reason = "stopped") -> int:
-        """Stop the jobs of a session; returns how many."""
+        """Stop the jobs of a session; returns their number."""
         with self._lock:
             jobs = [job for job in self._queue if job.session == session]
         for job in jobs:
@@ -214,7 +204,7 @@ class Device:
         return len(jobs)
 
     def position(self, job: Job) -> int:
-        """Of a job in the queue, from 0; 0 for one that is done. Jobs of visitors who have left don't count."""
+        """The position of a job in the queue, from 0; 0 if it is done. Jobs of visitors who have left are stopped."""
         with self._lock:
             left = [other for other in self._queue if other is not job and other.abandoned]
         for other in left:
@@ -223,17 +213,17 @@ class Device:
             return self._queue.index(job) if job in self._queue else 0
 
     def remove(self, job: Job) -> None:
-        """Take a job out of the queue."""
+        """Remove a job from the queue."""
         with self._lock:
             if job in self._queue:
                 self._queue.remove(job)
 
     def __len__(self) -> int:
-        """How many jobs are in the queue, with the one that runs."""
+        """The number of jobs in the queue, including the running one."""
         return len(self._queue)
 
     def close(self) -> None:
-        """Stop all work, and wait until the device is free."""
+        """Stop all jobs and wait until they have ended."""
         for job in list(self._queue):
             job.stop("left")
         self._worker.shutdown(wait=True, cancel_futures=True)

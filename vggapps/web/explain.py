@@ -1,4 +1,4 @@
-"""The tab that shows why a network sees what it sees."""
+"""The tab that explains predictions."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from vggapps.explanation._settings import ExplainSettings
 from vggapps.web.controls import Choices, Controls
 from vggapps.web.device import Job, Updates
 from vggapps.web.files import RunFiles, examples, upload
-from vggapps.web.frame import Frame, put
+from vggapps.web.frame import Frame
 from vggapps.web.running import Page, classifying, loaded, with_progress
 
 WORDS = {
     "method": ("Method", "How the evidence is found."),
-    "target": ("Class", "What is looked for: any of ImageNet's classes, whether the network believes in it or not."),
-    "layer": ("Layer", "Whose positions the ...-cam methods show."),
+    "target": ("Class", "The class to explain: any of ImageNet's, predicted or not."),
+    "layer": ("Layer", "The layer of the ...-cam methods."),
 }
-NAMED = ("the one that Classify names", "")
-LAST = ("the last convolution's", "")
+NAMED = ("the predicted class", "")
+LAST = ("the last convolution", "")
 
 
 def of_class(word: str | None) -> str:
     """The objective for a class that a visitor has typed, "" for none.
 
-    It is named as in the list, since other text could be an objective that reads files.
+    Only names of classes are accepted, since other text could be an objective that reads files.
 
     Raises:
-        SettingsError: no class is called so; says which is nearest.
+        SettingsError: there is no such class; suggests the most similar name.
     """
     from vggapps.weights._labels import find_label
 
@@ -40,17 +40,17 @@ def of_class(word: str | None) -> str:
 
 
 def explain_tab(page: Page) -> None:
-    """Put the tab's content here."""
+    """Add the content of the tab."""
     from vggapps.explanation._methods import METHODS
     from vggapps.vgg._plan import get_plan, layer_facts
-    from vggapps.weights._backbone import networks_here
+    from vggapps.weights._backbone import local_networks
     from vggapps.weights._labels import imagenet
 
     frame, controls = Frame(page, "explain", "Explain"), Controls(ExplainSettings)
     convolutional = [fact.name for fact in layer_facts(get_plan("vgg19"), head="none") if fact.name.startswith("relu")]
     choices: dict[str, Sequence[str | tuple[str, str]]] = {
         "method": [(f"{method.name}: {method.help}", name) for name, method in METHODS.items()],
-        "backbone": networks_here("classes"),
+        "backbone": local_networks("classes"),
     }
     suggestions: dict[str, Choices] = {
         "target": [NAMED, *(label.name for label in imagenet())],
@@ -64,11 +64,11 @@ def explain_tab(page: Page) -> None:
     with frame.column("results"):
         why = gr.Image(
             label="Why", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
-            elem_id="why", height=460, alt_text="The picture, and beside it what speaks for the class",
+            elem_id="why", height=460, alt_text="The picture, and the evidence for the class",
         )  # fmt: skip
-        put(frame.status)
+        frame.status.render()
         answer = gr.Textbox(label="Answer", interactive=False, elem_id="answer")
-        put(frame.download)
+        frame.download.render()
     with frame.column("settings"), gr.Accordion("More", open=False):
         controls.place(
             "layer", "backbone", "size", "samples", "seed",
@@ -76,20 +76,20 @@ def explain_tab(page: Page) -> None:
         )  # fmt: skip
 
     def explain(job: Job, files: RunFiles, *, image: str | None, **given: Any) -> Iterator[Updates]:
-        """Show where in a picture the evidence lies for what a network sees there."""
-        from vggapps.classification._explained import classified
+        """Show where in a picture the evidence for a class is."""
+        from vggapps.classification._explained import classify_center
         from vggapps.explanation._question import load_explained
         from vggapps.explanation._report import explanation_record, explanations, figure, headline, open_explained
         from vggapps.image._identity import identify
 
         if image is None:
-            raise SettingsError("there is no picture", "drop one, or take an example")
+            raise SettingsError("there is no picture", "drop one, or choose an example")
         settings = controls.read(given | {"target": of_class(given["target"])})
-        yield {frame.status: "1 % · looking"}
+        yield {frame.status: "1 % · reading the picture"}
         picture = open_explained(image, settings)
         network = load_explained(settings, loaded(classifying, settings.backbone, settings.dtype))
         watch = partial(with_progress, job, frame.status)
-        named = None if settings.target else job.call(lambda: classified([network], picture))
+        named = None if settings.target else job.call(lambda: classify_center([network], picture))
         found = job.call(lambda: explanations(network, picture, settings, lambda _: watch, named))
         about = explanation_record({"images": [identify(image)]}, settings, found, classified=named)
         path = files.save(figure(picture, found), f"{Path(image).stem}_why", about)

@@ -1,4 +1,4 @@
-"""Uploads, which are not trusted, and results, which are deleted when their visitor leaves."""
+"""Uploads, which are not trusted, and results, which are deleted when the visitor leaves."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
     from vggapps.image import Picture
 
 C = TypeVar("C", bound=Component)
-SHOWN = 640  # pixels: longer side of what is shown while a run goes on, and in the gallery
+SHOWN = 640  # longer side in pixels of previews and of pictures in the gallery
 _WHERE = "GRADIO_TEMP_DIR"
-KEPT_SECONDS = 3600  # how long results are kept when nothing tells that their visitor has left
+KEPT_SECONDS = 3600  # results are deleted after this time even if the visitor has not left
 
 
 def upload(label: str, limits: Limits, **properties: Any) -> gr.Image:
-    """An input for a picture; the handler gets the path of a file that was uploaded to this page and checked.
+    """An input for a picture; the handler gets the path of a checked file that was uploaded to this page.
 
-    Gradio 6.31 passes on any path that a request names, and downloads any address: both are refused here, before
-    anything else sees them. The file itself is passed on unchanged.
+    Gradio 6.31 accepts any path in a request and downloads any URL: both are rejected here first. The file is not
+    modified.
     """
 
     def preprocess(_: gr.Image, payload: Any) -> str | None:
@@ -51,20 +51,20 @@ def upload(label: str, limits: Limits, **properties: Any) -> gr.Image:
     async def moved(_: gr.Image, path: str | Path | None) -> str | None:
         return None if path is None else str(path)
 
-    made = own_kind(gr.Image, preprocess=preprocess, async_move_resource_to_block_cache=moved)
+    Upload = subclass(gr.Image, preprocess=preprocess, async_move_resource_to_block_cache=moved)
     sources: list[Literal["upload", "webcam", "clipboard"]] = ["upload", "clipboard"]
-    component = made(label=label, type="filepath", image_mode=None, format="png", sources=sources, **properties)
-    # An event runs preprocess: a file that is no picture is rejected and removed at once, not at the button.
+    component = Upload(label=label, type="filepath", image_mode=None, format="png", sources=sources, **properties)
+    # The event runs preprocess: an invalid file is rejected and removed at once, not when the button is pressed.
     checked = component.upload(lambda _: None, component, None, api_visibility="private")
     checked.failure(lambda: None, None, component, api_visibility="private", queue=False)
     return component
 
 
-def own_kind(component: type[C], **methods: Any) -> type[C]:
-    """A component of Gradio with methods of our own.
+def subclass(component: type[C], **methods: Any) -> type[C]:
+    """A subclass of a Gradio component with other methods.
 
-    They must be of the class: for a session that has had an update, Gradio makes the component anew. The class is
-    made past its metaclass, which would write a stub beside this file.
+    They can't be set on the instance, because Gradio recreates components that a session has updated. Gradio's
+    metaclass is bypassed, since it would write a stub file next to this one.
     """
     name = component.__name__.lower()
     methods |= {"get_block_name": lambda _: name, "__module__": __name__}
@@ -72,7 +72,7 @@ def own_kind(component: type[C], **methods: Any) -> type[C]:
 
 
 def _checked(payload: Any, limits: Limits) -> Path:
-    """The file of an upload, if its header is that of a picture."""
+    """The path of an uploaded file, whose header must be that of a picture."""
     from vggapps.image._opening import opened, stream_of
 
     if not payload.path:
@@ -87,7 +87,7 @@ def _checked(payload: Any, limits: Limits) -> Path:
 
 
 class Results:
-    """The results of all visitors: in a folder, one with an unguessable name for each run, until the visitor leaves."""
+    """The results of all visitors: a folder with an unguessable name for each run, deleted when the visitor leaves."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -95,7 +95,7 @@ class Results:
         self._lock = Lock()
 
     def run(self, session: str) -> RunFiles:
-        """A new folder for a session. Expired ones are deleted on the way."""
+        """A new folder for a run of a session; expired folders are deleted."""
         folder = self.folder / f"run-{secrets.token_hex(16)}"
         folder.mkdir(parents=True, mode=0o700)
         old = time.time() - KEPT_SECONDS
@@ -106,7 +106,7 @@ class Results:
         return RunFiles(folder)
 
     def clear(self, session: str) -> None:
-        """Delete the results of a session, whose visitor has left."""
+        """Delete the results of a session."""
         with self._lock:
             self._clear(session, list(self._runs.get(session, ())))
 
@@ -126,59 +126,50 @@ class RunFiles:
         self._previews: list[Path] = []
 
     def preview(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> str:
-        """A small JPEG of a picture. The last two are kept: one may be on its way to a browser."""
-        path = self._thumbnail(picture)
-        self._previews.append(path)
+        """A small temporary JPEG of a picture. The last two are kept, as a browser may still load the previous one."""
+        path = self.thumbnail(picture)
+        self._previews.append(Path(path))
         for old in self._previews[:-2]:
             old.unlink(missing_ok=True)
         self._previews = self._previews[-2:]
-        return str(path)
+        return path
 
     def thumbnail(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> str:
-        """A small JPEG that is kept as long as the result."""
-        return str(self._thumbnail(picture))
-
-    def save(self, picture: Picture | Float[Tensor, "1 3 h w"], name: str, settings: Mapping[str, Any]) -> str:
-        """The result as PNG in full size, with its settings inside."""
-        from vggapps.image import save_picture
-
-        return str(save_picture(picture, self.folder / f"{name}.png", settings=settings, overwrite=True))
-
-    def _thumbnail(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> Path:
+        """A small JPEG of a picture, kept as long as the result."""
         from vggapps.image import Picture, fit, resize, save_picture
 
         rgb, alpha = (picture.rgb, picture.alpha) if isinstance(picture, Picture) else (picture, None)
         size = fit(rgb.shape[2], rgb.shape[3], SHOWN)
         shown = Picture(resize(rgb, size), None if alpha is None else resize(alpha, size))
-        return save_picture(shown, self.folder / f"{secrets.token_hex(8)}.jpg")
+        return str(save_picture(shown, self.folder / f"{secrets.token_hex(8)}.jpg"))
+
+    def save(self, picture: Picture | Float[Tensor, "1 3 h w"], name: str, settings: Mapping[str, Any]) -> str:
+        """Save a result as PNG in full size, with its settings."""
+        from vggapps.image import save_picture
+
+        return str(save_picture(picture, self.folder / f"{name}.png", settings=settings, overwrite=True))
 
 
 def examples(kind: str, target: gr.Image) -> None:
-    """Sample pictures for an upload, ``content`` or ``style``; none where the package came without them."""
-    paths = samples(kind)
-    if paths:
+    """Sample pictures for an upload, ``content`` or ``style``: from a checkout, or else from the package's data."""
+    package = Path(__file__).parents[1]
+    folder = next((f for f in (package / "data" / "samples", package.parent / "assets") if f.is_dir()), package)
+    if paths := sorted(map(str, (folder / kind).glob("*.jpg"))):
         gr.Examples(
-            [[path] for path in paths], [target], label="Or take one of ours",
+            [[path] for path in paths], [target], label="Or choose an example",
             cache_examples=False, api_visibility="private", elem_id=f"{target.elem_id}-examples",
         )  # fmt: skip
 
 
-def samples(kind: str) -> list[str]:
-    """The sample pictures, ``content`` or ``style``: beside the package in a checkout, else inside it."""
-    package = Path(__file__).parents[1]
-    folder = next((f for f in (package / "data" / "samples", package.parent / "assets") if f.is_dir()), package)
-    return sorted(map(str, (folder / kind).glob("*.jpg")))
-
-
 class SharedFolder:
-    """The folder for uploads and results. Gradio has one for a process: all its pages share it."""
+    """The folder for uploads and results, shared by all pages: Gradio has one per process."""
 
     def __init__(self) -> None:
         self._pages, self._folder, self._before = 0, Path(), os.environ.get(_WHERE)
         self._lock = Lock()
 
     def enter(self) -> Path:
-        """The folder, for one more page."""
+        """The folder, which is created for the first page."""
         with self._lock:
             if not self._pages:
                 self._before = os.environ.get(_WHERE)
@@ -188,7 +179,7 @@ class SharedFolder:
             return self._folder
 
     def leave(self) -> None:
-        """One page less; the folder is deleted with the last."""
+        """Release the folder, which is deleted with the last page."""
         with self._lock:
             self._pages -= 1
             if self._pages:

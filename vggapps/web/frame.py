@@ -1,6 +1,6 @@
-"""The frame of a tab: inputs, results and settings side by side, a button that runs it, Stop, status and download.
+"""The frame of a tab: columns for inputs, results and settings; run and Stop buttons, status line and download.
 
-A tab places its controls in the columns and hands over one generator::
+A tab places its controls in the columns and passes one generator::
 
     frame = Frame(page, "classify", "Name it")
     with frame.column("inputs"):
@@ -8,7 +8,7 @@ A tab places its controls in the columns and hands over one generator::
         frame.buttons()
     with frame.column("results"):
         label = gr.Label()
-        put(frame.status)
+        frame.status.render()
     frame.offer(classify, {"image": image}, [label], helps={"image": "The picture."}, required=("image",))
 """
 
@@ -40,35 +40,35 @@ class Frame:
 
     Args:
         page: the page.
-        name: of the tab; its button, status line and download have it in their ids.
+        name: the name of the tab, used in the ids of its button, status line and download.
         verb: the text of the button.
 
     Attributes:
-        status: a line that says how far a run is, with a bar behind it; what it shows begins with the percentage.
-            The tab puts it into its results.
-        download: a button that appears with the result; tabs that have one put it into their results.
+        status: the status line, a progress bar whose text begins with the percentage; the tab renders it.
+        download: a button that appears with the result; the tab renders it if it has one.
     """
 
     def __init__(self, page: Page, name: str, verb: str) -> None:
         self.page, self._name = page, name
-        self.status = gr.HTML(
+        self.status: Any = gr.HTML(
             "", label="Status", html_template=STATUS, js_on_load=None, elem_id=f"{name}-status", render=False
         )
-        self.download = gr.DownloadButton("Download", elem_id=f"{name}-download", visible=False, render=False)
-        self._run = gr.Button(verb, variant="primary", elem_id=name, scale=2, render=False)
-        self._stop = gr.Button("Stop", elem_id=f"{name}-stop", render=False)
+        self.download: Any = gr.DownloadButton("Download", elem_id=f"{name}-download", visible=False, render=False)
+        self._run: Any = gr.Button(verb, variant="primary", elem_id=name, scale=2, render=False)
+        self._stop: Any = gr.Button("Stop", elem_id=f"{name}-stop", render=False)
         self._row = gr.Row(elem_classes="work")
 
     @contextmanager
     def column(self, kind: Literal["inputs", "results", "settings"]) -> Iterator[None]:
-        """The column for that kind of components."""
+        """The column for these components."""
         with self._row, gr.Column(elem_classes=kind):
             yield
 
     def buttons(self) -> None:
-        """Put the button that runs the tab here, and Stop."""
+        """Render the run and Stop buttons."""
         with gr.Row():
-            put(self._run, self._stop)
+            self._run.render()
+            self._stop.render()
 
     def before(self, update: Callable[[], Any], outputs: Sequence[Component]) -> None:
         """Update components when the button is pressed."""
@@ -83,45 +83,35 @@ class Frame:
         helps: Mapping[str, str],
         required: Sequence[str] = (),
     ) -> Any:
-        """Run work by the button, and offer it as a named endpoint.
+        """Run work when the button is pressed, and expose it as a named API endpoint.
 
         Args:
-            work: ``(job, files, **inputs)`` yields what is to be shown; its name and docstring are the endpoint's.
-            inputs: for each of its arguments a component.
-            outputs: the components in which it may show something, besides the status line.
-            helps: what each argument is.
-            required: the first of the inputs, which can't be left out.
+            work: ``(job, files, **inputs)`` yields updates; its name and docstring are the endpoint's.
+            inputs: the component of each argument.
+            outputs: the components that it may update, besides the status line.
+            helps: descriptions of the arguments.
+            required: the arguments without a default, which come first.
 
         Returns:
-            Gradio's event, for what is to happen after it.
+            Gradio's event, to chain others.
         """
         done = self._run.click(
             _endpoint(self.page, work, inputs, [*outputs, self.status], helps, required),
             list(inputs.values()),
             [*outputs, self.status],
             api_name=work.__name__,
-            concurrency_limit=None,  # the queue is the device's own, see vggapps.web.device
+            concurrency_limit=None,  # vggapps.web.device has its own queue
             trigger_mode="once",
             show_progress="hidden",
         )
         if self.download.is_rendered:
             done.success(lambda: gr.update(visible=True), None, self.download, api_visibility="private", queue=False)
-        self._stop.click(_stopping(self.page), api_name=f"{self._name}-stop", api_visibility="private", queue=False)
+        self._stop.click(self._stop_runs, api_name=f"{self._name}-stop", api_visibility="private", queue=False)
         return done
 
-
-def put(*components: Any) -> None:
-    """Put components of a frame here."""
-    for component in components:
-        component.render()
-
-
-def _stopping(page: Page) -> Callable[[gr.Request], None]:
-    def stop(request: gr.Request) -> None:
-        if not page.device.stop(request.session_hash or ""):
+    def _stop_runs(self, request: gr.Request) -> None:
+        if not self.page.device.stop(request.session_hash or ""):
             gr.Info("There is nothing to stop.", duration=3)
-
-    return stop
 
 
 def _endpoint(
@@ -132,12 +122,12 @@ def _endpoint(
     helps: Mapping[str, str],
     required: Sequence[str],
 ) -> Callable[..., Iterator[Any]]:
-    """The work as a function for Gradio, which reads its name, signature and docstring for the API."""
+    """Wrap work for Gradio, which derives the API from the name, signature and docstring."""
     line = outputs[-1]
 
     def endpoint(request: gr.Request, *values: Any) -> Iterator[Any]:
         given = dict(zip(inputs, values, strict=True))
-        # All that there is to show so far: programs get whole answers, and the page changes only what is new.
+        # Accumulated, because API clients need complete results; the page updates only what has changed.
         shown: dict[Component, Any] = {one: gr.skip() if isinstance(one, gr.State) else None for one in outputs}
         try:
             session = request.session_hash or ""

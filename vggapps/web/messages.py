@@ -1,4 +1,4 @@
-"""Errors in the words of the page: labels of controls instead of arguments, no commands, no folders of the server."""
+"""Error messages for the page: with labels instead of argument names, without commands and the server's folders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vggapps.errors import OutOfMemoryError, VggappsError, argument, out_of_memo
 log = logging.getLogger(__name__)
 
 _CAPITALS = {"Tv": "TV"}
-_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/:'\"](?:[^/:'\"]*[^\s/:'\"])?/)+")  # with blanks in them too
+_FOLDERS = re.compile(r"(?<![\w.])/(?:[^\s/:'\"](?:[^/:'\"]*[^\s/:'\"])?/)+")  # may contain spaces
 
 
 def label(field: str) -> str:
@@ -25,31 +25,31 @@ def label(field: str) -> str:
 
 
 def control(name: str, value: str = "") -> str:
-    """A control and what it is set to, for :meth:`~vggapps.errors.VggappsError.worded`."""
+    """The label and value of a control, for :meth:`~vggapps.errors.VggappsError.worded`."""
     return f"‘{label(name)}’" + (f" {value}" if value not in ("", "True") else "")
 
 
 def sentence(error: Exception) -> str:
-    """What a visitor reads. A defect is logged with a number by which it can be found."""
+    """The message for the visitor. An unexpected error is logged with a number that the message quotes."""
     if not isinstance(error, VggappsError) and out_of_memory(error):
         error = OutOfMemoryError("there is not enough memory here for this", f"choose a smaller {argument('size')}")
     if not isinstance(error, VggappsError):
         number = secrets.token_hex(3)
-        log.error("%s: something broke", number, exc_info=error)
-        return f"Something broke here, and it is not your doing. Whoever runs this page finds it in the log: {number}."
+        log.error("%s: unexpected error", number, exc_info=error)
+        return f"Something went wrong on the server. Whoever runs this page can find it in the log: {number}."
     error = error.worded(control, commands=False)
     text = _FOLDERS.sub("", "; ".join(filter(None, [error.message, error.hint])))
     first = text.partition(" ")[0]
-    begin = text[:1] if set(first) & set(".:") else text[:1].upper()  # a file's name is left as it is
+    begin = text[:1] if set(first) & set(".:") else text[:1].upper()  # file names are not capitalized
     text = begin + text[1:].rstrip(".")
     return text if text.endswith(("?", "!")) else text + "."
 
 
 def shown_error(error: Exception) -> gr.Error:
-    """The error as Gradio shows it."""
+    """The error as one of Gradio's."""
     return error if isinstance(error, gr.Error) else refusal(sentence(error))
 
 
 def refusal(text: str) -> gr.Error:
-    """A sentence as an error of Gradio, which reads it as HTML."""
+    """A message as a Gradio error, escaped because Gradio renders HTML."""
     return gr.Error(html.escape(text, quote=False), title="That did not work", print_exception=False)

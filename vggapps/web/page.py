@@ -1,4 +1,4 @@
-"""The page: its tabs, its look, and what it says of itself."""
+"""Building the page: its tabs, theme and header."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from importlib import resources
 from typing import Any
 
-# Read when gradio is imported; nothing here calls home.
+# Read when gradio is imported: no telemetry.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
@@ -25,28 +25,28 @@ from vggapps.web.stylize import stylize_tab
 from vggapps.web.visualize import visualize_tab
 
 TABS = {
-    "Stylize": (stylize_tab, "A photo, painted like a painting."),
+    "Stylize": (stylize_tab, "Paint a photo in the style of a painting."),
     "Classify": (classify_tab, "What is in a picture, and where."),
-    "Explain": (explain_tab, "Where in a picture the evidence lies."),
+    "Explain": (explain_tab, "Where in a picture the evidence for a class is."),
     "Visualize": (visualize_tab, "What a channel or a class looks for."),
-    "Compare": (compare_tab, "How alike two pictures are, to a network's eye."),
+    "Compare": (compare_tab, "How similar two pictures are."),
 }
 
-FONTS = ("ui-sans-serif", "system-ui", "sans-serif")  # what the visitor's system has: nothing is fetched
+FONTS = ("ui-sans-serif", "system-ui", "sans-serif")  # fonts of the visitor's system: nothing is fetched
 
 
 def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page]:
-    """The page, and how to launch it.
+    """Build the page.
 
     >>> demo, options, page = build()                                                   # doctest: +SKIP
     >>> demo.launch(**options)                                                          # doctest: +SKIP
 
     Args:
-        limits: what it takes on.
+        limits: what the page accepts.
 
     Returns:
-        Gradio's Blocks; the arguments for their ``launch`` that make them safe and look as they should; and the page
-        itself, whose ``device`` does the work.
+        Gradio's Blocks; the arguments of their ``launch`` that set theme and safety; and the page, whose ``device``
+        does the work.
     """
     limits = limits or Limits()
     page = Page(Device(limits.max_waiting, limits.max_seconds), limits, Results(SHARED.enter()))
@@ -57,8 +57,18 @@ def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page
                 with gr.Tab(name, id=name.lower(), elem_id=f"tab-{name.lower()}"):
                     gr.Markdown(purpose, elem_classes="purpose")
                     tab(page)
-        api(_stopping(page), queue=False)
-        demo.unload(_leaving(page))
+
+        def stop(request: gr.Request) -> int:
+            """Stop the runs of this session and return their number; a picture that exists by then is kept."""
+            return page.device.stop(request.session_hash or "")
+
+        def leave(request: gr.Request) -> None:
+            session = request.session_hash or ""
+            page.device.stop(session, "left")
+            page.results.clear(session)
+
+        api(stop, queue=False)
+        demo.unload(leave)
     demo.queue(max_size=None, default_concurrency_limit=None)
     return demo, _launch(limits), page
 
@@ -69,7 +79,7 @@ HEADER = """
 
 
 def _about() -> str:
-    """Which networks there are, and how to have more."""
+    """The installed networks, and how to get more."""
     from vggapps.weights._records import RECORDS
     from vggapps.weights._store import find
 
@@ -78,29 +88,12 @@ def _about() -> str:
     if full:
         return f"{pictures} Classes are named by {full[0]}, as published."
     return (
-        f"{pictures} Classes are named by the small head that comes with vggapps; the full network is right more "
-        "often: <code>vggapps weights download vgg16</code> brings it to this machine."
+        f"{pictures} Classes are named by the small head that comes with vggapps; the full network is more accurate: "
+        "<code>vggapps weights download vgg16</code> installs it."
     )
 
 
-def _stopping(page: Page) -> Any:
-    def stop(request: gr.Request) -> int:
-        """Stop whatever this session runs or waits for, and count it; a picture that is there by then is kept."""
-        return page.device.stop(request.session_hash or "")
-
-    return stop
-
-
-def _leaving(page: Page) -> Any:
-    def leave(request: gr.Request) -> None:
-        session = request.session_hash or ""
-        page.device.stop(session, "left")
-        page.results.clear(session)
-
-    return leave
-
-
-def _ours(file: str) -> str:
+def _asset(file: str) -> str:
     return (resources.files("vggapps") / "data" / file).read_text(encoding="utf-8")
 
 
@@ -133,13 +126,13 @@ def _theme() -> gr.Theme:
 
 
 def _launch(limits: Limits) -> dict[str, Any]:
-    """How the page is launched: what is not wanted is switched off, one by one."""
+    """The arguments of ``launch``; features that are not needed are disabled explicitly."""
     return {
         "theme": _theme(),
-        "css": _ours("page.css"),
-        "js": _ours("page.js"),
+        "css": _asset("page.css"),
+        "js": _asset("page.js"),
         "max_file_size": round(limits.max_upload * 1e6),
-        "max_threads": 40 + limits.max_waiting,  # each that waits holds one for moments
+        "max_threads": 40 + limits.max_waiting,  # each waiting job briefly holds one
         "show_error": False,
         "allowed_paths": [],
         "run_history": False,

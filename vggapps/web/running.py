@@ -1,4 +1,4 @@
-"""What all tabs share: the page, the networks in memory, and how a run reports its progress."""
+"""Shared by all tabs: the page, the cache of networks, and the progress of a run."""
 
 from __future__ import annotations
 
@@ -21,18 +21,12 @@ if TYPE_CHECKING:
 
 N = TypeVar("N")
 
-_LIVE: WeakSet[Any] = WeakSet()  # networks that the page has loaded, and that somebody still uses
+_LIVE: WeakSet[Any] = WeakSet()  # loaded networks that are still in use
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """What all parts of the page share.
-
-    Attributes:
-        device: where work is done.
-        limits: what is accepted.
-        results: the files that were made.
-    """
+    """The parts of a page: the device that runs its jobs, its limits, and the files of its results."""
 
     device: Device
     limits: Limits
@@ -42,13 +36,10 @@ class Page:
 def drained(
     job: Job, steps: Iterator[Step], line: Component, preview: Callable[[Step], Updates]
 ) -> Generator[Updates, None, Step]:
-    """Run to the last step or until the job is to end, with previews and progress on the way; returns the step.
+    """Run an optimization until its last step or the end of the job; yields previews and progress in the status line.
 
-    Args:
-        job: the job that runs.
-        steps: of an optimization.
-        line: the status line.
-        preview: what to show of a step.
+    Returns:
+        The last step.
 
     Raises:
         Refused: the job ended before the first step, or the visitor left.
@@ -63,14 +54,14 @@ def drained(
 
 
 def progress(step: Step) -> str:
-    """How far a run is, and how long the rest takes."""
+    """The status line of a running optimization."""
     height, width = step.size
-    left = f"about {step.seconds_left:.0f} s left" if step.index > 2 else "just begun"
+    left = f"about {step.seconds_left:.0f} s left" if step.index > 2 else "just started"
     return f"{100 * step.fraction:.0f} % · step {step.index} of {step.total} · {width} x {height} px · {left}"
 
 
 def with_progress(job: Job, line: Component, steps: Sequence[int]) -> Iterator[int]:
-    """Pass on the steps of something slow, and show how far it is."""
+    """Iterate over steps and show the progress in the status line."""
     for done, step in enumerate(steps):
         if job.wants_preview:
             job.show({line: f"{100 * done / len(steps):.0f} % · {done} of {len(steps)}"})
@@ -78,36 +69,36 @@ def with_progress(job: Job, line: Component, steps: Sequence[int]) -> Iterator[i
 
 
 def ending(job: Job, seconds: float) -> str:
-    """How a run has ended."""
+    """The status line of a finished optimization."""
     if job.reason == "stopped":
         return f"100 % · stopped after {seconds:.0f} s; the picture is kept"
     if job.reason == "time":
-        return f"100 % · ended after {job.seconds:.0f} s, the most that a run may take here; the picture is kept"
+        return f"100 % · ended at the time limit of {job.seconds:.0f} s; the picture is kept"
     return f"100 % · done in {seconds:.0f} s"
 
 
-@lru_cache(maxsize=10)  # about what a visitor who tries every tab uses
+@lru_cache(maxsize=10)  # about as many as a visitor who tries every tab needs
 def loaded(load: Callable[..., N], *arguments: Any) -> N:
-    """Networks stay in memory for the next visitor, the last few of them. Only the device's thread asks for them.
+    """Load networks and cache the most recent ones. Only the device's thread may call this.
 
-    Weights that several of them have in common are kept once.
+    Weights that several networks have in common are stored once.
     """
     from torch import nn
 
-    from vggapps.vgg._moving import share
+    from vggapps.vgg._moving import share_weights
 
-    made = load(*arguments)
-    parts: Any = made.values() if isinstance(made, Mapping) else [getattr(made, "network", made)]
-    for network in parts:
+    result = load(*arguments)
+    networks: Any = result.values() if isinstance(result, Mapping) else [getattr(result, "network", result)]
+    for network in networks:
         if isinstance(network, nn.Module):
             for other in _LIVE:
-                share(network, other)
+                share_weights(network, other)
             _LIVE.add(network)
-    return made
+    return result
 
 
 def classifying(backbone: str, dtype: Dtype = "auto") -> VGG:
-    """A network with classes, kept for the next visitor; views and explanations of it share its weights."""
+    """A network with classes; the views and explanations of the page share its weights."""
     from vggapps.weights._backbone import load_network
 
     return load_network(backbone, needs="classes", device="auto", dtype=dtype)

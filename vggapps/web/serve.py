@@ -1,4 +1,4 @@
-"""Serving the page, from its start to its end: nothing of it is left behind."""
+"""Serving the page, and cleaning up afterwards."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Served:
     """A page that is being served.
 
     Attributes:
-        url: where.
-        share: where for everybody; None unless it was asked for.
-        page: what it consists of.
+        url: its local URL.
+        share: its public URL, if it is shared.
+        page: the page.
     """
 
     url: str
@@ -46,36 +46,38 @@ def served(
     auth: Sequence[tuple[str, str]] = (),
     mcp: bool = False,
 ) -> Iterator[Served]:
-    """The page, served by threads of this process as long as the context lasts. Its files are gone afterwards.
+    """Serve the page from threads of this process while the context is active; its files are deleted afterwards.
 
     Args:
-        limits: what it takes on.
+        limits: what the page accepts.
         host: the address to listen on; ``0.0.0.0`` for all.
-        port: 0 for the first that is free from 7860.
-        share: also through Gradio's tunnel, for everybody who has the address.
-        auth: names and passwords, of which a visitor must know one.
-        mcp: also as tools for language models.
+        port: 0 for the first free one from 7860.
+        share: serve it publicly as well, through Gradio's tunnel.
+        auth: names and passwords of the visitors; by default everyone is admitted.
+        mcp: serve tools for language models as well.
 
     Raises:
-        SettingsError: the port is taken, there is no such address, or a package is missing.
+        SettingsError: the port is taken, the address is not available, or a package is missing.
     """
     if mcp and find_spec("mcp") is None:
-        raise SettingsError("an MCP server needs another package", run="pip install 'vggapps[mcp]'")
+        raise SettingsError("an MCP server needs an extra package", run="pip install 'vggapps[mcp]'")
     _check_address(host, port)
     demo, options, page = build(limits)
     options |= {"server_name": host, "server_port": port or None, "share": share, "auth": list(auth) or None}
     try:
-        # Stdout is for the address; and a program has no visit whose pictures it would want to see again.
+        # Stdout is for the URL. The warning is about state of the page that API clients can't pass.
         with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*gr.State input")
             try:
                 demo.launch(**options, mcp_server=mcp, prevent_thread_lock=True)
-            except OSError as error:  # somebody took the port in the meantime
+            except OSError as error:  # the port was taken in the meantime
                 raise SettingsError(
                     f"the page can't be served at {host}: {error}", f"choose another {argument('port')}"
                 ) from None
         if mcp and getattr(demo, "mcp_error", None):
-            raise SettingsError(f"the page is no MCP server: {demo.mcp_error}", run="pip install 'vggapps[mcp]'")
+            raise SettingsError(
+                f"the MCP server could not be started: {demo.mcp_error}", run="pip install 'vggapps[mcp]'"
+            )
         page.device.submit("", lambda _: _warm_up())
         yield Served(str(demo.local_url), demo.share_url, page)
     finally:
@@ -85,7 +87,7 @@ def served(
 
 
 def _check_address(host: str, port: int) -> None:
-    """Before anything is made: Gradio calls every reason a port that is taken, after trying for minutes."""
+    """Check first, because Gradio tries for minutes and then reports any failure as a port that is taken."""
     try:
         socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
     except OSError as error:
@@ -97,10 +99,10 @@ def _check_address(host: str, port: int) -> None:
 
 
 def read_passwords(file: str) -> list[tuple[str, str]]:
-    """Names and passwords, ``name:password`` a line; empty lines and those that begin with # don't count.
+    """Read names and passwords, ``name:password`` per line; empty lines and comments (#) are skipped.
 
     Raises:
-        SettingsError: the file can't be read, or holds something else.
+        SettingsError: the file can't be read, or has another format.
     """
     try:
         lines = Path(file).read_text(encoding="utf-8").splitlines()
@@ -115,12 +117,12 @@ def read_passwords(file: str) -> list[tuple[str, str]]:
             raise SettingsError(f"{file}, line {number}: no name and password", "write NAME:PASSWORD")
         pairs.append((name, password))
     if not pairs:
-        raise SettingsError(f"{file}: there is nobody in it", "write NAME:PASSWORD, one a line")
+        raise SettingsError(f"{file}: it has no names and passwords", "write one NAME:PASSWORD per line")
     return pairs
 
 
 def _warm_up() -> Iterator[dict[Any, Any]]:
-    """Load what the first visitor is likely to want before he comes, and take a step with it: a first one is slow."""
+    """Load the default network and run one step, so that the first visitor does not wait for it."""
     import torch
 
     from vggapps.style._settings import StylizeSettings

@@ -1,4 +1,4 @@
-"""The tab on which photos are painted."""
+"""The tab for style transfer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vggapps.style._settings import StylizeSettings
 from vggapps.web.controls import Controls
 from vggapps.web.device import Job, Updates
 from vggapps.web.files import SHOWN, RunFiles, examples, upload
-from vggapps.web.frame import Frame, put
+from vggapps.web.frame import Frame
 from vggapps.web.messages import shown_error
 from vggapps.web.running import Page, drained, ending, loaded
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from vggapps.vgg._network import VGG
 
 MAIN = ("strength", "size", "steps", "colors", "seed")
-SERVERS = ("device", "dtype")  # for whoever runs the page to decide, not for visitors
-SHOW = {"Photo": 100, "Half and half": 50, "Painting": 0}  # per cent of the width that is the photo
+SERVERS = ("device", "dtype")  # settings of the server, not of visitors
+SHOW = {"Photo": 100, "Half and half": 50, "Painting": 0}  # percentage of the width that shows the photo
 HELPS = {
     "content": "The photo.",
     "style": "The painting.",
-    "share": "How much of this painting, where there are several.",
-    "second_style": "Another painting, mixed in.",
-    "second_share": "How much of that.",
-    "third_style": "One more.",
-    "third_share": "How much of that.",
+    "share": "The weight of this painting among several.",
+    "second_style": "Another painting to mix in.",
+    "second_share": "Its weight.",
+    "third_style": "A third painting.",
+    "third_share": "Its weight.",
 }
 
 
 def stylize_tab(page: Page) -> None:
-    """Put the tab's content here."""
-    from vggapps.weights._backbone import networks_here
+    """Add the content of the tab."""
+    from vggapps.weights._backbone import local_networks
 
     frame, controls = Frame(page, "stylize", "Paint"), Controls(StylizeSettings)
     most = {"size": page.limits.max_size, "steps": 400}
@@ -60,9 +60,9 @@ def stylize_tab(page: Page) -> None:
             label="Before and after", format="png", type="filepath", interactive=False, elem_id="both",
             visible=False, max_height=480, buttons=["fullscreen"],
         )  # fmt: skip
-        put(frame.status)
+        frame.status.render()
         show = gr.Radio(list(SHOW), value="Painting", label="Show", visible=False, elem_id="show")
-        put(frame.download)
+        frame.download.render()
         gallery = gr.Gallery(
             label="This visit", format="png", type="filepath", columns=5, fit_columns=False, height="auto",
             visible=False, interactive=False, allow_preview=False, buttons=[], object_fit="cover", elem_id="visit",
@@ -73,15 +73,15 @@ def stylize_tab(page: Page) -> None:
         with gr.Accordion("Mix several paintings", open=False):
             mixed = _mixture(page)
         with gr.Accordion("More", open=False):
-            choices = {"init": ("content", "noise"), "backbone": networks_here()}
+            choices = {"init": ("content", "noise"), "backbone": local_networks()}
             controls.place(*controls.rest(*SERVERS), *choices, choices=choices)
             recorded = upload(
                 "Settings of a painting made here", page.limits, elem_id="recorded", height=120,
-                placeholder="Drop it, and its settings come back", alt_text="A painting made before",
+                placeholder="Drop it to restore its settings", alt_text="A painting made before",
             )  # fmt: skip
 
     def stylize(job: Job, files: RunFiles, **given: Any) -> Iterator[Updates]:
-        """Paint a photo in the style of one painting or several: pictures on the way, then the result."""
+        """Paint a photo in the style of one painting or several: previews, then the result."""
         from vggapps.image import fit, resize
         from vggapps.image._identity import identify
         from vggapps.style._recipe import recipe
@@ -91,8 +91,8 @@ def stylize_tab(page: Page) -> None:
         settings = controls.read(given)
         weighted = _weighted(given)
         if given["content"] is None or not weighted:
-            raise SettingsError("a photo and a painting are needed", "drop one of each, or take an example")
-        yield {frame.status: "0 % · looking at the pictures"}
+            raise SettingsError("a photo and a painting are needed", "drop one of each, or choose an example")
+        yield {frame.status: "0 % · reading the pictures"}
         photo, size = open_photo(given["content"], settings)
         page.limits.check_work(size, settings.steps)
         paintings = [(open_style(path, size, settings.style_size), weight) for path, weight in weighted]
@@ -103,26 +103,32 @@ def stylize_tab(page: Page) -> None:
         )
         picture = photo.with_rgb(step.full_image())
         used = [(identify(path), weight) for path, weight in weighted]
-        told = recipe(settings, identify(given["content"]), used) | {"interrupted": step.index < step.total}
+        about = recipe(settings, identify(given["content"]), used) | {"interrupted": step.index < step.total}
         name = f"{Path(photo.name).stem}_by_" + "_".join(Path(path).stem for path, _ in weighted)
-        path = files.save(picture, name, told)
+        path = files.save(picture, name, about)
         small = fit(*picture.size, SHOWN)
         slides = files.thumbnail(replace(photo, rgb=resize(photo.rgb, small), alpha=None)), files.thumbnail(picture)
-        seen = [{"path": path, "slides": slides, "name": name}, *given["visit"]]
-        yield {result: path, both: slides, frame.download: path, frame.status: ending(job, step.seconds), visit: seen}
+        history = [{"path": path, "slides": slides, "name": name}, *given["visit"]]
+        yield {
+            result: path,
+            both: slides,
+            frame.download: path,
+            frame.status: ending(job, step.seconds),
+            visit: history,
+        }
 
-    frame.before(_while_painting, [result, both, show, frame.download])
+    frame.before(_reset_results, [result, both, show, frame.download])
     inputs = {"content": content, "style": style, **mixed, **controls.by_name, "visit": visit}
     outputs, helps = [result, both, frame.download, visit], HELPS | controls.helps()
     done = frame.offer(stylize, inputs, outputs, helps=helps, required=("content", "style"))
-    done.success(_when_painted, visit, [result, both, show, frame.download, gallery], api_visibility="private")
-    gallery.select(_once_more, visit, [result, both, show, frame.download], api_visibility="private")
+    done.success(_show_latest, visit, [result, both, show, frame.download, gallery], api_visibility="private")
+    gallery.select(_show_selected, visit, [result, both, show, frame.download], api_visibility="private")
     show.input(lambda word: gr.update(slider_position=SHOW[word]), show, both, api_visibility="private")
     recorded.upload(_restore(controls), recorded, list(controls.by_name.values()), api_visibility="private")
 
 
 def _mixture(page: Page) -> dict[str, Component]:
-    """Further paintings, and how much of each."""
+    """Controls for further paintings and the weights of all."""
     share = gr.Slider(0, 1, 1.0, step=0.05, label="Share of the painting above", interactive=True)
     parts: dict[str, Component] = {"share": share}
     with gr.Row():
@@ -142,24 +148,24 @@ def _weighted(given: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 
 def network(settings: StylizeSettings) -> VGG:
-    """The network of these settings, kept in memory; what else they say does not matter to it."""
+    """The cached network for the backbone and pooling of these settings."""
     from vggapps.style._transfer import load_backbone
 
     vgg: VGG = loaded(load_backbone, StylizeSettings(backbone=settings.backbone, pooling=settings.pooling))
     return vgg
 
 
-def _while_painting() -> tuple[Any, ...]:
-    gone = gr.update(visible=False)
-    return gr.update(visible=True, value=None), gone, gone, gone
+def _reset_results() -> tuple[Any, ...]:
+    hidden = gr.update(visible=False)
+    return gr.update(visible=True, value=None), hidden, hidden, hidden
 
 
-def _when_painted(visit: list[dict[str, Any]]) -> tuple[Any, ...]:
+def _show_latest(visit: list[dict[str, Any]]) -> tuple[Any, ...]:
     pictures = [(one["slides"][1], one["name"]) for one in visit]
     return *_shown(visit[0]), gr.update(visible=True, value=pictures)
 
 
-def _once_more(visit: list[dict[str, Any]], event: gr.SelectData) -> tuple[Any, ...]:
+def _show_selected(visit: list[dict[str, Any]], event: gr.SelectData) -> tuple[Any, ...]:
     return _shown(visit[event.index])
 
 
@@ -185,7 +191,7 @@ def _restore(controls: Controls[StylizeSettings]) -> Callable[[str | None], list
         except VggappsError as error:
             raise shown_error(error) from None
         if unfit:
-            gr.Warning(f"This page can't do as that picture has it: {', '.join(unfit)}.")
+            gr.Warning(f"This page does not support the picture's values of: {', '.join(unfit)}.")
         return shown
 
     return restore

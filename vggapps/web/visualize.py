@@ -1,4 +1,4 @@
-"""The tab that shows what a channel or a class looks for."""
+"""The tab for feature visualization."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vggapps.web.controls import Controls, word
 from vggapps.web.device import Job, Updates
 from vggapps.web.explain import of_class
 from vggapps.web.files import RunFiles
-from vggapps.web.frame import Frame, put
+from vggapps.web.frame import Frame
 from vggapps.web.running import Page, drained, ending, loaded
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ FIRST = "conv4_2"
 
 
 def visualize_tab(page: Page) -> None:
-    """Put the tab's content here."""
+    """Add the content of the tab."""
     from vggapps.vgg._names import unknown_layer
     from vggapps.vgg._plan import layer_facts, torchvision_names
-    from vggapps.weights._backbone import networks_here, plan_of
+    from vggapps.weights._backbone import local_networks, plan_of
     from vggapps.weights._labels import imagenet
 
     def channels(backbone: str) -> dict[str, int]:
@@ -44,29 +44,29 @@ def visualize_tab(page: Page) -> None:
     with frame.column("inputs"):
         layer = word(
             suggested(default.backbone), FIRST, label="Layer", interactive=True, elem_id="layer",
-            info="Early ones see edges, middle ones textures, late ones parts of things.",
+            info="Early layers detect edges, middle ones textures, late ones parts of objects.",
         )  # fmt: skip
         channel = gr.Slider(
             0, channels(default.backbone)[FIRST] - 1, 12, step=1, precision=0, label="Channel", interactive=True,
-            info="What one of the layer's detectors looks for.", elem_id="channel",
+            info="The channel of the layer to visualize.", elem_id="channel",
         )  # fmt: skip
         target = word(
             [NO_CLASS, *(label.name for label in imagenet())], "", label="Class",
-            info="Or what a class looks like to the network.", interactive=True, elem_id="class",
+            info="Or a class of the network to visualize.", interactive=True, elem_id="class",
         )  # fmt: skip
         frame.buttons()
     with frame.column("results"):
         picture = gr.Image(
             label="What it looks for", format="png", type="filepath", interactive=False, buttons=["fullscreen"],
-            elem_id="visualized", height=480, alt_text="A picture that the channel or class answers to strongly",
+            elem_id="visualized", height=480, alt_text="A picture with a high activation of the channel or class",
         )  # fmt: skip
-        put(frame.status)
-        answer = gr.Textbox(label="How far it goes", interactive=False, elem_id="reached")
-        put(frame.download)
+        frame.status.render()
+        answer = gr.Textbox(label="Activation", interactive=False, elem_id="reached")
+        frame.download.render()
     with frame.column("settings"):
         controls.place("parameterization", "steps", "seed", most={"steps": 512})
         with gr.Accordion("More", open=False):
-            choices = {"backbone": networks_here()}
+            choices = {"backbone": local_networks()}
             most = {"size": min(512, page.limits.max_size), "pictures": 4}
             places = controls.rest("device", "dtype", "start", "spectrum")
             controls.place(*places, "backbone", choices=choices, most=most)
@@ -74,27 +74,27 @@ def visualize_tab(page: Page) -> None:
     def visualize(
         job: Job, files: RunFiles, *, layer: str, channel: int, target: str, **given: Any
     ) -> Iterator[Updates]:
-        """Show what a channel of a layer looks for, or a class: pictures on the way, then the result."""
+        """Visualize a channel of a layer, or a class: previews, then the result."""
         from vggapps.objectives._text import parse
-        from vggapps.visualization._made import score_pictures
         from vggapps.visualization._render import visualize_steps
+        from vggapps.visualization._visualized import score_pictures
 
         settings = controls.read(given)
         page.limits.check_work(settings.size or 224, settings.steps, settings.pictures)
         text = of_class(target) or of_channel(settings.backbone, layer, channel)
-        yield {frame.status: "0 % · looking at the network"}
+        yield {frame.status: "0 % · loading the network"}
         networks = loaded(_networks, bool(target), settings.backbone, settings.pooling)
         objective = parse(text, networks)
         steps = job.call(lambda: visualize_steps(objective, settings, network=networks))
         step = yield from drained(
-            job, steps, frame.status, lambda step: {picture: files.preview(_together(step.image()))}
+            job, steps, frame.status, lambda step: {picture: files.preview(_side_by_side(step.image()))}
         )
         made = score_pictures(step.image(), [objective], networks)
         path = files.save(made.picture(), text.replace(":", "_").replace(" ", "_"), made.recipe(settings))
         yield {
             picture: path,
             frame.download: path,
-            answer: _said(made.facts()[0]),
+            answer: _score_text(made.facts()[0]),
             frame.status: ending(job, step.seconds),
         }
 
@@ -113,7 +113,7 @@ def visualize_tab(page: Page) -> None:
         return gr.update(choices=names, value=chosen), gr.update(maximum=found[chosen] - 1)
 
     def other_layer(backbone: str, layer: str) -> Any:
-        count = channels(backbone).get(layer)  # a name that is wrong is told at the button
+        count = channels(backbone).get(layer)  # a wrong name is reported when the button is pressed
         return gr.update(maximum=count - 1) if count else gr.skip()
 
     backbone: Any = controls.by_name["backbone"]
@@ -122,27 +122,26 @@ def visualize_tab(page: Page) -> None:
     )
     layer.change(other_layer, [backbone, layer], channel, show_progress="hidden", api_visibility="private")
     inputs = {"layer": layer, "channel": channel, "target": target, **controls.by_name}
-    helps = {"layer": "The layer.", "channel": "Which of its channels.", "target": "A class instead, or empty."}
+    helps = {"layer": "The layer.", "channel": "Its channel.", "target": "A class instead, or empty."}
     frame.offer(visualize, inputs, [picture, answer, frame.download], helps=helps | controls.helps())
 
 
 def _networks(classes: bool, backbone: str, pooling: Any) -> Networks:
-    """A network, with classes or without: which layer is asked for does not matter to it."""
+    """A network with or without classes, independent of the layer, so that it is cached for all layers."""
     from vggapps.objectives._networks import load_networks
 
     return load_networks(["class"] if classes else [], VisualizeSettings(backbone=backbone, pooling=pooling))
 
 
-def _together(pictures: Any) -> Any:
-    """Several beside one another."""
+def _side_by_side(pictures: Any) -> Any:
     import torch
 
     return torch.cat(list(pictures[:, None]), 3)
 
 
-def _said(fact: dict[str, Any]) -> str:
+def _score_text(fact: dict[str, Any]) -> str:
     from vggapps.figures._sheet import short_number
 
     far = fact["relative_to_photographs"]
-    beyond = f", {far:.1f} times the most that 1,000 photographs reach" if far else ""
+    beyond = f", {far:.1f} times the maximum over 1,000 photographs" if far else ""
     return f"{fact['objective']}: {short_number(fact['score'])}{beyond}"

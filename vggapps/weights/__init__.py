@@ -1,4 +1,4 @@
-"""Weights: which exist (records), where they lie (store, download), how they are read (files, load)."""
+"""Weights: records of published files, their download and cache, and loading them into networks."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""One way to a network: what people call it, and what is needed of it, decide what is loaded."""
+"""Loading a network by name, record or file, with the layers and the head that are needed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import torch
 from torch import nn
 
 from vggapps.errors import SettingsError, WeightsError, argument, unknown
-from vggapps.vgg._fast import accelerated
+from vggapps.vgg._device import accelerated
 from vggapps.vgg._layers import Padding
-from vggapps.vgg._moving import ordinary
-from vggapps.vgg._names import listed, unknown_layer
+from vggapps.vgg._moving import normal_tensors
+from vggapps.vgg._names import as_names, unknown_layer
 from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import PLANS, Plan, get_plan, layer_names, torchvision_names
 from vggapps.vgg._pooling import Pooling
@@ -29,13 +29,13 @@ from vggapps.weights._records import RECORDS, WeightsRecord
 Backbone = str | Path | Plan | WeightsRecord | VGG
 Needs = Literal["features", "classes"]
 AUTO = "auto"
-INSTALLED, HEAD = "vgg19-installed", "vgg19-gap"  # what is on every machine
-_FULL = ("vgg19", "vgg16")  # what `auto` takes instead of the installed head, where it is on this machine
+INSTALLED, HEAD = "vgg19-installed", "vgg19-gap"  # available on every machine
+_FULL = ("vgg19", "vgg16")  # what `auto` prefers to the installed head, if it is on this machine
 _WITH_CLASSES = f"use {HEAD}, which is installed, or vgg16, which is downloaded"
 
 
 @torch.inference_mode(False)
-@ordinary()
+@normal_tensors()
 def load_network(
     backbone: Backbone = AUTO,
     *,
@@ -48,7 +48,7 @@ def load_network(
     device: str | torch.device | None = None,
     dtype: str = "auto",
 ) -> VGG:
-    """A frozen network by any of its names, with the head that is needed of it.
+    """Load a frozen network by any of its names.
 
     >>> load_network(layers=["relu4_2"]).weights_name
     'vgg19-installed'
@@ -56,32 +56,31 @@ def load_network(
     Args:
         backbone: one of
 
-            - ``auto``: the convolutions of VGG-19 that are installed. For classes, the full ``vgg19`` or ``vgg16`` if
-              it is on this machine, else ``vgg19-gap``, the head that is installed. Nothing is downloaded, unless a
-              fully connected layer is needed and neither full network is here: then ``vgg19`` is.
-            - a network, ``vgg16``: its published weights, for features the convolutions alone; downloaded if needed.
+            - ``auto``: the installed convolutions of VGG-19. For classes, the full ``vgg19`` or ``vgg16`` if it is on
+              this machine, else the installed head ``vgg19-gap``. Only a fully connected layer downloads ``vgg19`` if
+              neither full network is on this machine.
+            - a network, ``vgg16``: its published weights, for features the convolutions only; downloaded if needed.
               The convolutions of ``vgg19`` are the installed ones.
             - weights, ``vgg16-caffe``: a name from ``vggapps weights list``, or a record.
-            - a file that vggapps has written, ``mine.safetensors``.
-            - any other file, with the network that it is of: ``vgg16=mine.pth``.
-            - a loaded network. A frozen one is shared, one that learns is copied.
-        needs: ``features``, or ``classes``, for which it has to have a head.
-        layers: that it has to have. Fully connected ones are loaded only if they are named.
-        pooling: see :func:`~vggapps.weights._load.load_vgg`, as are ``padding`` and ``convention``.
-        classes: names of the outputs, see there.
-        device: where it is to run, laid out as it runs fastest there, see :func:`~vggapps.vgg._fast.accelerate`; None
-            leaves it in float32 on the CPU, and a loaded network as it is.
+            - a file written by vggapps, ``mine.safetensors``.
+            - any other file with the name of its network: ``vgg16=mine.pth``.
+            - a loaded network. A frozen one is shared, a trainable one is copied.
+        needs: ``features``, or ``classes``, which need a head.
+        layers: the layers that are needed. Fully connected layers are loaded only if they are listed here.
+        pooling: see :func:`~vggapps.weights._load.load_vgg`, as for ``padding``, ``convention`` and ``classes``.
+        device: where to run the network, in its fastest memory layout, see :func:`~vggapps.vgg._device.accelerate`;
+            None leaves it in float32 on the CPU, and a loaded network as it is.
         dtype: for the device.
 
     Raises:
         SettingsError: a wrong name, or a setting that would have no effect.
-        WeightsError: weights that can't be had, are damaged, do not fit, or have no head where classes are needed.
+        WeightsError: weights that are not available, damaged or do not fit, or have no head when classes are needed.
     """
-    layers = listed(layers)
+    layers = as_names(layers)
     if classes is not None and needs != "classes":
-        raise SettingsError(f"{argument('classes', classes)} names classes, and none is asked for", "leave it out")
+        raise SettingsError(f"{argument('classes', classes)} has no effect: no class is used", "leave it out")
     if isinstance(backbone, nn.Module):
-        vgg = _given(backbone, pooling, padding, convention)
+        vgg = _check_loaded(backbone, pooling, padding, convention)
         if vgg.head == "none" and needs == "classes":
             raise _no_classes(vgg.weights_name or vgg.plan.name)
         vgg.check(layers)
@@ -96,27 +95,27 @@ def load_network(
 
 
 def plan_of(backbone: str) -> Plan | None:
-    """The plan that a word means; None for a file that does not say what it is of.
+    """The plan of a backbone; None for a file that does not state it.
 
     Raises:
-        SettingsError: no network, no weights and no file are called so.
+        SettingsError: there is no network, no weights and no file of this name.
     """
-    return _meant(backbone)[0]
+    return _resolve(backbone)[0]
 
 
 def is_file(backbone: str | Path) -> bool:
-    """Whether a word names a file, not a network or weights on record."""
-    return file_in(str(backbone)) not in {AUTO, *RECORDS, *PLANS}
+    """Whether a backbone is a file, not a network or weights on record."""
+    return file_of(str(backbone)) not in {AUTO, *RECORDS, *PLANS}
 
 
-def file_in(backbone: str) -> str:
-    """The word without the ``NAME=`` in front of it, which says what network a file is of."""
+def file_of(backbone: str) -> str:
+    """The backbone without the prefix ``NAME=``, which names the network of a file."""
     name, equals, file = backbone.partition("=")
     return file if equals and name in PLANS else backbone
 
 
-def networks_here(needs: Needs = "features") -> list[str]:
-    """Words for networks that are on this machine, ``auto`` first."""
+def local_networks(needs: Needs = "features") -> list[str]:
+    """The backbones that are on this machine, ``auto`` first."""
     found = [record for record in RECORDS.values() if record.network in PLANS and store.find(record)]
     headed = [record.name for record in found if record.layers != "features"]
     if needs == "classes":
@@ -137,10 +136,10 @@ def _loaded(
             f"the backbone is a {type(backbone).__name__}",
             "give a network's name, a weights record, or a loaded VGG: load_vgg('vgg19', path, head='none')",
         )
-    plan, weights = _auto(needs, layers) if backbone == AUTO else _meant(backbone)
+    plan, weights = _auto(needs, layers) if backbone == AUTO else _resolve(backbone)
     if plan is None:
-        raise SettingsError(f"{weights} does not say which network it is of", f"say so: vgg16={weights}")
-    for layer in layers:  # asked before half a gigabyte is fetched
+        raise SettingsError(f"{weights} does not state its network", f"name it: vgg16={weights}")
+    for layer in layers:  # before a download of half a gigabyte
         if layer not in (known := (*layer_names(plan, "fc"), "gap")):
             raise unknown_layer(layer, known, torchvision_names(plan))
     headless = set(layers) <= set(layer_names(plan, "none")) and needs == "features"
@@ -162,8 +161,8 @@ def _loaded(
     return vgg
 
 
-def _meant(backbone: str | Path | Plan | WeightsRecord) -> tuple[Plan | None, str | Path]:
-    """The plan, if it is known, and weights as :func:`~vggapps.weights._load.load_vgg` takes them."""
+def _resolve(backbone: str | Path | Plan | WeightsRecord) -> tuple[Plan | None, str | Path]:
+    """The plan, if known, and the weights for :func:`~vggapps.weights._load.load_vgg`."""
     if isinstance(backbone, WeightsRecord):
         return get_plan(backbone.network), backbone.name
     if isinstance(backbone, Plan):
@@ -174,20 +173,20 @@ def _meant(backbone: str | Path | Plan | WeightsRecord) -> tuple[Plan | None, st
         return PLANS[str(backbone)], AUTO
     if backbone in RECORDS:
         return get_plan(RECORDS[str(backbone)].network), str(backbone)
-    path = Path(os.path.expanduser(backbone))  # noqa: PTH111 - pathlib's raises where there is no such user
+    path = Path(os.path.expanduser(backbone))  # noqa: PTH111 - pathlib raises for unknown users
     name, equals, file = str(backbone).partition("=")
     if equals and not os.path.lexists(path):
         return get_plan(name), file if file in RECORDS else Path(os.path.expanduser(file))  # noqa: PTH111
     if path.name == str(backbone) and not path.suffix and not os.path.lexists(path):  # a word, not a path
         with suppress(SettingsError):
-            return get_plan(path.name), AUTO  # by its letter, or in capitals
+            return get_plan(path.name), AUTO  # by letter, or in capitals
         raise unknown("network", str(backbone), [AUTO, *RECORDS])
     found = network_of(path)
     return get_plan(found) if found else None, path
 
 
 def _auto(needs: Needs, layers: tuple[str, ...]) -> tuple[Plan, str]:
-    """What answers without a download, if anything does."""
+    """The plan and weights of ``auto``: without a download if possible."""
     wanted, plan = set(layers), PLANS["vgg19"]
     if needs == "features" and wanted.isdisjoint(set(layer_names(plan, "fc")) - set(layer_names(plan, "none"))):
         return plan, INSTALLED
@@ -197,20 +196,20 @@ def _auto(needs: Needs, layers: tuple[str, ...]) -> tuple[Plan, str]:
     return plan, HEAD if wanted <= set(layer_names(plan, "gap")) else "vgg19"
 
 
-def _given(vgg: object, pooling: Pooling, padding: Padding, convention: str | None) -> VGG:
+def _check_loaded(vgg: object, pooling: Pooling, padding: Padding, convention: str | None) -> VGG:
     if not isinstance(vgg, VGG):
         raise SettingsError(f"the backbone is a {type(vgg).__name__}", "give a network's name, or a VGG of vggapps")
     if (pooling, padding, convention) != ("max", "zeros", None):
         raise SettingsError(
-            "a loaded network has its own pooling, padding and convention", "say these when it is loaded"
+            "a loaded network has its own pooling, padding and convention", "set these when it is loaded"
         )
     return vgg if vgg.frozen else deepcopy(vgg).freeze()
 
 
 def _no_classes(name: str) -> WeightsError:
-    return WeightsError(f"{name} has no head: it names no classes", _WITH_CLASSES)
+    return WeightsError(f"{name} has no head and so no classes", _WITH_CLASSES)
 
 
 def _ends_early(name: str, plan: Plan, layers: tuple[str, ...]) -> WeightsError:
     beyond = next(layer for layer in layers if layer not in layer_names(plan, "none"))
-    return WeightsError(f"{name} has no fully connected layers: there is no {beyond}", f"use {plan.name}")
+    return WeightsError(f"{name} has no fully connected layers and so no {beyond}", f"use {plan.name}")

@@ -1,7 +1,7 @@
-"""Getting one file over HTTP so that it is either there, whole, or not there at all.
+"""Downloading a file over HTTP: atomic, resumable, verified by its digest.
 
-Written here because no light library does all of it: ``torch.hub`` deletes its partial file on any failure
-and knows neither time-outs nor retries, pooch does not resume, huggingface_hub speaks to one site only.
+No small library does all of this: ``torch.hub`` deletes its partial file on any failure and has neither timeouts nor
+retries, pooch does not resume, huggingface_hub supports one site only.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Progress = Callable[[int, int | None], None]
 TIMEOUT = 30.0  # seconds without a byte
-WAITS: Sequence[float] = (1, 2, 4)  # seconds before the next attempt, where the last one got no further
+WAITS: Sequence[float] = (1, 2, 4)  # seconds before the next attempt after one without progress
 CHUNK = 1 << 20
 
 
-class AgainError(Exception):
-    """Something that may be better at the next attempt; with the status, if the server answered with one."""
+class RetryError(Exception):
+    """A temporary failure, with the HTTP status if the server sent one."""
 
     def __init__(self, problem: str, status: int = 0) -> None:
         super().__init__(problem)
@@ -44,11 +44,7 @@ def human_size(size: int) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file.
-
-    Raises:
-        WeightsError: it can't be read.
-    """
+    """Hexadecimal SHA-256 of a file; a WeightsError if it is not readable."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -64,31 +60,31 @@ def download(
     size: int | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Fetch a file; its folder must exist.
+    """Download a file to an existing folder.
 
-    What has come is kept as ``<name>.part``, with the server's mark of this very content (ETag or
-    Last-Modified) in ``<name>.part.mark``; the next attempt, also by another process, asks for the rest only.
-    ``target`` appears when its digest is right, never before. Proxies are taken from the usual variables.
+    Received bytes are kept in ``<name>.part`` with the server's validator (ETag or Last-Modified) in
+    ``<name>.part.mark``; the next attempt, also of another process, resumes there. ``target`` appears only with the
+    right digest. Proxies are read from the usual environment variables.
 
     Args:
-        urls: addresses of the same content, tried in this order.
-        target: the file to make.
+        urls: mirrors, tried in this order.
+        target: the file to write.
         sha256: its digest or the first digits of it.
-        size: bytes, about; checked against the free space before anything is asked for.
-        progress: called with the bytes so far and the bytes in all, None where the server does not say.
+        size: approximate bytes, to check the free space first.
+        progress: called with the received bytes and the total, None if the server does not send it.
 
     Raises:
-        WeightsError: it can't be had; what the last address answered.
+        WeightsError: the download failed; the error of the last URL.
     """
     part = target.with_name(target.name + ".part")
     check_space(target.parent, (size or 0) - _size(part))
-    from_any(urls, lambda url: _from_one(url, part, by_hand(target), sha256, progress))
+    try_urls(urls, lambda url: _from_one(url, part, manual_install(target), sha256, progress))
     part.replace(target)
     _mark(part).unlink(missing_ok=True)
 
 
-def from_any(urls: Sequence[str], fetch: Callable[[str], T]) -> T:
-    """What the first address gives that does not raise a WeightsError; else the last one's error."""
+def try_urls(urls: Sequence[str], fetch: Callable[[str], T]) -> T:
+    """The result for the first URL that raises no WeightsError; else the last error."""
     for url in urls[:-1]:
         try:
             return fetch(url)
@@ -97,72 +93,72 @@ def from_any(urls: Sequence[str], fetch: Callable[[str], T]) -> T:
     return fetch(urls[-1])
 
 
-def persist(url: str, attempt: Callable[[], None], come: Callable[[], int], remedy: str) -> None:
-    """Attempt, after some waiting, until one is not ended by an AgainError.
+def retry(url: str, attempt: Callable[[], None], received: Callable[[], int], remedy: str) -> None:
+    """Repeat attempts, with delays, while they raise a RetryError.
 
-    A long transfer over a bad line may break a hundred times: only standing still is failing.
+    A long transfer over a bad connection may break a hundred times, so only attempts without progress are counted.
 
     Args:
-        url: what is fetched, for the messages.
-        attempt: goes on from what has come.
-        come: how much that is, bytes.
-        remedy: what else people may do.
+        url: for messages.
+        attempt: resumes the transfer.
+        received: returns the number of bytes so far.
+        remedy: hint of the error.
 
     Raises:
-        WeightsError: one attempt more than there are :data:`WAITS` got no further.
+        WeightsError: ``len(WAITS) + 1`` attempts made no progress.
     """
-    furthest, failures = come(), 0
+    furthest, failures = received(), 0
     while True:
         try:
             return attempt()
-        except AgainError as again:
-            failures = 1 if come() > furthest else failures + 1
-            furthest = max(furthest, come())
+        except RetryError as again:
+            failures = 1 if received() > furthest else failures + 1
+            furthest = max(furthest, received())
             if failures > len(WAITS):
                 raise WeightsError(f"cannot download {url}: {again}", remedy) from None
-            log.info("%s: %s; trying again", url, again)
+            log.info("%s: %s; retrying", url, again)
             time.sleep(WAITS[failures - 1])
 
 
 @contextlib.contextmanager
-def requested(url: str, headers: Mapping[str, str], remedy: str) -> Iterator[Any]:
-    """The server's response; what goes wrong, also while it is read, is told apart here.
+def open_url(url: str, headers: Mapping[str, str], remedy: str) -> Iterator[Any]:
+    """The server's response, with errors classified, also those while it is read.
 
     Raises:
-        AgainError: the next attempt may do better.
-        WeightsError: it will not; its hint is ``remedy``.
+        RetryError: a temporary failure.
+        WeightsError: a permanent failure; its hint is ``remedy``.
     """
     try:
         request = urllib.request.Request(url, headers={"User-Agent": "vggapps", **headers})
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
             if response.headers.get_content_type() == "text/html":
-                raise web_page(url, remedy)
+                raise web_page_error(url, remedy)
             yield response
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in (408, 416, 425, 429) or error.code >= 500:
-            raise AgainError(f"the server answered {error.code} {error.reason}", error.code) from None
+            raise RetryError(f"the server answered {error.code} {error.reason}", error.code) from None
         raise WeightsError(f"{url} answered {error.code} {error.reason}", remedy) from None
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)  # urllib wraps what happens before the first byte
-        silent = isinstance(reason, TimeoutError)
-        problem = f"no byte came for {TIMEOUT:g} seconds" if silent else str(reason) or type(reason).__name__
-        raise AgainError(problem) from None
+        reason = getattr(error, "reason", error)  # urllib wraps errors before the first byte
+        timeout = isinstance(reason, TimeoutError)
+        problem = f"no data for {TIMEOUT:g} seconds" if timeout else str(reason) or type(reason).__name__
+        raise RetryError(problem) from None
 
 
-def closed_early(come: int, total: int) -> AgainError:
-    """The line broke."""
-    return AgainError(f"the connection closed after {come:,} of {total:,} bytes")
+def connection_closed(received: int, total: int) -> RetryError:
+    """The error for an incomplete response."""
+    return RetryError(f"the connection closed after {received:,} of {total:,} bytes")
 
 
 def _from_one(url: str, part: Path, remedy: str, sha256: str, progress: Progress | None) -> None:
-    """Attempt until the part is whole."""
+    """Attempt until the digest of the part is right."""
 
     def attempt() -> None:
         try:
             _attempt(url, part, remedy, progress)
-        except AgainError:
-            if not _is_whole(part, sha256):  # a wrong Content-Length is overruled by the digest
+        except RetryError:
+            if not _is_whole(part, sha256):  # a matching digest overrules a wrong Content-Length
                 raise
 
     wrong = 0
@@ -170,76 +166,74 @@ def _from_one(url: str, part: Path, remedy: str, sha256: str, progress: Progress
         if wrong > 1:
             raise WeightsError(
                 f"{url} sends a file whose SHA-256 is not the published {sha256[:8]}",
-                f"something on the way may change it: try another network; or {remedy}",
+                f"a proxy may modify it: try another network; or {remedy}",
             )
         if wrong:
-            log.warning("%s sent a damaged file: fetching it again", url)
-        persist(url, attempt, lambda: _size(part), f"try again, what has come is kept; or {remedy}")
+            log.warning("%s sent a damaged file: downloading it again", url)
+        retry(url, attempt, lambda: _size(part), f"try again, the received part is kept; or {remedy}")
         if not _is_whole(part, sha256):
             _forget(part)
             wrong += 1
 
 
 def _attempt(url: str, part: Path, remedy: str, progress: Progress | None) -> None:
-    """One request, which adds to the part; returns when all that the server announced has come."""
+    """One request, which resumes the part and completes it."""
     start, headers = 0, {}
     if part.exists() and _mark(part).exists():
         start = _size(part)
         headers = {"Range": f"bytes={start}-", "If-Range": _mark(part).read_text()}
     try:
-        with requested(url, headers, remedy) as response:
+        with open_url(url, headers, remedy) as response:
             if not (response.status == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {start}-")):
-                start = 0  # the server knows no ranges, or has other content by now
+                start = 0  # the server does not support ranges, or its content has changed
             _receive(response, start, part, remedy, progress)
-    except AgainError as again:
+    except RetryError as again:
         if again.status == 416:  # the part is longer than the file
             _forget(part)
         raise
 
 
 def _receive(response: Any, start: int, part: Path, remedy: str, progress: Progress | None) -> None:
-    """Write the body to the part from the byte ``start`` on."""
+    """Append the body to the part, which has ``start`` bytes."""
     length = response.headers.get("Content-Length", "")
     total = start + int(length) if length.isdigit() else None
     check_space(part.parent, (total or 0) - start)
     if not start:
         _forget(part)
-        if mark := mark_of(response):
+        if mark := validator_of(response):
             _write(_mark(part), mark.encode())
-    come = start
+    received = start
     while chunk := response.read1(CHUNK):
-        if not come and chunk.lstrip().startswith(b"<"):
+        if not received and chunk.lstrip().startswith(b"<"):
             _forget(part)
-            raise web_page(response.url, remedy)
+            raise web_page_error(response.url, remedy)
         _write(part, chunk)
-        come += len(chunk)
+        received += len(chunk)
         if progress:
-            progress(come, total)
-    if total is not None and come < total:
-        raise closed_early(come, total)
+            progress(received, total)
+    if total is not None and received < total:
+        raise connection_closed(received, total)
 
 
-def mark_of(response: Any) -> str:
-    """The server's mark of this very content, for If-Range; empty where it gives none that promises the same bytes."""
+def validator_of(response: Any) -> str:
+    """The strong validator of a response for If-Range, or an empty string."""
     mark: str = response.headers.get("ETag") or response.headers.get("Last-Modified") or ""
     return "" if mark.startswith("W/") else mark
 
 
 def _write(path: Path, chunk: bytes) -> None:
-    """Append; told apart from trouble on the line, for trying again does not help here."""
+    """Append; errors are permanent, unlike those of the connection."""
     try:
         with path.open("ab") as file:
             file.write(chunk)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise _no_space(path.parent) from None
-        raise WeightsError(
-            f"cannot write {path}: {error.strerror}", "set VGGAPPS_CACHE to a folder that you may write to"
-        ) from None
+        raise WeightsError(f"cannot write {path}: {error.strerror}", "set VGGAPPS_CACHE to a writable folder") from None
 
 
 def check_space(folder: Path, needed: int) -> None:
-    """Raise a WeightsError where fewer bytes are free."""
+    """Raise a WeightsError if fewer bytes are free."""
     if needed > shutil.disk_usage(folder).free:
         raise _no_space(
             folder, f"{human_size(needed)} are needed, {human_size(shutil.disk_usage(folder).free)} are free"
@@ -249,21 +243,21 @@ def check_space(folder: Path, needed: int) -> None:
 def _no_space(folder: Path, numbers: str = "the disk is full") -> WeightsError:
     return WeightsError(
         f"there is no space in {folder}: {numbers}",
-        "make space, or set VGGAPPS_CACHE to a folder on another disk",
+        "free some space, or set VGGAPPS_CACHE to a folder on another disk",
     )
 
 
-def web_page(url: str, remedy: str) -> WeightsError:
-    """The error for a page where numbers were expected."""
+def web_page_error(url: str, remedy: str) -> WeightsError:
+    """The error for an HTML response."""
     return WeightsError(
         f"{url} answered with a web page instead of the weights",
-        f"a network that wants a login does that: open a page in the browser first; or {remedy}",
+        f"the network may need a login: open any page in a browser first; or {remedy}",
     )
 
 
-def by_hand(target: Path) -> str:
-    """What people may do where a download fails."""
-    return f"get {target.name} by other means and put it into {target.parent}"
+def manual_install(target: Path) -> str:
+    """The hint for a failed download."""
+    return f"download {target.name} another way and put it into {target.parent}"
 
 
 def _size(part: Path) -> int:

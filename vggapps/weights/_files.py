@@ -1,4 +1,4 @@
-"""Files of weights: read whatever layout people have, written in ours."""
+"""Reading files of weights in any known layout, and writing .safetensors files."""
 
 from __future__ import annotations
 
@@ -23,9 +23,8 @@ from vggapps.vgg._normalize import Convention
 from vggapps.vgg._plan import AVERAGED, Head, InputName, Plan, Pooled
 from vggapps.weights._download import sha256_of
 from vggapps.weights._labels import labels_for
-from vggapps.weights._layout import another, fit
-from vggapps.weights._notes import about_head, of_head
-from vggapps.weights._opening import open_weights
+from vggapps.weights._layout import fit, wrong_network
+from vggapps.weights._opening import head_notes, open_weights, read_head_notes
 from vggapps.weights._records import RECORDS, WeightsRecord
 
 log = logging.getLogger(__name__)
@@ -37,18 +36,18 @@ CONVENTIONS = {**normalize.CONVENTIONS, AMDEGROOT.name: AMDEGROOT}
 
 @dataclass(frozen=True)
 class Contents:
-    """What a file holds.
+    """The contents of a file of weights.
 
     Attributes:
-        state: tensors by our names, ``conv1_1.weight``; conv1_1 takes RGB.
-        head: what the weights carry: ``fc``, ``conv``, ``gap`` or ``none``.
-        classes: outputs of the last layer; 1000 where there is none.
-        convention: of the pictures that the weights want.
-        mapped: whether tensors lie in the file itself, not in memory.
-        pooled: what a head ``gap`` looks at.
-        names: of the classes, in the order of the outputs; empty where the file has none.
-        temperature: what the scores are divided by for probabilities that can be believed.
-        base: the record whose convolutions a head alone was trained on.
+        state: tensors by layer, ``conv1_1.weight``; conv1_1 takes RGB.
+        head: ``fc``, ``conv``, ``gap`` or ``none``.
+        classes: outputs of the last layer; 1000 without a head.
+        convention: the input convention of the weights.
+        mapped: whether tensors are memory-mapped.
+        pooled: input of a head ``gap``.
+        names: of the classes, in the order of the outputs; empty if the file has none.
+        temperature: divisor of the class scores that calibrates the probabilities.
+        base: for a file with a head only, the record whose convolutions it was trained on.
     """
 
     state: dict[str, Tensor]
@@ -73,14 +72,14 @@ def read(
 
     Args:
         path: a .pth, .pt or .safetensors file, or the installed one.
-        plan: the network that is wanted.
-        record: what is known of the file; None for people's own files.
-        convention: of a file that does not say it and that no record knows; ``oxford`` means BGR, 0-255.
-        head: that is wanted. For ``none``, and for a new ``gap``, the convolutions alone are looked at.
+        plan: the expected network.
+        record: of the file; None for a file that is not on record.
+        convention: of a file that does not state one and is not on record; ``oxford`` means BGR, 0-255.
+        head: the expected head. For ``none``, and for a new ``gap``, only the convolutions are checked.
 
     Raises:
-        WeightsError: missing, damaged, with code in it, not a VGG, or a VGG that does not fit.
-        SettingsError: a convention, and the file's own is known.
+        WeightsError: the file is missing, damaged, has code in it, is not a VGG, or does not fit the plan.
+        SettingsError: a convention for a file whose convention is known.
     """
     opened = open_weights(path)
     notes = opened.notes
@@ -90,92 +89,84 @@ def read(
         raise known_convention(path.name if record is None else record.name, convention)
     carried = notes.get("head")
     whole = head != "none" and (head, carried == "gap") != ("gap", False) and not (known and known.layers == "features")
-    about_it = of_head(notes)
-    state = fit(path, opened.tensors, plan, whole=whole, pooled=about_it["pooled"] if carried == "gap" else None)
+    fields = read_head_notes(notes)
+    state = fit(path, opened.tensors, plan, whole=whole, pooled=fields["pooled"] if carried == "gap" else None)
     if notes:
-        about, bgr = notes["convention"], False
+        used, bgr = notes["convention"], False
     elif known:
-        about, bgr = CONVENTIONS[known.convention], known.channels == "bgr"
+        used, bgr = CONVENTIONS[known.convention], known.channels == "bgr"
     else:
         if convention is None:
             log.warning(
-                "%s does not say what its network wants as input: taking torchvision's, convention imagenet; "
-                "that of Caffe and Keras is oxford",
+                "%s does not state its input convention: using imagenet, which is torchvision's; oxford is that of "
+                "Caffe and Keras",
                 path.name,
             )
-        about, bgr = CONVENTIONS[convention or "imagenet"], convention == "oxford"
+        used, bgr = CONVENTIONS[convention or "imagenet"], convention == "oxford"
     if bgr:
         state["conv1_1.weight"] = state["conv1_1.weight"].flip(1)
-    if record is None:  # those on record have been checked by their digest
+    if record is None:  # files on record are checked by their digest
         check_finite(path, state)
     held: Head = carried if carried in ("conv", "gap") else "fc"
     classes = len(state["fc8.weight"]) if "fc8.weight" in state else 0
-    about_it["names"] = _counted(path, about_it["names"] or opened.names, classes, ours=bool(notes))
+    fields["names"] = _checked_names(path, fields["names"] or opened.names, classes, strict=bool(notes))
     mapped = path.suffix == ".safetensors" or zipfile.is_zipfile(path)
-    return Contents(state, held if classes else "none", classes or 1000, about, mapped, **about_it)
+    return Contents(state, held if classes else "none", classes or 1000, used, mapped, **fields)
 
 
 def known_convention(name: str, convention: str) -> SettingsError:
-    """The error for a convention where nothing is left to say."""
-    return SettingsError(
-        f"the convention {convention} has no effect: what {name} wants as input is known", "leave it out"
-    )
+    """The error for a convention of weights whose convention is known."""
+    return SettingsError(f"the convention {convention} has no effect: that of {name} is known", "leave it out")
 
 
-def _counted(path: Path, names: tuple[str, ...], classes: int, *, ours: bool) -> tuple[str, ...]:
-    """The names, if there is one for each output; other people may have meant something else by them."""
+def _checked_names(path: Path, names: tuple[str, ...], classes: int, *, strict: bool) -> tuple[str, ...]:
+    """The names if there is one for each output; else an error, or a warning for a file of another program."""
     if not names or not classes or len(names) == classes:
         return names if classes else ()
     problem = f"{path.name} names {len(names)} classes and has {classes} outputs"
-    if ours:
+    if strict:
         raise WeightsError(problem, "save it again, with a name for each output")
-    log.warning("%s: the names are left out", problem)
+    log.warning("%s: the names are ignored", problem)
     return ()
 
 
 def save_weights(vgg: VGG, path: str | Path) -> None:
-    """Write a network to a .safetensors file with all that ``load_vgg(name, path)`` needs to know.
-
-    An existing file is replaced at once, never half.
+    """Write a network to a .safetensors file that ``load_vgg(name, path)`` reads; it replaces a file atomically.
 
     Raises:
-        WeightsError: another suffix, or a folder that can't be written.
-        SettingsError: names of classes that are not as many as the outputs.
+        WeightsError: another suffix, or a folder that is not writable.
+        SettingsError: the number of class names is not the number of outputs.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise WeightsError(f"cannot save weights as {path.name}", "use a name that ends in .safetensors")
-    labels_for(vgg)  # names that do not fit are refused now, not when the file is read
-    about = about_head(vgg.pooled, vgg.classes, vgg.temperature)
+    labels_for(vgg)  # raises an error if the names do not fit
+    about = head_notes(vgg.pooled, vgg.classes, vgg.temperature)
     notes = {"plan": vgg.plan.name, "head": vgg.head, "convention": asdict(vgg.convention), **about}
     state = {key: value.detach().cpu().contiguous() for key, value in vgg.state_dict().items()}
     write_tensors(path, state, {"vggapps": json.dumps(notes)})
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str, str] | None = None) -> None:
-    """Write a .safetensors file, at once or not at all.
-
-    Raises:
-        WeightsError: a folder that can't be written.
-    """
+    """Write a .safetensors file atomically; raises a WeightsError if the folder is not writable."""
     try:
-        # To another name first: a network may still be reading from a mapping of the old file.
+        # Under another name first, because a network may have the old file memory-mapped.
         with created(path, overwrite=True) as part:
             safetensors.torch.save_file(dict(tensors), part, metadata={"format": "pt", **(notes or {})})
     except PictureError as error:
         raise WeightsError(error.message, error.hint) from None
     except safetensors.SafetensorError as error:
-        raise WeightsError(f"cannot write {path}: {error}", "choose a folder that you may write to") from None
+        raise WeightsError(f"cannot write {path}: {error}", "choose a writable folder") from None
 
 
 def check_plan(path: Path, notes: Mapping[str, Any], plan: Plan) -> None:
-    """Raise a WeightsError where a file says that it is another network's."""
+    """Raise a WeightsError if a file states another network."""
     if notes.get("plan", plan.name) != plan.name:  # vgg11 and vgg11_lrn have the same tensors
-        raise another(path, notes["plan"], plan)
+        raise wrong_network(path, notes["plan"], plan)
 
 
 def _recognise(path: Path) -> WeightsRecord | None:
-    """A published file among people's own: by its name, for some tools save it anew, else by its digest."""
+    """The record of a published file: by its name, because some tools save it again, else by its digest."""
     known = [record for record in RECORDS.values() if record.urls]
     by_name = next((record for record in known if record.stored == path.name), None)
     if by_name or path.suffix == ".safetensors":
@@ -185,10 +176,10 @@ def _recognise(path: Path) -> WeightsRecord | None:
 
 
 def check_finite(path: Path, state: Mapping[str, Tensor]) -> None:
-    """Raise a WeightsError where a number is infinite or none."""
+    """Raise a WeightsError for infinite or NaN values."""
     for key, value in state.items():
-        # A sum keeps what is not finite, and makes no second tensor; of 16-bit numbers it may itself be too large.
+        # A sum propagates them without a second tensor; in float64, because a sum of 16-bit numbers may overflow.
         if not value.sum(dtype=torch.float64).isfinite():
             raise WeightsError(
-                f"{path.name}: {key} holds numbers that are not finite", "the training that made it has diverged"
+                f"{path.name}: {key} has values that are not finite", "the training of these weights diverged"
             )

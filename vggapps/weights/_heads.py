@@ -1,4 +1,4 @@
-"""Heads alone: a small file with what was trained on a network's features, and the name of that network's weights."""
+"""Files with a head only: its tensors, and the name of the weights on whose features it was trained."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from vggapps.errors import SettingsError, WeightsError
 from vggapps.vgg._plan import AVERAGED, Head, Plan, Pooled
 from vggapps.weights._files import CONVENTIONS, Contents, check_finite, check_plan, write_tensors
 from vggapps.weights._labels import labels_of
-from vggapps.weights._notes import about_head, of_head
-from vggapps.weights._opening import open_weights
+from vggapps.weights._opening import head_notes, open_weights, read_head_notes
 from vggapps.weights._records import RECORDS
 
 
@@ -28,39 +27,37 @@ def write_head(
     classes: Sequence[str] = (),
     temperature: float = 1.0,
 ) -> None:
-    """Write what comes after a network's features to a .safetensors file, which ``load_vgg(network, path)`` reads.
+    """Write a head to a .safetensors file, which ``load_vgg(network, path)`` reads.
 
     Args:
-        path: of the file; an existing one is replaced at once, never half.
-        tensors: ``fc8.weight``, ``fc8.bias`` and, where there is a hidden layer, ``fc7.weight`` and ``fc7.bias``.
+        path: of the file; an existing one is replaced atomically.
+        tensors: ``fc8.weight``, ``fc8.bias`` and, with a hidden layer, ``fc7.weight`` and ``fc7.bias``.
         network: name of the plan.
-        base: name of the weights whose features these are.
+        base: name of the weights that computed the features.
         head: ``gap``, or ``fc`` for another last layer on a full network.
-        pooled: what the head ``gap`` looks at.
-        classes: names of the outputs; none where they are ImageNet's.
-        temperature: what the scores are to be divided by.
+        pooled: input of the head ``gap``.
+        classes: names of the outputs; empty for ImageNet's.
+        temperature: divisor of the class scores.
 
     Raises:
-        SettingsError: another suffix, weights that are not on record, which nobody would find again, or names of
-            classes that are not as many as the outputs.
-        WeightsError: a folder that can't be written.
+        SettingsError: another suffix, weights that are not on record, or a wrong number of class names.
+        WeightsError: a folder that is not writable.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
         raise SettingsError(f"cannot save a head as {path.name}", "use a name that ends in .safetensors")
     if base not in RECORDS:
-        raise SettingsError(f"the weights {base} are not on record", "make the features with weights that are")
+        raise SettingsError(f"the weights {base} are not on record", "use features of weights that are")
     labels_of(classes, len(tensors["fc8.weight"]))
-    about = about_head(pooled, classes, temperature)
-    notes = {"plan": network, "head": head, "base": base, **about}
+    notes = {"plan": network, "head": head, "base": base, **head_notes(pooled, classes, temperature)}
     write_tensors(path, tensors, {"vggapps": json.dumps(notes)})
 
 
 def read_head(path: Path, plan: Plan) -> Contents | None:
-    """What a head's file holds, with no convolutions; None for any other file of weights.
+    """The contents of a file with a head only; None for any other file of weights.
 
     Raises:
-        WeightsError: damaged, of another network, or of weights that are not on record.
+        WeightsError: the file is damaged, for another network, or for weights that are not on record.
     """
     if path.suffix != ".safetensors":
         return None
@@ -69,17 +66,17 @@ def read_head(path: Path, plan: Plan) -> Contents | None:
     if "base" not in notes:
         return None
     check_plan(path, notes, plan)
-    about = of_head(notes)
+    fields = read_head_notes(notes)
     last = tensors.get("fc8.weight")
-    if notes["base"] not in RECORDS or last is None or len(about["names"]) not in (0, len(last)):
-        raise WeightsError(f"{path.name} is no head of a known network", "make it again", "vggapps probe")
+    if notes["base"] not in RECORDS or last is None or len(fields["names"]) not in (0, len(last)):
+        raise WeightsError(f"{path.name} is not a head of a known network", "make it again", "vggapps probe")
     check_finite(path, tensors)
     convention = CONVENTIONS[RECORDS[notes["base"]].convention]
-    return Contents(tensors, notes["head"], last.shape[0], convention, True, **about, base=notes["base"])
+    return Contents(tensors, notes["head"], last.shape[0], convention, True, **fields, base=notes["base"])
 
 
 def network_of(path: Path) -> str | None:
-    """The name of the network that a file of ours says it is for; None where it does not say."""
+    """The name of the network that a file of vggapps states; None if it states none."""
     if path.suffix != ".safetensors" or not path.is_file():
         return None
     return open_weights(path).notes.get("plan")

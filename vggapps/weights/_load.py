@@ -1,4 +1,4 @@
-"""From a name or a file of weights to a network that is ready."""
+"""Loading a VGG with published weights, a file, or random weights."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import nn
 
 from vggapps.errors import SettingsError, WeightsError, argument, unknown
 from vggapps.vgg._layers import Padding
-from vggapps.vgg._moving import ordinary
+from vggapps.vgg._moving import normal_tensors
 from vggapps.vgg._network import VGG, Init, initialize
 from vggapps.vgg._normalize import CONVENTIONS
 from vggapps.vgg._plan import HEADS, PLANS, Head, InputName, Plan, get_plan
@@ -21,12 +21,12 @@ from vggapps.vgg._pooling import Pooling
 from vggapps.weights import _store as store
 from vggapps.weights._files import Contents, known_convention, read
 from vggapps.weights._heads import read_head
-from vggapps.weights._labels import names_of
-from vggapps.weights._layout import misfit
+from vggapps.weights._labels import read_class_names
+from vggapps.weights._layout import mismatch
 from vggapps.weights._records import RECORDS, WeightsRecord
 
 
-@ordinary()
+@normal_tensors()
 def load_vgg(
     name: str | Plan = "vgg19",
     weights: str | Path | None = "auto",
@@ -40,37 +40,34 @@ def load_vgg(
     convention: InputName | None = None,
     classes: str | Path | Sequence[str] | None = None,
 ) -> VGG:
-    """A VGG with weights. It takes RGB in [0, 1], whatever its weights were trained on.
+    """Load a VGG with weights. Its input is RGB in [0, 1] for all weights.
 
     Args:
         name: the network, ``vgg19``, ``vgg16_bn``, or a plan.
         weights: ``auto``, a name from ``vggapps weights list``, a file (.pth, .pt, .safetensors), or None for
-            random ones. ``auto`` takes torchvision's where the head needs fully connected layers; else, for
-            vgg19, the installed ones, whatever else is there, so that pictures come from one network on every machine.
-            For a head ``none`` or ``gap`` of vgg16, where torchvision's file is not here, its convolutions alone
-            are downloaded, a ninth of it; the numbers are the same. A head ``gap`` of vgg19 is the one that comes with
-            this package, trained to name ImageNet's classes.
-        head: ``fc``, ``conv``, ``gap`` or ``none``; None takes what the weights carry (random: ``fc``).
-            The linear layer of ``gap`` is new and random unless the file carries one.
+            random ones. ``auto`` is torchvision's if the head needs fully connected layers. Otherwise, for vgg19, it
+            is the installed weights, so that results are the same on every machine; for vgg16 with a head ``none``
+            or ``gap``, and without torchvision's file on this machine, only its convolutions are downloaded, a ninth of
+            the file with the same values. The head ``gap`` of vgg19 is installed, trained on ImageNet's classes.
+        head: ``fc``, ``conv``, ``gap`` or ``none``; None is the head of the weights (random: ``fc``).
+            The linear layer of ``gap`` is random unless the file has one.
         pooling: ``max``, ``average`` or ``l2``.
         padding: ``zeros``, ``replicate``, ``reflect`` or ``replicate-first``.
-        init: of whatever is random: ``he``, ``glorot`` or ``paper``.
-        seed: of whatever is random; torch's own generator is neither used nor moved.
-        trainable: with gradients and in training mode; else frozen.
-        convention: what a file's network wants, where the file does not say it and is none of the published:
-            ``imagenet`` as torchvision's (the default), ``oxford`` as those of Caffe and Keras (BGR, 0-255), ``plain``
-            for RGB in [0, 1], ``signed`` for RGB in [-1, 1].
-        classes: names of the outputs, where the file has none: themselves, a file, a folder of class folders, or
-            ``numbers``, see ``names_of``.
+        init: of random weights: ``he``, ``glorot`` or ``paper``.
+        seed: of random weights; torch's global generator is not used.
+        trainable: whether to enable gradients and training mode; otherwise the network is frozen.
+        convention: of a file that is not published and does not state one: ``imagenet`` as torchvision (the default),
+            ``oxford`` as Caffe and Keras (BGR, 0-255), ``plain`` for RGB in [0, 1], ``signed`` for RGB in [-1, 1].
+        classes: names of the outputs, if the file has none: a sequence, a file, a folder of class folders, or
+            ``numbers``, see ``read_class_names``.
 
     Returns:
-        The network, float32, on the CPU. Its ``weights_name`` says what it was filled with, its ``classes`` the names
-        of its outputs; none means ImageNet's for 1,000 outputs, else that they are not known.
+        The network, float32, on the CPU. ``weights_name`` names its weights and ``classes`` its outputs; empty
+        ``classes`` mean ImageNet's for 1,000 outputs, otherwise unknown names.
 
     Raises:
-        WeightsError: the weights can't be had, are damaged, or do not fit.
-        SettingsError: a wrong name, a convention where the weights' own is known, or names that are not as many as the
-            outputs.
+        WeightsError: the weights are not available, are damaged, or do not fit.
+        SettingsError: a wrong name, a convention of weights whose convention is known, or a wrong number of names.
     """
     plan = get_plan(name)
     if head is not None and head not in HEADS:
@@ -106,8 +103,10 @@ def load_vgg(
             vgg = _randomize(vgg, init, seed)
         if contents.base and head == contents.head:
             wanted = {key: tensor for key, tensor in vgg.state_dict().items() if key.startswith("fc")}
-            if problem := misfit({key: contents.state[key] for key in contents.state if key.startswith("fc")}, wanted):
-                raise WeightsError(f"{weights_name} is no head of {contents.base}: {problem}", "make it again")
+            if problem := mismatch(
+                {key: contents.state[key] for key in contents.state if key.startswith("fc")}, wanted
+            ):
+                raise WeightsError(f"{weights_name} is not a head of {contents.base}: {problem}", "make it again")
         _fill(vgg, contents)
     if classes is not None:
         name_classes(vgg, classes)
@@ -115,35 +114,35 @@ def load_vgg(
 
 
 def name_classes(vgg: VGG, classes: str | Path | Sequence[str]) -> None:
-    """Name a network's outputs, see ``names_of``.
+    """Set the names of a network's outputs, see ``read_class_names``.
 
     Raises:
-        SettingsError: it has no head, or not as many outputs; or it has these names already, in another order.
+        SettingsError: it has no head, another number of outputs, or the same names in another order.
     """
     if vgg.head == "none":
-        raise SettingsError(f"this {vgg.plan.name} has no head: it has no classes to name", "leave the names out")
-    names = names_of(classes, vgg.outputs)
+        raise SettingsError(f"this {vgg.plan.name} has no head and so no classes", "leave the names out")
+    names = read_class_names(classes, vgg.outputs)
     if vgg.classes and names != vgg.classes and sorted(names) == sorted(vgg.classes):
         raise SettingsError(
-            f"{vgg.weights_name} has these names of classes in another order",
-            "leave them out: the file knows the order of its outputs",
+            f"{vgg.weights_name} has these class names in another order",
+            "leave them out: the file has the order of its outputs",
         )
     vgg.classes = names
 
 
 def _choose(plan: Plan, weights: str | Path, head: Head | None) -> tuple[WeightsRecord | None, Path]:
-    """The record, if it is one, and the file, which is there and checked."""
+    """The record, if there is one, and the checked file."""
     if weights == "auto":
         if plan.name not in RECORDS or plan != PLANS.get(plan.name):
             raise WeightsError(
-                f"nobody published weights for {plan.name}", "give a file, or weights=None for random ones"
+                f"there are no published weights for {plan.name}", "give a file, or weights=None for random ones"
             )
         weights = _auto(plan.name, head)
     return find_weights(weights, plan.name)
 
 
 def _auto(name: str, head: Head | None) -> str:
-    """The weights that a network gets by itself."""
+    """The default weights of a network."""
     convolutions = f"{name}-convolutions"
     if name == "vgg19" and head == "gap":
         return "vgg19-gap"
@@ -155,21 +154,22 @@ def _auto(name: str, head: Head | None) -> str:
 
 
 def find_weights(weights: str | Path, network: str) -> tuple[WeightsRecord | None, Path]:
-    """The record of that name and its checked file, downloaded where it is not here; or None and a path.
+    """The record of that name and its checked file, downloaded if needed; or None and a path.
 
     Raises:
-        WeightsError: they are another network's, or can't be had.
-        SettingsError: a word that is no name of weights.
+        WeightsError: the weights are for another network, or not available.
+        SettingsError: an unknown name of weights.
     """
     if isinstance(weights, str) and weights in RECORDS:
         record = RECORDS[weights]
         if record.network != network:
-            loader = "the network" if record.network in PLANS else "vggapps.weights._trunk.load_trunk to load"
+            is_vgg = record.network in PLANS
             raise WeightsError(
-                f"the weights {weights} are {record.network}'s, not {network}'s", f"ask for {loader} {record.network}"
+                f"the weights {weights} are {record.network}'s, not {network}'s",
+                f"load the network {record.network}" if is_vgg else f"use load_trunk({record.network!r})",
             )
         return record, store.get(record)
-    path = Path(os.path.expanduser(weights))  # noqa: PTH111 - pathlib's raises where there is no such user
+    path = Path(os.path.expanduser(weights))  # noqa: PTH111 - pathlib raises for unknown users
     if isinstance(weights, str) and not path.suffix and path.name == weights and not os.path.lexists(path):
         raise unknown("set of weights", weights, ["auto", *RECORDS])  # a word, not a path
     return None, path
@@ -179,14 +179,14 @@ def _no_fully_connected(plan: Plan, weights_name: str, head: str) -> WeightsErro
     published = f"use {argument('weights', plan.name)}, which is downloaded once"
     return WeightsError(
         f"{weights_name} has no fully connected layers, which the head '{head}' needs",
-        published if plan.name in RECORDS else "use weights that have them",
+        published if plan.name in RECORDS else "use weights with fully connected layers",
     )
 
 
 def _empty(plan: Plan, **settings: Any) -> VGG:
-    """A network without numbers: torch would fill it with random ones first, 2 s for a full VGG-19."""
+    """A network on meta: initializing random weights would take 2 s for a full VGG-19."""
     with torch.device("meta"):
-        return VGG(plan, **settings).float()  # whatever torch's default is
+        return VGG(plan, **settings).float()  # whatever torch's default dtype is
 
 
 def _randomize(vgg: VGG, init: Init, seed: int) -> VGG:
@@ -198,16 +198,15 @@ def _randomize(vgg: VGG, init: Init, seed: int) -> VGG:
 
 
 def _fill(vgg: VGG, contents: Contents) -> None:
-    """Put in what the network has; every tensor must be there, but the new layer of a head ``gap``."""
+    """Set the weights of the network, except the new layer of a head ``gap``."""
     state = {}
     for key, tensor in vgg.state_dict().items():
         new = vgg.head == "gap" and contents.head != "gap" and key.startswith("fc8")
         if new:
             state[key] = tensor
         elif key in contents.state:
-            # Linear weights become 7×7 and 1×1 convolutions, and back, by their shape alone: both are stored
-            # channel by channel. From a mapped file is copied: it may be rewritten while the network lives, and
-            # its tensors may lie unaligned, which changes the last digits of what comes out.
+            # Linear weights and 7×7 and 1×1 convolutions have the same order in memory. Mapped tensors are copied,
+            # because the file may be rewritten, and unaligned tensors change the last digits of results.
             source = contents.state[key].reshape(tensor.shape)
             state[key] = source.to(tensor.dtype, copy=contents.mapped)
     vgg.load_state_dict(state, assign=True)

@@ -1,14 +1,14 @@
-"""Taking some tensors out of a ``.pth`` file on a server without transferring the rest.
+"""Downloading some tensors of a ``.pth`` file without the rest.
 
-Nobody publishes the convolutions of torchvision's networks alone, and nine tenths of a file are fully connected
-layers. timm's safetensors files of VGG would be simpler to read in parts, but we know of no digest that their publisher
-states, and of no such files of AlexNet and SqueezeNet.
+The convolutions of torchvision's networks are not published separately, and nine tenths of a file are fully connected
+layers. timm's safetensors files of VGG would be simpler to read in parts, but their publisher states no digest, and
+there are none of AlexNet and SqueezeNet.
 
-Both of torch's formats say near an end of the file which bytes are whose, so the rest need not be asked for: a zip file
-(``torch.save`` since 1.6) in its directory, an older one in the pickles that it begins with.
+Both of torch's formats have an index of the storages: a zip file (``torch.save`` since 1.6) in the directory at its
+end, an older file in the pickles at its start.
 
-A publisher's digest is of the whole file, so a part cannot be held to it. What is checked: the server's certificate
-(by https), each tensor's CRC in a zip file, every length, and that all numbers are finite.
+The publisher's digest is of the whole file, so it cannot verify a part. Checked are: the server's certificate (https),
+each tensor's CRC in a zip file, all lengths, and that all values are finite.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ import torch
 from torch import Tensor
 
 from vggapps.errors import WeightsError
-from vggapps.weights._download import Progress, by_hand, from_any, web_page
+from vggapps.weights._download import Progress, manual_install, try_urls, web_page_error
 from vggapps.weights._files import check_finite
-from vggapps.weights._opening import open_weights, with_code
+from vggapps.weights._opening import code_error, open_weights
 from vggapps.weights._ranges import NoRangesError, RemoteFile
 
 log = logging.getLogger(__name__)
@@ -51,30 +51,26 @@ _DTYPES = {
 
 
 def fetch_part(urls: Sequence[str], prefix: str, whole: Path, progress: Progress | None = None) -> dict[str, Tensor]:
-    """The tensors whose names begin with a prefix, one request each.
+    """Download the tensors whose names start with a prefix, one request each.
 
     Args:
-        urls: addresses of the same ``.pth`` file, tried in this order.
+        urls: mirrors of the ``.pth`` file, tried in this order.
         prefix: ``features.``.
-        whole: where the whole file would lie if it were here; for the messages.
-        progress: called with the bytes of wanted tensors so far and in all.
+        whole: path of the whole file in the cache, for messages.
+        progress: called with the received bytes and the total.
 
     Returns:
-        Tensors by the file's own names, contiguous, of the file's own types.
+        Contiguous tensors by the file's names, in the file's dtypes.
 
     Raises:
-        NoRangesError: the whole file must be fetched.
-        WeightsError: it can't be had, is damaged, has code in it, or holds nothing that begins so.
+        NoRangesError: the server sends whole files only.
+        WeightsError: the file is not available, damaged, has code in it, or no such tensors.
     """
-    return from_any(urls, lambda url: _from_one(url, prefix, whole, progress))
+    return try_urls(urls, lambda url: _from_one(url, prefix, whole, progress))
 
 
 def take_part(path: Path, prefix: str) -> dict[str, Tensor]:
-    """The same out of a file on this machine.
-
-    Raises:
-        WeightsError: it is damaged, has code in it, or holds nothing that begins so.
-    """
+    """As :func:`fetch_part`, from a file on this machine."""
     found = {
         key: value.clone().contiguous() for key, value in open_weights(path).tensors.items() if key.startswith(prefix)
     }
@@ -83,13 +79,13 @@ def take_part(path: Path, prefix: str) -> dict[str, Tensor]:
 
 def _checked(found: dict[str, Tensor], prefix: str, path: Path) -> dict[str, Tensor]:
     if not found:
-        raise WeightsError(f"{path.name} holds no tensor whose name begins with {prefix}", "get it again")
+        raise WeightsError(f"{path.name} has no tensor whose name starts with {prefix}", "download it again")
     check_finite(path, found)
     return found
 
 
 class _Storage(NamedTuple):
-    """A run of numbers in the file."""
+    """A storage in the file."""
 
     key: str
     dtype: torch.dtype
@@ -101,7 +97,7 @@ class _Storage(NamedTuple):
 
 
 class _View(NamedTuple):
-    """A tensor's place in a storage; offset and strides in elements."""
+    """A tensor in a storage; offset and strides in elements."""
 
     storage: _Storage
     offset: int
@@ -110,12 +106,12 @@ class _View(NamedTuple):
 
 
 class _Layout(NamedTuple):
-    """What a file says of itself.
+    """The index of a file.
 
     Attributes:
-        saved: the object, with views for tensors.
-        span: first byte of what belongs to a storage, and the one after the last.
-        data: its numbers' bytes, checked as far as the format allows.
+        saved: the saved object, with views for tensors.
+        span: start and end of a storage's bytes in the file.
+        data: the checked bytes of a storage's elements.
     """
 
     saved: Any
@@ -125,39 +121,39 @@ class _Layout(NamedTuple):
 
 def _from_one(url: str, prefix: str, whole: Path, progress: Progress | None) -> dict[str, Tensor]:
     try:
-        remote = RemoteFile(url, by_hand(whole))
+        remote = RemoteFile(url, manual_install(whole))
         start = bytes(remote.window[:64])
         if start.lstrip().startswith(b"<"):
-            raise web_page(url, by_hand(whole))
+            raise web_page_error(url, manual_install(whole))
         layout = (_zip if start.startswith(b"PK") else _legacy)(remote, whole)
         saved = {key: value.data if isinstance(value, _Parameter) else value for key, value in layout.saved.items()}
         views = {key: value for key, value in saved.items() if key.startswith(prefix) and isinstance(value, _View)}
-        storages = list(dict.fromkeys(view.storage for view in views.values()))  # each once, though tensors share it
+        storages = list(dict.fromkeys(view.storage for view in views.values()))  # shared storages once
         done, total = 0, sum(storage.nbytes for storage in storages)
         found = {}
         for storage in storages:
 
-            def seen(come: int, before: int = done, most: int = storage.nbytes) -> None:
+            def report(received: int, before: int = done, most: int = storage.nbytes) -> None:
                 if progress:
-                    progress(before + min(come, most), total)
+                    progress(before + min(received, most), total)
 
-            remote.bring(*layout.span(storage), seen)
+            remote.load_window(*layout.span(storage), report)
             data = bytearray(layout.data(storage))
             flat = torch.frombuffer(data, dtype=storage.dtype) if data else torch.empty(0, dtype=storage.dtype)
             for key, view in views.items():
-                if view.storage == storage:  # torch refuses what lies outside
+                if view.storage == storage:  # torch checks the bounds
                     found[key] = flat.as_strided(view.shape, view.stride, view.offset).clone().contiguous()
             done += storage.nbytes
         return _checked({key: found[key] for key in views}, prefix, whole)
     except (WeightsError, NoRangesError):
         raise
-    except Exception as error:  # what is damaged may raise anything
+    except Exception as error:  # damaged files raise many types
         log.debug("%s: %r", url, error)
-        raise WeightsError(f"{url} sends a file that is cut off or damaged", by_hand(whole)) from None
+        raise WeightsError(f"{url} sends a file that is truncated or damaged", manual_install(whole)) from None
 
 
 def _zip(remote: RemoteFile, whole: Path) -> _Layout:
-    """``NAME/data.pkl`` and one entry ``NAME/data/KEY`` a storage, not compressed."""
+    """``NAME/data.pkl``, and for each storage an uncompressed entry ``NAME/data/KEY``."""
     archive = zipfile.ZipFile(remote)  # type: ignore[arg-type]
     entries = {entry.filename: entry for entry in archive.infolist()}
     root = next(name for name in entries if name.endswith("/data.pkl")).removesuffix("data.pkl")
@@ -173,7 +169,7 @@ def _zip(remote: RemoteFile, whole: Path) -> _Layout:
             raise ValueError(f"storage {storage.key} has {entry.file_size} bytes")
         return entry.header_offset, stops[entry.header_offset]
 
-    return _Layout(saved, span, lambda storage: archive.read(f"{root}data/{storage.key}"))  # compares the CRC
+    return _Layout(saved, span, lambda storage: archive.read(f"{root}data/{storage.key}"))  # checks the CRC
 
 
 def _legacy(remote: RemoteFile, whole: Path) -> _Layout:
@@ -200,7 +196,7 @@ def _legacy(remote: RemoteFile, whole: Path) -> _Layout:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows the few names that weights need, and gives for each a record of ours: nothing of torch is called."""
+    """Accepts only the names that weights need, and replaces them by records: nothing of torch is called."""
 
     def __init__(self, file: Any, whole: Path) -> None:
         super().__init__(file, encoding="utf-8")  # Python 2 wrote some of the published files
@@ -217,7 +213,7 @@ class _Unpickler(pickle.Unpickler):
             **{("torch", storage): dtype for storage, dtype in _DTYPES.items()},
         }
         if (module, name) not in known:
-            raise with_code(self.whole, f"{module}.{name}")
+            raise code_error(self.whole, f"{module}.{name}")
         return known[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -228,7 +224,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _Parameter:
-    """Made of a tensor, or empty and then given a state of five things, the first of which is the tensor."""
+    """A Parameter with its tensor as an argument, or as the first of a state of five."""
 
     data: _View | None
 

@@ -1,7 +1,7 @@
-"""Which weights exist: one frozen record each.
+"""Records of all published weights, as data that can be listed without torch.
 
-Data only, so that listing them loads no torch. Digests are the publishers' own: a full SHA-256 where one is
-known, else its first digits, which torchvision and pytorch-vgg put into their file names. None is invented.
+Digests are the publishers': a full SHA-256 if one is known, else its first digits, which torchvision and pytorch-vgg
+include in their file names.
 """
 
 from __future__ import annotations
@@ -19,30 +19,28 @@ class WeightsRecord:
     """One published file of weights.
 
     Attributes:
-        name: what people type, ``vgg19``.
-        network: name of the plan that the weights fit, see :data:`vggapps.vgg.PLANS`, or of one of the
-            other networks in ``vggapps.weights._trunk``.
-        layers: ``features`` for the convolutions alone, ``full`` with the fully connected layers, ``head`` for what
-            comes after the convolutions of another record alone.
-        file: the published file's name; for an installed one, its path inside the distribution.
-        sha256: digest of the file, in full or as many first digits as its publisher states.
-        convention: what it wants done to a picture, a name in ``CONVENTIONS``.
-        licence: of the weights, as far as the publisher states one.
-        citation: where they come from.
-        urls: addresses, tried in this order; none for an installed file.
-        distribution: the Python distribution that carries the file, with its version, as pip wants it.
-        part: what is taken of the file: the tensors whose names begin so, ``features.``; empty for all. They are
-            kept in a file of our own, :attr:`stored`, to which the publisher's digest says nothing.
-        size: bytes that are transferred; of whole files torchvision publishes thousandths of a MiB, so there it is
-            right to 0.5 kB only.
+        name: ``vgg19``.
+        network: name of the plan, see :data:`vggapps.vgg.PLANS`, or of a network of ``vggapps.weights.load_trunk``.
+        layers: ``features`` for the convolutions only, ``full`` with the fully connected layers, ``head`` for a head
+            only, on the convolutions of another record.
+        file: name of the published file; of an installed file its path in the distribution.
+        sha256: digest of the file, in full or the first digits that its publisher states.
+        convention: input convention, a name in ``CONVENTIONS``.
+        licence: of the weights, if the publisher states one.
+        citation: their source.
+        urls: mirrors, tried in this order; empty for an installed file.
+        distribution: the Python distribution with the file, as a pip requirement.
+        part: prefix of the tensors that are taken from the file, ``features.``; empty for all. They are stored in a
+            separate file, :attr:`stored`, for which there is no published digest.
+        size: bytes to transfer; torchvision publishes thousandths of a MiB, so whole files are correct to 0.5 kB.
         base: name of the record whose convolutions a head was trained on.
-        channels: order of the picture's channels that the file was trained with.
-        classes: outputs of the last layer; 0 without one.
-        top1: accuracy in percent on ImageNet's validation pictures, single 224 px centre crop, as published; of
-            ``vgg19-gap``, which nobody else measured, on the pictures that its model card names.
+        channels: channel order of the training images.
+        classes: outputs of the last layer; 0 without a head.
+        top1: published accuracy in percent on ImageNet's validation images, single 224 px center crop; of
+            ``vgg19-gap`` on the images that its model card names.
         top5: the same, true class among the first five.
-        trained_at: smaller side of the training pictures, of which crops of 224 pixels were taken, or the least and
-            the greatest where it varied: the paper's S, which decides at which scales pictures are looked at.
+        trained_at: smallest and largest value of the shorter side of training images before the crop of 224 pixels,
+            the paper's S, which sets the scales for classification.
     """
 
     name: str
@@ -66,12 +64,12 @@ class WeightsRecord:
 
     @property
     def stored(self) -> str:
-        """The file's name in the cache: the published one, or that of the file with the part."""
+        """Name of the file in the cache."""
         return f"{self.name}-{self.sha256[:8]}.safetensors" if self.part else self.file
 
     @property
     def whole(self) -> WeightsRecord:
-        """The published file that a part is taken from; how large it is, its server knows."""
+        """The record of the whole file of a part; its size is unknown."""
         return replace(self, part="", size=None)
 
 
@@ -87,7 +85,7 @@ _SSD = f"{_OXFORD}; through W. Liu et al., SSD, ECCV 2016, and amdegroot/ssd.pyt
 
 
 def _torchvision(name: str, digits: str, mib: float, top1: float, top5: float) -> WeightsRecord:
-    """As stated in torchvision/models/vgg.py, whose table a test compares."""
+    """As in torchvision/models/vgg.py, which a test compares."""
     file = f"{name}-{digits}.pth"
     return WeightsRecord(
         name,
@@ -106,7 +104,7 @@ def _torchvision(name: str, digits: str, mib: float, top1: float, top5: float) -
 
 
 def _convolutions(network: str, file: str, bytes_: int, citation: str = _PAPER) -> WeightsRecord:
-    """The convolutions out of one of torchvision's files, as stated in torchvision/models/<network>.py."""
+    """The convolutions of one of torchvision's files, as in torchvision/models/<network>.py."""
     return WeightsRecord(
         f"{network}-convolutions",
         network=network,
@@ -124,10 +122,9 @@ def _convolutions(network: str, file: str, bytes_: int, citation: str = _PAPER) 
 
 
 def _caffe(network: str, digits: str) -> WeightsRecord:
-    """Oxford's Caffe networks as jcjohnson/pytorch-vgg published them and neural-style-pt downloads them.
+    """Oxford's Caffe networks as published by jcjohnson/pytorch-vgg and downloaded by neural-style-pt.
 
-    The digits are the SHA-256's first ones: torch's model_zoo.load_url, with which people fetched these files
-    in its first years, refused any other content then.
+    The digits are the first of the SHA-256: torch's model_zoo.load_url verified them.
     """
     file = f"{network}-{digits}.pth"
     return WeightsRecord(
@@ -168,7 +165,7 @@ _ALL = (
         sha256="6a509388235710f1d2b22f13064b0ca9a0da32dcd5ae1bda1d33f655f0bde8b7",
         convention="oxford",
         licence="MIT",
-        citation="trained by vggapps to tell what EfficientNet-lite2 (Apache-2.0) tells, see docs/classify.md",
+        citation="trained by vggapps by distillation from EfficientNet-lite2 (Apache-2.0), see docs/classify.md",
         distribution="vggapps",
         base="vgg19-installed",
         top1=51.5,
@@ -187,7 +184,7 @@ _ALL = (
     WeightsRecord(
         "vgg16-features",
         network="vgg16",
-        layers="features",  # the file has fully connected layers, all of them NaN
+        layers="features",  # the fully connected layers in the file are NaN
         file="vgg16_features-amdegroot-88682ab5.pth",
         sha256="88682ab5",
         convention="amdegroot",
@@ -209,11 +206,7 @@ RECORDS: dict[str, WeightsRecord] = {record.name: record for record in _ALL}
 
 
 def get_record(name: str) -> WeightsRecord:
-    """The record of that name.
-
-    Raises:
-        SettingsError: there is none; says which name is nearest.
-    """
+    """The record of that name; a SettingsError suggests the nearest name."""
     if name not in RECORDS:
         raise unknown("set of weights", name, RECORDS)
     return RECORDS[name]

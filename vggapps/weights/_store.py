@@ -1,4 +1,4 @@
-"""Where files of weights are, and that they are what they should be."""
+"""Finding, downloading and verifying files of weights."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from vggapps.weights._download import Progress, check_space, download, human_siz
 from vggapps.weights._records import WeightsRecord
 
 log = logging.getLogger(__name__)
-_OURS = "vggapps"
+_PACKAGE = "vggapps"
 
 
 def cache_folder() -> Path:
-    """Where downloads go: ``VGGAPPS_CACHE``, else torch hub's folder, so that torchvision finds them too.
+    """The folder for downloads: ``VGGAPPS_CACHE``, else torch hub's folder, which torchvision uses too.
 
     Raises:
-        WeightsError: ``VGGAPPS_CACHE`` can't be a folder, or it is not set and there is no home to have one in.
+        WeightsError: ``VGGAPPS_CACHE`` is not a usable folder, or is not set and there is no home directory.
     """
     own = os.environ.get("VGGAPPS_CACHE")
-    folder = _home_in(Path(own)) if own else _hub_folder()
+    folder = _expanded(Path(own)) if own else _hub_folder()
     problem = ""
     if folder is None:
         problem = (
-            f"VGGAPPS_CACHE is {own!r}, in a home that is unknown"
+            f"VGGAPPS_CACHE is {own!r}, a path in an unknown home directory"
             if own
-            else "this account has no home, and so no folder for downloads"
+            else "this account has no home directory for downloads"
         )
     elif own and os.path.lexists(folder) and not folder.is_dir():
-        problem = f"VGGAPPS_CACHE is {own!r}, which is no folder"
+        problem = f"VGGAPPS_CACHE is {own!r}, which is not a folder"
     elif own and folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
-        problem = f"VGGAPPS_CACHE is {own!r}, a folder that is closed to this account"
+        problem = f"VGGAPPS_CACHE is {own!r}, a folder without read permission"
     if folder is None or problem:
-        raise WeightsError(problem, "set VGGAPPS_CACHE to a folder that you may write to")
+        raise WeightsError(problem, "set VGGAPPS_CACHE to a writable folder")
     return folder
 
 
 def _hub_folder() -> Path | None:
-    """What ``torch.hub.get_dir()`` says, without importing torch; None where that is in a home that nobody has."""
+    """The folder of ``torch.hub.get_dir()``, without importing torch; None without a home directory."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    folder = _home_in(Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch"))
+    folder = _expanded(Path(os.environ.get("TORCH_HOME") or Path(cache) / "torch"))
     return folder and folder / "hub" / "checkpoints"
 
 
-def _home_in(path: Path) -> Path | None:
-    """The path with ``~`` replaced; None where that user is unknown or has no home, as in many containers."""
+def _expanded(path: Path) -> Path | None:
+    """The path with ``~`` expanded; None if the user is unknown or has no home, as in many containers."""
     try:
         return path.expanduser()
     except RuntimeError:
@@ -65,20 +65,20 @@ def is_offline() -> bool:
 
 
 def find(record: WeightsRecord) -> Path | None:
-    """Where the file lies, or the whole one that a part can be taken from, or None; nothing else is checked."""
+    """The path of the file, or of the whole file of a part, if it exists; not verified."""
     return next(iter([*_places(record), *_places(record.whole)]), None)
 
 
 def _places(record: WeightsRecord) -> list[Path]:
-    """Where the file lies: at most in the installed distribution, or in our cache and in torch hub's."""
+    """The existing copies: in the installed distribution, or in the cache and in torch hub's folder."""
     if not record.distribution:
         own = [cache_folder()] if os.environ.get("VGGAPPS_CACHE") else []
         places = [folder / record.stored for folder in (*own, _hub_folder()) if folder]
     else:
-        if record.distribution == _OURS:  # wherever this very package lies, installed or not
+        if record.distribution == _PACKAGE:  # also if the package is not installed
             places = [Path(__file__).parents[1] / record.file]
             return [place for place in places if _is_file(place)]
-        try:  # by its metadata, for importing the distribution would run its code
+        try:  # by its metadata, because importing the distribution would run its code
             distribution = importlib.metadata.distribution(record.distribution.partition("==")[0])
         except importlib.metadata.PackageNotFoundError:
             return []
@@ -87,28 +87,28 @@ def _places(record: WeightsRecord) -> list[Path]:
 
 
 def _is_file(place: Path) -> bool:
-    return os.path.isfile(place)  # noqa: PTH113 - pathlib's raises for a folder that is closed to us
+    return os.path.isfile(place)  # noqa: PTH113 - pathlib raises without permission for the folder
 
 
 def get(record: WeightsRecord, progress: Progress | None = None) -> Path:
-    """The path of the checked file; downloads it where it is not on this machine.
+    """The path of the verified file, which is downloaded if needed.
 
-    Every call reads the whole file for its digest (about 1 GB/s), for a flipped byte loads without a word and shows
-    only in the pictures. A damaged file in the cache is renamed to ``*.corrupt`` and fetched again.
+    Every call computes the digest of the whole file (about 1 GB/s), because a flipped byte would load silently. A
+    damaged file in the cache is renamed to ``*.corrupt`` and downloaded again.
 
-    A part of a file is taken from the whole one where that lies here, else it alone is transferred. The publisher
-    says nothing of a part: the digest that it is held to from then on is our own.
+    A part of a file is taken from the whole file if that is on this machine, else downloaded alone. Publishers state no
+    digest of a part, so its digest is noted when it is written.
 
     Args:
-        record: which weights.
-        progress: called with the bytes so far and the bytes in all (None: unknown) while a download runs.
+        record: the weights.
+        progress: called during a download with the received bytes and the total (None: unknown).
 
     Raises:
-        WeightsError: it can't be had; the message says what to do.
+        WeightsError: the file is not available; the hint says what to do.
     """
     places = _places(record)
     for path in places:
-        if is_sound(path, record):
+        if is_intact(path, record):
             return path
     if record.distribution:
         package, state = record.distribution, "is damaged" if places else "is not installed"
@@ -121,11 +121,11 @@ def get(record: WeightsRecord, progress: Progress | None = None) -> Path:
         raise _by_hand(record, state)
     target = cache_folder() / record.stored
     with _locked(target):
-        for path in _places(record):  # perhaps another process has fetched it while this one waited
-            if is_sound(path, record):
+        for path in _places(record):  # another process may have downloaded it meanwhile
+            if is_intact(path, record):
                 return path
             _set_aside(path)
-        whole = next((path for path in _places(record.whole) if is_sound(path, record)), None) if record.part else None
+        whole = next((path for path in _places(record.whole) if is_intact(path, record)), None) if record.part else None
         if is_offline() and not whole:
             raise _by_hand(record, state)
         if record.part:
@@ -138,8 +138,8 @@ def get(record: WeightsRecord, progress: Progress | None = None) -> Path:
 
 
 def _make_part(record: WeightsRecord, whole: Path | None, target: Path, progress: Progress | None) -> None:
-    """Out of the whole file, if there is one here."""
-    from vggapps.weights._files import write_tensors  # loads torch, of which listing has no need
+    """Write a part, from the whole file if that is on this machine."""
+    from vggapps.weights._files import write_tensors  # imports torch, which listing does not need
     from vggapps.weights._partial import fetch_part, take_part
     from vggapps.weights._ranges import NoRangesError
 
@@ -149,7 +149,7 @@ def _make_part(record: WeightsRecord, whole: Path | None, target: Path, progress
         try:
             tensors = fetch_part(record.urls, record.part, target.with_name(record.file), progress)
         except NoRangesError:
-            log.warning("%s can't be had in parts: taking all of it", record.file)
+            log.warning("%s cannot be downloaded in parts: downloading all of it", record.file)
             whole = get(record.whole, progress)
     if whole:
         tensors = take_part(whole, record.part)
@@ -157,15 +157,15 @@ def _make_part(record: WeightsRecord, whole: Path | None, target: Path, progress
 
 
 def _announce(record: WeightsRecord, folder: Path) -> None:
-    """A warning, for half a gigabyte on the network must never come unannounced."""
+    """Log a warning, because a download may be half a gigabyte."""
     size = f" ({human_size(record.size)})" if record.size else ""
     log.warning("downloading %s%s to %s", record.name, size, folder)
 
 
-def is_sound(path: Path, record: WeightsRecord) -> bool:
+def is_intact(path: Path, record: WeightsRecord) -> bool:
     """Whether the SHA-256 is the published one, and the one noted beside the file at its first check.
 
-    A part's digest nobody publishes: there the note is all. Without one the file is believed, and noted.
+    A part has a noted digest only. Without a note the file is trusted, and noted.
     """
     digest = sha256_of(path)
     if path.name == record.file or not record.part:
@@ -173,7 +173,7 @@ def is_sound(path: Path, record: WeightsRecord) -> bool:
             return False
         if digest == record.sha256:
             return True
-    # The publisher states a few digits only: from the first check on, all of them are held to.
+    # The publisher states the first digits only, so all digits are noted at the first check.
     try:
         noted = _note(path).read_text().split()
     except OSError:
@@ -188,7 +188,7 @@ def _note(path: Path) -> Path:
 
 
 def _note_digest(path: Path, digest: str) -> None:
-    """In the format that ``sha256sum --check`` reads. A folder that can't be written goes without."""
+    """Write the digest in the format of ``sha256sum --check``, if the folder is writable."""
     with contextlib.suppress(OSError):
         _note(path).write_text(f"{digest}  {path.name}\n")
 
@@ -198,38 +198,37 @@ def _set_aside(path: Path) -> None:
     try:
         path.replace(corrupt)
         _note(path).unlink(missing_ok=True)
-    except OSError as error:  # somebody else's folder: a whole file in ours will be found first
-        log.warning("%s is damaged, and cannot be renamed: %s", path, error.strerror)
+    except OSError as error:  # not writable: an intact file in the cache is found first
+        log.warning("%s is damaged and cannot be renamed: %s", path, error.strerror)
     else:
-        log.warning("%s was damaged: it is now %s", path, corrupt.name)
+        log.warning("%s is damaged and was renamed to %s", path, corrupt.name)
 
 
 def _by_hand(record: WeightsRecord, state: str) -> WeightsError:
-    """What to do without a network."""
     return WeightsError(
-        f"{record.name} is {state}, and downloads are switched off",
-        f"put {record.file} into {cache_folder()}: it is at {record.urls[0]}",
+        f"{record.name} is {state}, and downloads are disabled",
+        f"put {record.file} into {cache_folder()}, from {record.urls[0]}",
         f"vggapps weights download {record.name}, with VGGAPPS_OFFLINE and HF_HUB_OFFLINE unset",
     )
 
 
 @contextlib.contextmanager
 def _locked(target: Path) -> Iterator[None]:
-    """One process at a time: two at once download once."""
+    """A lock between processes, so that a file is downloaded once."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(target.with_name(target.name + ".lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.warning("another process is fetching %s: waiting for it", target.name)
+            log.warning("another process is downloading %s: waiting for it", target.name)
             lock.acquire()
-    except NotImplementedError:  # a file system without locks; two at once would be found out by the digest
-        log.info("%s knows no locks", target.parent)
+    except NotImplementedError:  # a file system without locks: the digest detects concurrent writes
+        log.info("%s does not support locks", target.parent)
     except OSError as error:
         raise WeightsError(
             f"cannot write to the folder {target.parent}: {error.strerror}",
-            "set VGGAPPS_CACHE to a folder that you may write to",
+            "set VGGAPPS_CACHE to a writable folder",
         ) from None
     try:
         yield

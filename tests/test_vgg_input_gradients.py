@@ -1,4 +1,4 @@
-"""The lean backward pass of a frozen network: the same numbers as autograd's own, from less memory."""
+"""The memory-saving backward pass of a frozen network: the same numbers as autograd's own, from less memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vggapps.vgg._frozen import lean
+from vggapps.vgg._input_gradients import input_gradient_steps
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 
@@ -64,7 +64,7 @@ def test_of_equal_numbers_the_first_gets_the_gradient() -> None:
     """As with torch's pooling, and none where a ReLU has made them all zero."""
     x = torch.tensor([[3.0, 3.0, 0.0, 0.0], [3.0, 3.0, 0.0, 0.0]], requires_grad=True)
     modules = nn.ModuleDict({"pool1": network().pool1})
-    ((_, pool),) = lean(modules.items(), ())
+    ((_, pool),) = input_gradient_steps(modules.items(), ())
     pool(x[None, None]).sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [[1, 0, 1, 0], [0, 0, 0, 0]]

@@ -1,4 +1,4 @@
-"""What ``vggapps evaluate`` found, as people and as programs read it."""
+"""The results of ``vggapps evaluate`` and ``vggapps probe`` as text and JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from vggapps.cli.outcome import tell_in_passing
+from vggapps.cli.outcome import print_error_line
 from vggapps.errors import in_a_line
 
 if TYPE_CHECKING:
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
     from vggapps.classification._evaluation import Evaluation
     from vggapps.classification._published import Published, PublishedBoxes
     from vggapps.datasets._dataset import Example
+    from vggapps.features._probe import Report
 
 
 @dataclass(frozen=True)
 class Measured:
-    """All that is reported.
+    """All reported results.
 
     Attributes:
-        classes: how often the network was right.
-        boxes: how often its boxes were, too; None if nobody asked.
-        published: to compare with.
-        published_boxes: the same for boxes.
+        classes: of the classification.
+        boxes: of the localization, if requested.
+        published: published classification errors.
+        published_boxes: published localization errors.
     """
 
     classes: Evaluation
@@ -38,7 +39,7 @@ class Measured:
 
     @classmethod
     def of(cls, classes: Evaluation, boxes: BoxEvaluation | None, classifier: Classifier) -> Measured:
-        """With what was published for the classifier; numbers on ImageNet say nothing about a network's own classes."""
+        """With the published errors of the classifier, if its classes are those of ImageNet."""
         from vggapps.classification._published import comparable, comparable_boxes
         from vggapps.weights._labels import imagenet
 
@@ -51,19 +52,19 @@ class Measured:
         )
 
 
-def reported(results: Iterable[Result], examples: Sequence[Example]) -> Iterator[Result]:
-    """The results, passed on; what can't be read is told."""
+def report_unreadable(results: Iterable[Result], examples: Sequence[Example]) -> Iterator[Result]:
+    """Pass the results on, and print the errors of unreadable pictures."""
     for result in results:
         if result.error:
-            tell_in_passing(f"{examples[result.index].path}: {result.error}")
+            print_error_line(f"{examples[result.index].path}: {result.error}")
         yield result
 
 
 def facts(data: str, shard: tuple[int, int], classifier: Classifier, measured: Measured) -> dict[str, Any]:
-    """All that is known, so that shares measured apart can be put together; the classes follow from the confusions."""
+    """All results as JSON, complete enough to combine the shares of a data set."""
     found = measured.classes
     numbers = asdict(found)
-    del numbers["classes"]
+    del numbers["classes"]  # can be computed from the confusion
     triples = [[truth, guess, n] for (truth, guess), n in sorted(found.confusion.items())]
     localization = None
     if measured.boxes:
@@ -83,8 +84,8 @@ def facts(data: str, shard: tuple[int, int], classifier: Classifier, measured: M
     }
 
 
-def print_report(classifier: Classifier, measured: Measured, *, shard: str, is_validation: bool) -> None:
-    """A line a number, and below them what was published."""
+def print_evaluation(classifier: Classifier, measured: Measured, *, shard: str, is_validation: bool) -> None:
+    """Print the results, one per line, and published ones below."""
     found, boxes = measured.classes, measured.boxes
     _say("network", " + ".join(classifier.backbone))
     _say("views", f"{classifier.views}, shorter side {', '.join(map(str, classifier.scales))}")
@@ -97,7 +98,7 @@ def print_report(classifier: Classifier, measured: Measured, *, shard: str, is_v
     _say("log loss", f"{found.nll:.3f}")
     _say("speed", f"{found.pictures_per_second:.1f} pictures per second{', boxes included' if boxes else ''}")
     if boxes:
-        without = f", {boxes.without_box} without one are left out" if boxes.without_box else ""
+        without = f", {boxes.without_box} without one are excluded" if boxes.without_box else ""
         typer.echo()
         _say("localization", f"{boxes.pictures} pictures with a true box{without}")
         _say("top-1 error", _rate(boxes.top1_error))
@@ -117,11 +118,11 @@ def print_report(classifier: Classifier, measured: Measured, *, shard: str, is_v
     if measured.published_boxes or any(row.table for row in measured.published):
         typer.echo("the paper: K. Simonyan, A. Zisserman, ICLR 2015 (arXiv 1409.1556)")
     if (measured.published or measured.published_boxes) and not is_validation:
-        typer.echo("published numbers are for ILSVRC-2012 validation, which these pictures are not")
+        typer.echo("published values are for the ILSVRC-2012 validation set, which this data set is not")
 
 
 def listed(names: Sequence[str], most: int = 8) -> str:
-    """Names of classes, the first ones if there are many."""
+    """The first names of classes."""
     return in_a_line(", ".join(names[:most])) + (", ..." if len(names) > most else "")
 
 
@@ -131,7 +132,7 @@ def _say(title: str, words: str) -> None:
 
 def _rate(rate: Rate | None) -> str:
     if rate is None:
-        return "-  (there are five classes or fewer)"
+        return "-  (five classes or fewer)"
     return f"{rate.percent:4.1f} %  (95 % interval {rate.low:.1f} to {rate.high:.1f})"
 
 
@@ -140,7 +141,7 @@ def _percent(error: float | None) -> str:
 
 
 def _about(row: Published | PublishedBoxes, between: str) -> str:
-    """How a published number was measured; ``between`` stands between sides of training."""
+    """How a published value was measured; ``between`` separates training sizes."""
     trained = f", trained at {_sides(row.train_sides, between)}" if row.train_sides else ""
     tested = f", shorter side {_sides(row.test_sides, ', ')}" if row.test_sides else ""
     return trained + tested + (", test set" if row.subset == "test" else "")
@@ -148,3 +149,53 @@ def _about(row: Published | PublishedBoxes, between: str) -> str:
 
 def _sides(sides: Sequence[int], between: str) -> str:
     return between.join(map(str, sides))
+
+
+def print_probe(report: Report, names: Sequence[str], source: str, kind: str, *, is_taught: bool) -> None:
+    """Print the results of a probe, one per line.
+
+    Args:
+        report: the results.
+        names: of the classes.
+        source: of the names.
+        kind: of the classifier.
+        is_taught: whether it was trained on a teacher's logits.
+    """
+    typer.echo(f"classes      {len(names):8}  {source}: {listed(names)}")
+    what = "agreement with the teacher" if is_taught else "accuracy"
+    shares = [("top-1", report.top1, report.top1_interval, f"{what} on {report.tested} held-out pictures")]
+    if len(names) > 5:
+        shares.append(("top-5", report.top5, report.top5_interval, f"{what} among five predictions"))
+    for word, share, (low, high), about in shares:
+        typer.echo(f"{word:<12} {share:8.2%}  {about} (95 % interval {100 * low:.1f} to {100 * high:.1f})")
+    if report.chosen is not None:
+        word = "neighbours" if kind == "knn" else "L2 strength"
+        typer.echo(f"{word:<12} {report.chosen:8g}  best on a fifth of the {report.learnt} training pictures")
+    if report.temperature is not None:
+        typer.echo(f"temperature  {report.temperature:8.3f}  {_about_temperature(report)}")
+
+
+def probe_notes(report: Report) -> Iterator[str]:
+    """Limitations of the results, one per line."""
+    if report.copies:
+        yield (
+            f"{report.copies} pictures are copies of others: copies are all used for training or all held out, "
+            "and held-out ones count once"
+        )
+    if report.disputed:
+        yield f"{report.disputed} copies have another class than the first of them"
+    if report.untested:
+        count = "1 class has" if len(report.untested) == 1 else f"{len(report.untested)} classes have"
+        yield f"{count} one picture, which is used for training and not tested: {listed(report.untested)}"
+
+
+def _about_temperature(report: Report) -> str:
+    from vggapps.features._learning import LEAST
+
+    count = report.calibrated_on or 0
+    if report.calibration == "held-out":
+        return f"divides the logits for calibrated probabilities; fitted on the {count} held-out pictures"
+    if report.calibration == "cross-validation":
+        return f"divides the logits for calibrated probabilities; fitted on all {count} by cross-validation"
+    reason = f"fewer than {LEAST} pictures" if count < LEAST else f"too few mistakes on {count} pictures"
+    return f"not fitted because of {reason}; probabilities are not calibrated"

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vggapps.errors import SettingsError
-from vggapps.vgg._fast import accelerate, has_native_bfloat16, pick_device, pick_dtype
+from vggapps.vgg._device import accelerate, has_native_bfloat16, pick_device, pick_dtype
 from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import Plan
 

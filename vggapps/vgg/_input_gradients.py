@@ -1,9 +1,9 @@
-"""Layers of a frozen network, whose backward pass goes to the picture alone.
+"""Layers of a frozen network with a backward pass for the gradient of the input only.
 
-Autograd keeps every convolution's input, for the gradient of weights that nobody wants here, and every pooling's input
-with 64-bit indices. What the gradient towards the picture needs is only which numbers were positive and which of four
-was the largest: a byte each, and where a pooling follows, a byte for four. The values and gradients are the same; the
-memory kept for the backward pass falls to a quarter and less. Inside ``torch.func`` autograd's own way is taken.
+Autograd saves the input of every convolution, for the gradient of its weights, and the input of every pooling with
+64-bit indices. The gradient of the input needs only the signs, and which of four values was the largest: one byte
+each, and before a pooling one byte for four. Values and gradients are the same; the memory saved for the backward pass
+falls to a quarter or less. Inside ``torch.func`` autograd's own backward pass is used.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vggapps.vgg._derivatives import transformed
+from vggapps.vgg._derivatives import is_transformed
 from vggapps.vgg._exact import without_autocast
 
-# What a step does to a convolution's output before it hands it on.
-Then = Literal["nothing", "relu", "relu and pool"]
-_NONE = 4  # in a byte that says which of four was passed on: none of them
+# What follows a convolution in the same step.
+Epilogue = Literal["nothing", "relu", "relu and pool"]
+_NONE = 4  # for the index of the largest of four: none is positive
 
 
-Stage = Callable[[Tensor], Tensor]
+LayerStep = Callable[[Tensor], Tensor]
 
 
-def lean(layers: Iterable[tuple[str, nn.Module]], wanted: Collection[str]) -> Iterator[tuple[str, Stage]]:
-    """The layers as steps that keep little for the backward pass.
+def input_gradient_steps(
+    layers: Iterable[tuple[str, nn.Module]], wanted: Collection[str]
+) -> Iterator[tuple[str, LayerStep]]:
+    """The layers as steps that save little memory for the backward pass.
 
-    A convolution is joined with its ReLU and its pooling where nobody wants what lies between; the step has the name
-    of the last. Whatever is not a plain frozen layer stays the module that it is: layers that learn, that somebody
-    has put in place of ours, or that have hooks.
+    A convolution is fused with its ReLU and its pooling if the outputs between are not wanted; the step has the name of
+    the last of them. Trainable layers, layers of other types and layers with hooks stay modules.
     """
     rest = deque(layers)
     while rest:
         name, module = rest.popleft()
         if type(module) is nn.Conv2d and not module.weight.requires_grad and _is_plain(module):
-            then: Then = "nothing"
+            then: Epilogue = "nothing"
             if name not in wanted and rest and _is_relu(rest[0][1]):
                 (name, _), then = rest.popleft(), "relu"
                 if name not in wanted and rest and _is_max_pool(rest[0][1]):
@@ -66,12 +67,12 @@ def _is_max_pool(module: nn.Module) -> bool:
     return getattr(module, "kind", "") == "max" and _is_plain(module)
 
 
-def _convolve(conv: nn.Conv2d, then: Then, x: Tensor) -> Tensor:
+def _convolve(conv: nn.Conv2d, then: Epilogue, x: Tensor) -> Tensor:
     padding: Any = conv.padding
     if conv.padding_mode != "zeros":
         x = F.pad(x, conv._reversed_padding_repeated_twice, mode=conv.padding_mode)
         padding = (0, 0)
-    if torch.is_grad_enabled() and not transformed(x):
+    if torch.is_grad_enabled() and not is_transformed(x):
         return _Convolve.apply(x, conv.weight, conv.bias, padding, then)[0]  # type: ignore[no-untyped-call,no-any-return]
     y = F.conv2d(x, conv.weight, conv.bias, padding=padding)
     if then != "nothing":
@@ -80,13 +81,13 @@ def _convolve(conv: nn.Conv2d, then: Then, x: Tensor) -> Tensor:
 
 
 def _relu(x: Tensor) -> Tensor:
-    if torch.is_grad_enabled() and not transformed(x):
+    if torch.is_grad_enabled() and not is_transformed(x):
         return _Relu.apply(x)[0]  # type: ignore[no-untyped-call,no-any-return]
     return x.relu()
 
 
 def _max_pool(x: Tensor) -> Tensor:
-    if torch.is_grad_enabled() and not transformed(x):
+    if torch.is_grad_enabled() and not is_transformed(x):
         return _MaxPool.apply(x)[0]  # type: ignore[no-untyped-call,no-any-return]
     return F.max_pool2d(x, 2)
 
@@ -98,19 +99,19 @@ def _quarters(x: Tensor) -> list[Tensor]:
 
 
 def _pool(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Maxima, and which of the four each was: the first of equal ones, as ``max_pool2d`` has it."""
+    """Maxima, and the index of each among its four: the first of equal ones, as in ``max_pool2d``."""
     a, b, c, d = _quarters(x)
     top, bottom = torch.maximum(a, b), torch.maximum(c, d)
     upper, lower = _bytes(b > a), _bytes(d > c) + 2
-    # Arithmetic of bytes, in which a difference below 0 comes back in the sum: ``where`` takes them one by one.
+    # Byte arithmetic, where a negative difference wraps around and back in the sum, is faster than ``where``.
     which = upper + _bytes(bottom > top) * (lower - upper)
     return torch.maximum(top, bottom), which
 
 
 def _unpool(grad: Tensor, which: Tensor, shape: torch.Size) -> Tensor:
-    """The gradient to the places that the maxima came from; zero elsewhere."""
+    """The gradient at the positions of the maxima; zero elsewhere."""
     n, channels, height, width = shape
-    # Rows × 2 × columns × 2 with the channels last: no copy where they lie so.
+    # Rows × 2 × columns × 2 × channels: no copy in channels-last memory.
     back = grad.new_empty(n, height // 2, 2, width // 2, 2, channels)
     grad, which = grad.permute(0, 2, 3, 1), which.permute(0, 2, 3, 1)
     for corner in range(4):
@@ -120,7 +121,7 @@ def _unpool(grad: Tensor, which: Tensor, shape: torch.Size) -> Tensor:
 
 
 def _bytes(mask: Tensor) -> Tensor:
-    """A mask as zeros and ones, for a product, which is several times as fast as ``where``."""
+    """A mask as zeros and ones: a product is several times as fast as ``where``."""
     return mask.to(torch.uint8)
 
 
@@ -129,7 +130,7 @@ class _Convolve(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int], then: Then
+        x: Tensor, weight: Tensor, bias: Tensor | None, padding: tuple[int, int], then: Epilogue
     ) -> tuple[Tensor, Tensor]:
         y = F.conv2d(x, weight, bias, padding=padding)
         if then == "nothing":
@@ -145,21 +146,21 @@ class _Convolve(torch.autograd.Function):
         x, weight, _, ctx.padding, ctx.then = inputs
         ctx.shape, ctx.dtype = x.shape, x.dtype
         ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)  # or zeros would be made as the gradient of what has none
+        ctx.set_materialize_grads(False)  # or zeros would be allocated for the mask
         ctx.save_for_backward(weight, output[1])
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None, _: None) -> tuple[Tensor | None, None, None, None, None]:  # type: ignore[override]
         if grad is None:
             return None, None, None, None, None
-        weight, kept = ctx.saved_tensors
+        weight, mask = ctx.saved_tensors
         if ctx.then == "relu":
-            grad = grad * _bytes(kept)
+            grad = grad * _bytes(mask)
         elif ctx.then == "relu and pool":
             n, _c, height, width = ctx.shape
             sides = [s + 2 * p - k + 1 for s, p, k in zip((height, width), ctx.padding, weight.shape[2:], strict=True)]
-            grad = _unpool(grad, kept, torch.Size((n, weight.shape[0], *sides)))
-        # In the dtype that the convolution ran in: autocast may be on or off by now.
+            grad = _unpool(grad, mask, torch.Size((n, weight.shape[0], *sides)))
+        # In the dtype of the forward pass: autocast may have changed since.
         with without_autocast(grad):
             back = F.conv_transpose2d(grad, weight.to(grad.dtype), padding=ctx.padding)
         return back.to(ctx.dtype), None, None, None, None
@@ -175,7 +176,7 @@ class _Relu(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
         ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)  # or zeros would be made as the gradient of what has none
+        ctx.set_materialize_grads(False)  # or zeros would be allocated for the mask
         ctx.save_for_backward(output[1])
 
     @staticmethod
@@ -194,7 +195,7 @@ class _MaxPool(torch.autograd.Function):
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: tuple[Tensor, Tensor]) -> None:
         ctx.shape = inputs[0].shape
         ctx.mark_non_differentiable(output[1])
-        ctx.set_materialize_grads(False)  # or zeros would be made as the gradient of what has none
+        ctx.set_materialize_grads(False)  # or zeros would be allocated for the mask
         ctx.save_for_backward(output[1])
 
     @staticmethod
