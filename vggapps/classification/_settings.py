@@ -8,7 +8,7 @@ from typing import Literal
 
 from vggapps.settings import setting
 from vggapps.vgg._plan import Device, Dtype
-from vggapps.vgg._settings import PANEL, ClassSettings
+from vggapps.vgg._settings import PANEL, ClassSettings, device_setting
 
 Views = Literal["center", "ten", "dense", "multi-scale", "multi-crop", "multi-crop+dense"]
 
@@ -26,7 +26,7 @@ class ClassifierSettings(ClassSettings):
         panel=PANEL,
         files=True,
     )
-    device: Device = setting("auto", help="Where to compute.", metavar="auto|cpu|cuda|mps", panel=PANEL)
+    device: Device = device_setting()
     dtype: Dtype = setting("auto", help="Number format of the network; auto: bfloat16 where it is fast.", panel=PANEL)
 
 

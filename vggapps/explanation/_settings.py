@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vggapps.settings import setting
-from vggapps.vgg._settings import PANEL, ClassSettings
+from vggapps.vgg._settings import PANEL, ClassSettings, backbone_setting, device_setting
 
 MethodName = Literal[
     "gradient",
@@ -49,14 +49,8 @@ class ExplainSettings(ClassSettings):
         "own", help="Scale the colors to each picture's maximum, or to a common one, for comparison."
     )
     seed: int = setting(0, minimum=0, help="Random seed of smoothgrad, rise and the evaluation.")
-    backbone: str = setting(
-        "auto",
-        metavar="NAME",
-        help="The network: auto, vgg16, a name of `vggapps weights list`, a file, or vgg16=FILE.",
-        panel=PANEL,
-        files=True,
-    )
-    device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.", panel=PANEL)
+    backbone: str = backbone_setting()
+    device: str = device_setting()
     dtype: Literal["auto", "float32", "bfloat16"] = setting(
         "float32",
         help="Number format of the network; bfloat16 is faster on some machines, and less precise.",

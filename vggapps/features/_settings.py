@@ -7,7 +7,7 @@ from functools import partial
 from typing import Literal
 
 from vggapps.settings import check, setting
-from vggapps.vgg._settings import PANEL
+from vggapps.vgg._settings import PANEL, device_setting
 
 Pool = Literal["avg", "max", "avg+max", "pyramid", "none"]
 Kind = Literal["linear", "mlp", "radial", "knn"]
@@ -25,7 +25,7 @@ class ExtractSettings:
     backbone: str = setting(
         "auto", metavar="NAME", help="The network; auto is vgg19, which is installed.", panel=PANEL, files=True
     )
-    device: str = setting("auto", help="Where to compute.", metavar="auto|cpu|cuda|mps", panel=PANEL)
+    device: str = device_setting()
 
     def __post_init__(self) -> None:
         check(self)
@@ -38,7 +38,7 @@ class SimilarSettings:
     top: int = _setting(12, minimum=1, metavar="N", help="Number of matches.")
     layer: str | None = _setting(None, metavar="NAME", help="Layer; by default pool5, or the table's.")
     pool: Pool | None = _setting(None, help="How to pool feature maps; by default avg, or the table's.")
-    device: str = setting("auto", help="Where to compute.", metavar="auto|cpu|cuda|mps", panel=PANEL)
+    device: str = device_setting()
 
     def __post_init__(self) -> None:
         check(self)

@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from vggapps.settings import check, setting
 from vggapps.vgg._plan import Dtype, Head, Pooling
 
 PANEL = "The network"
+
+
+def backbone_setting() -> Any:
+    """The network of one run, as :func:`~vggapps.weights.load_network` takes it."""
+    return setting(
+        "auto",
+        metavar="NAME",
+        help="The network: auto, vgg16, a name of `vggapps weights list`, a file, or vgg16=FILE.",
+        panel=PANEL,
+        files=True,
+    )
+
+
+def device_setting(panel: str = PANEL) -> Any:
+    """Where to compute."""
+    return setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.", panel=panel)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,15 +61,9 @@ class ClassSettings(FileSettings):
 class NetworkSettings(FileSettings):
     """A VGG; settings of commands inherit this."""
 
-    backbone: str = setting(
-        "auto",
-        metavar="NAME",
-        help="The network: auto, vgg16, a name of `vggapps weights list`, a file, or vgg16=FILE.",
-        panel=PANEL,
-        files=True,
-    )
+    backbone: str = backbone_setting()
     pooling: Pooling = setting("max", help="Pooling; average and l2 give smoother pictures.", panel=PANEL)
-    device: str = setting("auto", metavar="auto|cpu|cuda|mps", help="Where to compute.", panel=PANEL)
+    device: str = device_setting()
     dtype: Dtype = setting(
         "auto",
         help="Dtype of the convolutions; auto is bfloat16 if the device has instructions for it.",
