@@ -150,7 +150,7 @@ def test_a_full_disk_keeps_the_former_ones(two: Path, monkeypatch: pytest.Monkey
     left = (two / NEWEST).stat().st_size - 32 if isinstance(room, str) else room
 
     class Full(io.BufferedRandom):
-        def write(data: Any) -> int:
+        def write(self, data: Any) -> int:
             nonlocal left
             left -= len(data)
             if left < 0:
@@ -181,7 +181,7 @@ def test_a_limit_of_the_system_keeps_the_former_ones(two: Path) -> None:
     assert equal(load_checkpoint(two), (state(2), ""))
 
 
-def test_the_first_of_a_run_on_a_full_disk_promises_nothing(tmp_path: Path) -> None:
+def test_an_error_promises_no_checkpoint_where_there_was_none(tmp_path: Path) -> None:
     with pytest.raises(WeightsError) as caught:
         save_checkpoint(tmp_path / "missing", state(1))
     assert "kept" not in caught.value.hint
