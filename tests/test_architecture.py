@@ -28,6 +28,7 @@ ROOMS = {
     "errors": set(),
     "settings": {"errors"},
     "_files": {"errors"},
+    "_memory": set(),
     "_ranges": {"errors"},
     "_progress": set(),
     "_rates": set(),
@@ -46,6 +47,7 @@ ROOMS["style"] = GROUND
 ROOMS["features"] = GROUND
 ROOMS["visualization"] = GROUND | {"objectives"}
 ROOMS["explanation"] = GROUND | {"objectives"}
+ROOMS["training"] = GROUND | {"features"}  # fine-tuning begins with a probe
 ROOMS["classification"] = GROUND | {"features", "explanation"}  # a class is localized by what decided for it
 MIDDLE = set(ROOMS) - GROUND
 DOORS = ("cli", "web", "__main__")

@@ -11,9 +11,9 @@ import psutil
 import pytest
 import torch
 
-from vggapps.style import _available as available
+from vggapps import _memory as available
 from vggapps.style import _memory as memory
-from vggapps.style._available import available_memory
+from vggapps._memory import available_memory
 from vggapps.style._memory import plan_memory
 
 GB = 10**9
@@ -93,7 +93,7 @@ def test_a_group_that_has_more_than_its_limit_leaves_nothing(tmp_path: Path) -> 
 @LINUX
 @pytest.mark.parametrize(("option", "resource"), [("-v", "RLIMIT_AS"), ("-d", "RLIMIT_DATA")])
 def test_the_shells_limit_counts(option: str, resource: str) -> None:
-    code = "from vggapps.style._available import available_memory as a; print(*a(), sep='|')"
+    code = "from vggapps._memory import available_memory as a; print(*a(), sep='|')"
     command = f'ulimit {option} 3000000; exec "{sys.executable}" -c "{code}"'
     ran = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     free, limit = ran.stdout.strip().split("|")
@@ -112,12 +112,12 @@ def test_info_tells_the_same_number_and_what_limits_it() -> None:
 
 def test_little_memory_gives_tiles_and_large_inputs_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     size, cpu = (1500, 2000), torch.device("cpu")
-    monkeypatch.setattr(memory, "available_memory", lambda: (64 * GB, "the machine"))
+    monkeypatch.setattr(available, "available_memory", lambda: (64 * GB, "the machine"))
     plenty = plan_memory(size, 16, torch.float32, cpu)
     assert plenty.tile is None
     assert plan_memory(size, 16, torch.float32, cpu, inputs=5 * GB).bytes == plenty.bytes + 5 * GB
     assert plan_memory(size, 16, torch.float32, cpu, inputs=60 * GB).tile is not None
-    monkeypatch.setattr(memory, "available_memory", lambda: (4 * GB, "ulimit -v"))
+    monkeypatch.setattr(available, "available_memory", lambda: (4 * GB, "ulimit -v"))
     tiles = plan_memory(size, 16, torch.float32, cpu)
     assert (tiles.tile, tiles.free) == (memory.TILE, 4 * GB)
     assert tiles.bytes < plenty.bytes / 2

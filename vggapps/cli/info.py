@@ -93,7 +93,7 @@ def memory() -> dict[str, int | str | None]:
     import psutil
     import torch
 
-    from vggapps.style._available import available_memory
+    from vggapps._memory import available_memory
 
     free, limit = available_memory()
     cores = {"threads": torch.get_num_threads(), "processors": os.cpu_count()}

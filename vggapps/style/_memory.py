@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vggapps.style._available import available_memory
+from vggapps._memory import free_memory
 
 # Peak bytes per pixel of a forward and backward pass to relu5_1 of VGG-19, with statistics in float32, above the loaded
 # network: measured at 512 px (1.34 and 1.92 kB; at 900 px 1.24 and 1.47) and rounded up.
@@ -32,13 +32,6 @@ class MemoryPlan:
     def __str__(self) -> str:
         how = "in one piece" if self.tile is None else f"in tiles of {self.tile} px"
         return f"{how}, about {self.bytes / 1e9:.1f} GB of memory ({self.free / 1e9:.1f} GB are free)"
-
-
-def free_memory(device: torch.device) -> int:
-    """Available bytes on a device; for the CPU see :func:`available_memory`."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return available_memory()[0]
 
 
 def plan_memory(

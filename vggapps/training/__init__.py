@@ -1,0 +1,5 @@
+"""Training: from scratch, fine-tuning, and a loop for any network and loss."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
