@@ -24,7 +24,7 @@ from vggapps.vgg._normalize import IMAGENET
 SMALLEST_AREA = 0.25  # of random crops, as a share of the picture's
 _NARROWEST = 3 / 4  # aspect ratio of random crops, as in torchvision
 _JITTER = 0.2  # range of factors of brightness, contrast and saturation: 0.8 to 1.2
-_SMALL = 64  # pixels: pictures of at most this side are shifted, because crops would lose too much
+_SMALL = 64  # pixels: views of at most this side show nearly the whole picture
 _SHIFT = 14  # the side divided by this is the largest shift: 2 px at 28
 _SIGMA = 0.1  # of the colour shift: Krizhevsky et al. 2012, section 4.1
 
@@ -67,6 +67,7 @@ def augment(
     *,
     scales: tuple[int, int] = (256, 256),
     colors: PrincipalColors | None = None,
+    is_grey: bool = False,
 ) -> Transform:
     """Random views of pictures for training.
 
@@ -78,24 +79,25 @@ def augment(
     - ``paper``: K. Simonyan, A. Zisserman, ICLR 2015, section 3.1: the shorter side is scaled to S, uniform in
       ``scales``; a random crop; mirrored in half of the cases; a colour shift (A. Krizhevsky et al., NIPS 2012, section
       4.1). Values are clamped to [0, 1] after the shift.
-    - ``none``: the central crop, see :func:`evaluate_transform`.
-    - ``auto``: ``shifts`` up to 64 px, above that ``crops``.
+    - ``none``: the central crop of the picture scaled to 8/7 of ``size``, or to ``size`` up to 64 px.
+    - ``auto``: ``shifts`` up to 64 px or for grey pictures, otherwise ``crops``.
 
     Args:
         name: one of these.
         size: side of the views in pixels.
-        scales: bounds of S, the shorter side in pixels, for ``paper``; for ``none`` S is the first.
+        scales: bounds of S, the shorter side in pixels, for ``paper``.
         colors: of the training pictures, see :func:`principal_colors`, for ``paper``.
+        is_grey: whether the pictures are grey, for ``auto``.
 
     Raises:
-        SettingsError: an unknown name, a view larger than the scaled picture, or ``paper`` without colours.
+        SettingsError: an unknown name, views larger than S, or ``paper`` without colours.
     """
     if name not in get_args(Augmentation):
         raise unknown("augmentation", name, get_args(Augmentation))
     if name == "auto":
-        name = "shifts" if size <= _SMALL else "crops"
-    if name in ("paper", "none") and size > scales[0]:
-        raise _too_large(size, scales[0])
+        name = "shifts" if size <= _SMALL or is_grey else "crops"
+    if name == "none":
+        return evaluate_transform(size if size <= _SMALL else round(size * 256 / 224), size)
     # On 8-bit tensors torch resizes three times as fast as Pillow, which evaluation uses, and equally well.
     flip, to_floats = v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True)
     if name == "crops":
@@ -107,14 +109,11 @@ def augment(
     if name == "shifts":
         crop = v2.RandomCrop(size, padding=size // _SHIFT, padding_mode="reflect")
         return Transform((_levels, v2.Resize(size), crop, flip, to_floats, _erase(0.25)), 2 * size)
-    if name == "paper":
-        if colors is None:
-            raise SettingsError(
-                "paper augmentation shifts colours", f"give {argument('colors')}: principal_colors(...)"
-            )
-        scale, shift = partial(_scaled_at_random, scales), partial(_shifted, colors)
-        return Transform((_levels, scale, v2.RandomCrop(size), flip, to_floats, shift), 2 * scales[1])
-    return evaluate_transform(scales[0], size)
+    if colors is None:
+        raise SettingsError("paper augmentation shifts colours", f"give {argument('colors')}, by principal_colors")
+    _check_crop(size, scales[0])
+    scale, shift = partial(_scaled_at_random, scales), partial(_shifted, colors)
+    return Transform((_levels, scale, v2.RandomCrop(size), flip, to_floats, shift), 2 * scales[1])
 
 
 def evaluate_transform(resize: int, crop: int) -> Transform:
@@ -127,8 +126,7 @@ def evaluate_transform(resize: int, crop: int) -> Transform:
     Raises:
         SettingsError: the crop is larger than the scaled picture.
     """
-    if crop > resize:
-        raise _too_large(crop, resize)
+    _check_crop(crop, resize)
     return Transform((v2.Resize(resize), v2.CenterCrop(crop), _floats), 2 * resize)
 
 
@@ -160,8 +158,9 @@ def principal_colors(pictures: Pictures, count: int = 1000, seed: int = 0) -> Pr
     return PrincipalColors(values.float(), vectors.float())
 
 
-def _too_large(size: int, scale: int) -> SettingsError:
-    return SettingsError(f"crops of {size} px from pictures of {scale} px", f"use {argument('size', scale)} or less")
+def _check_crop(size: int, scale: int) -> None:
+    if size > scale:
+        raise SettingsError(f"{size} px can't be cropped from {scale} px", f"use {argument('size', scale)} or less")
 
 
 def _levels(image: Image.Image) -> UInt8[Tensor, "3 h w"]:

@@ -69,7 +69,7 @@ class PictureBatches:
         world: number of ranks.
 
     Raises:
-        SettingsError: there are fewer pictures in a batch, or in all, than ranks.
+        SettingsError: there are fewer pictures than ranks in a training batch, or in all.
     """
 
     def __init__(
@@ -87,15 +87,14 @@ class PictureBatches:
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        if min(size, len(pictures)) < world:
+        self.is_random = shuffle or balanced
+        if (least := min(size, len(pictures))) < world and self.is_random:
             raise SettingsError(
-                f"{min(size, len(pictures))} pictures for {world} processes",
-                f"use more, or a larger {argument('batch')}",
+                f"{least} pictures for {world} processes", f"use fewer processes, or a larger {argument('batch')}"
             )
         side = getattr(transform, "at_least", None)
         self.pictures = pictures if side is None else pictures.at_least(side)
-        self.transform, self.size, self.classes = transform, size, classes
-        self.seed, self.shuffle, self.balanced = seed, shuffle, balanced
+        self.transform, self.size, self.classes, self.seed, self.balanced = transform, size, classes, seed, balanced
         self.workers, self.rank, self.world = workers, rank, world
         mixers = [
             kind(alpha=float(alpha), num_classes=classes)
@@ -106,8 +105,8 @@ class PictureBatches:
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.pictures), self.size)
-        keeps_rest = rest >= self.world or (rest and not (self.shuffle or self.balanced))
-        return whole + bool(keeps_rest)
+        least = self.world if self.is_random else 1
+        return whole + (rest >= least)
 
     def __iter__(self) -> Iterator[Batch]:
         return self.epoch(0)
@@ -123,9 +122,8 @@ class PictureBatches:
         left = range(start, len(self))
         # Without a generator of its own, the loader would draw from the default one.
         loader: DataLoader[Batch] = DataLoader(
-            _Epoch(self, number, self._order(number)), batch_size=None, sampler=left, collate_fn=Batch._make,
-            generator=torch.Generator(),
-            num_workers=min(self.workers, len(left)), worker_init_fn=_start_worker,
+            _Epoch(self, number, self._order(number)), batch_size=None, sampler=left, generator=torch.Generator(),
+            collate_fn=Batch._make, num_workers=min(self.workers, len(left)), worker_init_fn=_start_worker,
         )  # fmt: skip
         batches = iter(loader)
         try:
@@ -138,8 +136,7 @@ class PictureBatches:
                 f"if memory or /dev/shm is full, use a smaller batch or {argument('workers', self.workers // 2)}",
             ) from None
         finally:
-            # Not left to the garbage collector: in a worker of another loader, which inherits this object, it would
-            # try to end processes that are not its children.
+            # Not left to the garbage collector: the traceback of an error keeps this frame, and with it the processes.
             getattr(batches, "_shutdown_workers", lambda: None)()
 
     def _order(self, number: int) -> Int64[Tensor, " n"]:
@@ -149,7 +146,7 @@ class PictureBatches:
             targets = torch.tensor(self.pictures.targets)
             weights = targets.bincount(minlength=self.classes).double().reciprocal()[targets]
             return weights.multinomial(count, replacement=True, generator=generator)
-        return torch.randperm(count, generator=generator) if self.shuffle else torch.arange(count)
+        return torch.randperm(count, generator=generator) if self.is_random else torch.arange(count)
 
 
 class _View(NamedTuple):
@@ -218,6 +215,9 @@ def _seed(*numbers: int) -> int:
 
 
 def _start_worker(_: int) -> None:
-    """In a new worker process: leave Ctrl-C and objects of the main process to the main process."""
+    """Leave Ctrl-C to the main process, and the iterators that this process has inherited from it.
+
+    Collected here as garbage, they would try to end processes that are not children of this one.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
