@@ -134,6 +134,15 @@ def test_crops_show_a_quarter_to_the_whole_at_3_to_4_or_4_to_3() -> None:
     assert 1.27 < aspects.max() < 1.39
 
 
+def test_crops_vary_in_brightness_by_a_fifth_and_a_tenth_of_them_is_erased() -> None:
+    transform, image, count = augment("crops", 24), Image.new("RGB", (24, 24), (128, 128, 128)), 1500
+    views = [transform(image) for _ in range(count)]
+    whole = [float(view.mean()) / (128 / 255) for view in views if view.std() < 1e-6]  # contrast has no effect on it
+    assert 0.8 <= min(whole) < 0.81
+    assert 1.19 < max(whole) <= 1.2001
+    assert abs(len(whole) / count - 0.9) < 5 * np.sqrt(0.1 * 0.9 / count)
+
+
 def test_shifts_are_up_to_a_14th_with_reflected_borders_and_a_quarter_is_erased() -> None:
     image = noise(28, 28)
     padded = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="reflect")

@@ -21,7 +21,7 @@ from vggapps.training._pictures import Pictures
 from vggapps.training._settings import Augmentation
 from vggapps.vgg._normalize import IMAGENET
 
-SMALLEST_AREA = 0.25  # of random crops, as a share of the picture's
+_SMALLEST = 0.25  # of random crops, as a share of the picture's
 _NARROWEST = 3 / 4  # aspect ratio of random crops, as in torchvision
 _JITTER = 0.2  # range of factors of brightness, contrast and saturation: 0.8 to 1.2
 _SMALL = 64  # pixels: views of at most this side show nearly the whole picture
@@ -101,10 +101,10 @@ def augment(
     # On 8-bit tensors torch resizes three times as fast as Pillow, which evaluation uses, and equally well.
     flip, to_floats = v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True)
     if name == "crops":
-        crop = v2.RandomResizedCrop(size, scale=(SMALLEST_AREA, 1), ratio=(_NARROWEST, 1 / _NARROWEST))
+        crop = v2.RandomResizedCrop(size, scale=(_SMALLEST, 1), ratio=(_NARROWEST, 1 / _NARROWEST))
         jitter = v2.ColorJitter(_JITTER, _JITTER, _JITTER)
         # The narrowest crop of a picture that was scaled down to this side has `size` pixels: none is enlarged for it.
-        at_least = math.ceil(size / math.sqrt(SMALLEST_AREA * _NARROWEST))
+        at_least = math.ceil(size / math.sqrt(_SMALLEST * _NARROWEST))
         return Transform((_levels, crop, flip, to_floats, jitter, _erase(0.1)), at_least)
     if name == "shifts":
         crop = v2.RandomCrop(size, padding=size // _SHIFT, padding_mode="reflect")
