@@ -17,11 +17,21 @@ from vggapps.errors import SettingsError
 
 @dataclass(frozen=True)
 class Convention:
-    """``(image - mean) / std`` by channel, RGB, for an image in [0, 1]."""
+    """The input of a network: ``(image - mean) / std`` by channel, RGB, for an image in [0, 1], and its size.
+
+    Attributes:
+        name: of the convention.
+        mean: of each channel.
+        std: scale of each channel.
+        resize: shorter side in pixels to which a picture is scaled before the center is cropped.
+        crop: side in pixels of the crops on which the network was trained.
+    """
 
     name: str
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    resize: int = 256
+    crop: int = 224
 
     def __call__(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """The normalized image, in its own dtype."""

@@ -6,8 +6,10 @@ Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Sc
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Literal
 
 from vggapps.errors import SettingsError, unknown
@@ -27,8 +29,8 @@ class Plan:
     """One network of the paper's table 1.
 
     Attributes:
-        name: ``vgg16``.
-        configuration: the paper's letter, ``D``.
+        name: ``vgg16``, or the notation of an own plan, see :func:`plan_of_blocks`.
+        configuration: the paper's letter, ``D``; empty for an own plan.
         blocks: output channels of the convolutions of each block; a max pooling ends each block.
         pointwise: the convolutions that are 1×1 instead of 3×3 (configuration C).
         response_norm: whether local response normalisation follows conv1_1 (A-LRN).
@@ -42,6 +44,8 @@ class Plan:
     response_norm: bool = False
     batch_norm: bool = False
 
+
+_WIDEST = 65536  # channels; more is a mistake
 
 _A = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 _B = ((64, 64), (128, 128), (256, 256), (512, 512), (512, 512))
@@ -62,13 +66,62 @@ PLANS |= {f"{p.name}_bn": replace(p, name=f"{p.name}_bn", batch_norm=True) for p
 
 
 def get_plan(name: str | Plan) -> Plan:
-    """The plan with a name (``vgg19``) or letter (``E``); a plan is returned as it is."""
+    """The plan with a name (``vgg19``), a letter (``E``) or a notation; a plan is returned as it is.
+
+    >>> get_plan("32x2-64x2-96+128x2_bn").blocks
+    ((32, 32), (64, 64), (96, 128, 128))
+
+    The notation of an own plan lists its blocks: ``64x2`` has two convolutions of 64 channels, ``96+128x2`` one of 96
+    and two of 128. Each block ends with a pooling; with ``_bn`` batch normalization follows every convolution.
+
+    Raises:
+        SettingsError: an unknown name, or a notation with empty blocks.
+    """
     if isinstance(name, Plan):
         return name
     for plan in PLANS.values():
         if name.lower() == plan.name or (name.upper() == plan.configuration and not plan.batch_norm):
             return plan
-    raise unknown("network", name, PLANS)
+    if not _NOTATION.fullmatch(name):
+        raise unknown("network", name, PLANS)
+    return plan_of_blocks([_widths(block) for block in name.removesuffix("_bn").split("-")], name.endswith("_bn"))
+
+
+_BLOCK = r"\d{1,5}(?:x\d{1,2})?(?:\+\d{1,5}(?:x\d{1,2})?)*"
+_NOTATION = re.compile(rf"{_BLOCK}(?:-{_BLOCK})+(?:_bn)?", re.ASCII)  # of one block only, 19 could be a typing error
+
+
+def _widths(block: str) -> list[int]:
+    """The channels of the convolutions of one block: ``96+128x2``."""
+    parts = [part.partition("x") for part in block.split("+")]
+    return [int(width) for width, _, times in parts for _ in range(int(times or 1))]
+
+
+def plan_of_blocks(blocks: Iterable[Iterable[int]], batch_norm: bool) -> Plan:
+    """An own plan, named by its notation, or the paper's with these blocks.
+
+    >>> plan_of_blocks([[32, 32], [64]], batch_norm=True).name
+    '32x2-64_bn'
+
+    Args:
+        blocks: output channels of the convolutions of each block.
+        batch_norm: whether batch normalization follows every convolution.
+
+    Raises:
+        SettingsError: there is no block, or one without channels.
+    """
+    rows = tuple(tuple(block) for block in blocks)
+    if not rows or not all(rows) or not all(0 < width <= _WIDEST for row in rows for width in row):
+        raise SettingsError(
+            f"each block needs convolutions of 1 to {_WIDEST} channels",
+            "write blocks as 32x2-64x2-128x3, or with _bn at the end",
+        )
+    for plan in PLANS.values():
+        if plan.blocks == rows and plan.batch_norm == batch_norm and not plan.pointwise and not plan.response_norm:
+            return plan
+    runs = [[(width, len(list(same))) for width, same in groupby(row)] for row in rows]
+    name = "-".join("+".join(f"{width}x{n}" if n > 1 else f"{width}" for width, n in row) for row in runs)
+    return Plan(name + "_bn" * batch_norm, "", rows, batch_norm=batch_norm)
 
 
 Summary = Literal["avg", "max", "avg+max"]
