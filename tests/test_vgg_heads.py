@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from vggapps.errors import SettingsError, WeightsError
 from vggapps.vgg._device import accelerate
 from vggapps.vgg._exact import Radial
+from vggapps.vgg._facts import layer_facts
 from vggapps.vgg._network import VGG, initialize
-from vggapps.vgg._plan import Plan, Pooled, layer_facts
+from vggapps.vgg._plan import Plan, Pooled
 from vggapps.vgg._pooling import Sliding
 from vggapps.weights._heads import write_head
 from vggapps.weights._load import load_vgg

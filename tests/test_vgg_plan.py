@@ -9,9 +9,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vggapps.errors import SettingsError
+from vggapps.vgg._facts import layer_facts, minimum_side
 from vggapps.vgg._network import VGG
 from vggapps.vgg._normalize import PLAIN
-from vggapps.vgg._plan import PLANS, Plan, get_plan, layer_facts, layer_names, minimum_side
+from vggapps.vgg._plan import PLANS, Plan, get_plan, layer_names
 
 PARAMETERS = {
     "vgg11": 132_863_336,

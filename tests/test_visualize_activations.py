@@ -15,9 +15,10 @@ from torchvision.transforms.functional import center_crop
 from vggapps.datasets._reading import scaled_picture
 from vggapps.errors import PictureError, SettingsError
 from vggapps.image import open_picture, read_settings, save_picture
+from vggapps.vgg._facts import layer_facts
 from vggapps.vgg._hooks import OUTPUT
 from vggapps.vgg._network import VGG, initialize
-from vggapps.vgg._plan import Plan, layer_facts
+from vggapps.vgg._plan import Plan
 from vggapps.visualization._activations import (
     average_cells,
     cell_mosaic,

@@ -18,7 +18,8 @@ from vggapps.vgg._settings import LayersSettings
 def layers(
     settings: LayersSettings,
     network: Annotated[
-        str, typer.Argument(help="vgg11 ... vgg19, optionally with _bn, or A to E as in the paper.")
+        str,
+        typer.Argument(help="vgg11 ... vgg19, optionally with _bn; A to E as in the paper; or blocks: 64x2-128x2_bn."),
     ] = "vgg19",
     as_json: Json = False,
 ) -> None:
@@ -28,8 +29,10 @@ def layers(
 
     [dim]vggapps layers vgg16[/dim]
     [dim]vggapps layers E --size 640x480 --head none --json[/dim]
+    [dim]vggapps layers 64x2-128x2-200+256x2_bn --size 28 --head gap[/dim]
     """
-    from vggapps.vgg._plan import get_plan, layer_facts
+    from vggapps.vgg._facts import layer_facts
+    from vggapps.vgg._plan import get_plan
 
     plan = get_plan(network)
     height, width = height_and_width(settings.size)
@@ -41,7 +44,8 @@ def layers(
             print_json(**fact | whole)
         print_totals(network=plan.name, layers=len(facts), size=[width, height], head=settings.head, **totals(facts))
     else:
-        _print(f"{plan.name}, configuration {plan.configuration}, a picture of {width} × {height}", facts)
+        letter = f", configuration {plan.configuration}" if plan.configuration else ""
+        _print(f"{plan.name}{letter}, a picture of {width} × {height}", facts)
 
 
 def height_and_width(size: str) -> tuple[int, int]:

@@ -88,7 +88,8 @@ def _randomized(network: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]
 
 def _part(layer: str) -> str:
     """``conv5_3`` is part of block 5, ``fc7`` of the head."""
-    return f"block {layer[4]}" if layer.startswith("conv") else "head"
+    kind, _, block = layer.partition("_")[0].partition("conv")
+    return "head" if kind else f"block {block}"
 
 
 def _magnitudes(map: Float[Tensor, "n c h2 w2"], image: Tensor) -> Float[Tensor, "n 1 h w"]:

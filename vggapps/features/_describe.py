@@ -19,8 +19,9 @@ from vggapps.errors import SettingsError, VggappsError, argument, unknown
 from vggapps.features._settings import Pool
 from vggapps.image import center_crop
 from vggapps.image._opening import Source
+from vggapps.vgg._facts import layer_facts
 from vggapps.vgg._network import VGG
-from vggapps.vgg._plan import Pooled, layer_facts
+from vggapps.vgg._plan import Pooled
 from vggapps.vgg._pooling import Summarize
 
 POOLS: tuple[Pool, ...] = get_args(Pool)

@@ -19,7 +19,7 @@ from vggapps.losses._lpips import LPIPS
 from vggapps.losses._perceptual import PerceptualLoss
 from vggapps.losses._pictures import resized
 from vggapps.losses._quality import MS_SSIM_SIDE, SSIM_SIDE, ms_ssim, psnr, ssim
-from vggapps.vgg._plan import get_plan, layer_facts
+from vggapps.vgg._facts import layer_facts
 from vggapps.weights._records import RECORDS
 from vggapps.weights._store import find
 
@@ -78,7 +78,7 @@ def _perceptual(device: torch.device) -> Loss:
     This is LPIPS (Zhang 2018, eq. 1) without calibration, on another network. It is computed as half the squared
     distance of unit features, which is exact at 0; ``l2`` is a mean over channels, hence the factor of their number.
     """
-    channels = {fact.name: fact.shape[0] for fact in layer_facts(get_plan("vgg19"), 224, "none")}
+    channels = {fact.name: fact.shape[0] for fact in layer_facts("vgg19", head="none")}
     weights = {layer: channels[layer] / 2 / len(_LAYERS) for layer in _LAYERS}
     return PerceptualLoss(weights, criterion="l2", normalize_features=True, reduction="none").to(device)
 

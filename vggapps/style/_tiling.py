@@ -21,8 +21,8 @@ from vggapps.losses._moments import Moments, add_up, moments
 from vggapps.losses._pictures import resize_mask
 from vggapps.optimize._engine import Score
 from vggapps.style._score import StyleScore
+from vggapps.vgg._facts import layer_facts
 from vggapps.vgg._network import VGG
-from vggapps.vgg._plan import layer_facts
 
 
 @dataclass(frozen=True)

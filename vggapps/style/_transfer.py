@@ -36,9 +36,9 @@ from vggapps.style._score import StyleScore, content_term, style_term, whole
 from vggapps.style._settings import LARGEST, StylizeSettings
 from vggapps.style._styles import Painting, Source, Styles, is_grey, pairs_of, read, read_styles, style_bytes
 from vggapps.style._tiling import Tiling, tiled
+from vggapps.vgg._facts import layer_facts
 from vggapps.vgg._moving import check_differentiable
 from vggapps.vgg._network import VGG
-from vggapps.vgg._plan import layer_facts
 from vggapps.weights._backbone import load_network
 
 log = logging.getLogger(__name__)

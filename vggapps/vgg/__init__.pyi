@@ -12,6 +12,7 @@ from ._normalize import Convention as Convention
 from ._plan import PLANS as PLANS
 from ._plan import Plan as Plan
 from ._plan import get_plan as get_plan
+from ._plan import plan_of_blocks as plan_of_blocks
 
 __all__ = [
     "OUTPUT",
@@ -26,6 +27,7 @@ __all__ = [
     "initialize",
     "pick_device",
     "pick_dtype",
+    "plan_of_blocks",
     "preprocessed",
     "record",
 ]

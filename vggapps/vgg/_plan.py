@@ -1,4 +1,4 @@
-"""The VGG configurations as data, and what follows from them by arithmetic.
+"""The VGG configurations as data, and the layers that follow from them.
 
 Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Scale Image Recognition, ICLR
 2015 (arXiv 1409.1556), table 1 and section 2.1. Batch norm came later; each configuration exists with it too.
@@ -6,14 +6,13 @@ Source: K. Simonyan, A. Zisserman, Very Deep Convolutional Networks for Large-Sc
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Literal
 
-from vggapps.errors import SettingsError, unknown
+from vggapps.errors import unknown
 from vggapps.vgg._names import unknown_layer
+from vggapps.vgg._notation import is_notation, read_notation, write_notation
 
 Head = Literal["fc", "conv", "gap", "none"]
 HEADS: tuple[Head, ...] = ("fc", "conv", "gap", "none")
@@ -26,10 +25,10 @@ InputName = Literal["imagenet", "oxford", "plain", "signed"]  # conventions of f
 
 @dataclass(frozen=True)
 class Plan:
-    """One network of the paper's table 1.
+    """One network of the paper's table 1, or an own one.
 
     Attributes:
-        name: ``vgg16``, or the notation of an own plan, see :func:`plan_of_blocks`.
+        name: ``vgg16``; of an own plan its notation, see :func:`get_plan`.
         configuration: the paper's letter, ``D``; empty for an own plan.
         blocks: output channels of the convolutions of each block; a max pooling ends each block.
         pointwise: the convolutions that are 1×1 instead of 3×3 (configuration C).
@@ -44,8 +43,6 @@ class Plan:
     response_norm: bool = False
     batch_norm: bool = False
 
-
-_WIDEST = 65536  # channels; more is a mistake
 
 _A = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 _B = ((64, 64), (128, 128), (256, 256), (512, 512), (512, 512))
@@ -66,39 +63,29 @@ PLANS |= {f"{p.name}_bn": replace(p, name=f"{p.name}_bn", batch_norm=True) for p
 
 
 def get_plan(name: str | Plan) -> Plan:
-    """The plan with a name (``vgg19``), a letter (``E``) or a notation; a plan is returned as it is.
+    """The plan with a name (``vgg19``), a letter (``E``) or plan notation; a plan is returned as it is.
 
-    >>> get_plan("32x2-64x2-96+128x2_bn").blocks
-    ((32, 32), (64, 64), (96, 128, 128))
+    >>> get_plan("64x2-128-200+256x2_bn").blocks
+    ((64, 64), (128,), (200, 256, 256))
 
-    The notation of an own plan lists its blocks: ``64x2`` has two convolutions of 64 channels, ``96+128x2`` one of 96
-    and two of 128. Each block ends with a pooling; with ``_bn`` batch normalization follows every convolution.
+    Plan notation has the blocks of an own network, separated by ``-``: ``64x2`` is two convolutions of 64 channels,
+    ``200+256x2`` one of 200 and two of 256. With ``_bn``, batch normalization follows every convolution.
 
     Raises:
-        SettingsError: an unknown name, or a notation with empty blocks.
+        SettingsError: there is no such network, or the notation is wrong.
     """
     if isinstance(name, Plan):
         return name
     for plan in PLANS.values():
         if name.lower() == plan.name or (name.upper() == plan.configuration and not plan.batch_norm):
             return plan
-    if not _NOTATION.fullmatch(name):
-        raise unknown("network", name, PLANS)
-    return plan_of_blocks([_widths(block) for block in name.removesuffix("_bn").split("-")], name.endswith("_bn"))
+    if is_notation(name):
+        return plan_of_blocks(*read_notation(name))
+    raise unknown("network", name, PLANS)
 
 
-_BLOCK = r"\d{1,5}(?:x\d{1,2})?(?:\+\d{1,5}(?:x\d{1,2})?)*"
-_NOTATION = re.compile(rf"{_BLOCK}(?:-{_BLOCK})+(?:_bn)?", re.ASCII)  # of one block only, 19 could be a typing error
-
-
-def _widths(block: str) -> list[int]:
-    """The channels of the convolutions of one block: ``96+128x2``."""
-    parts = [part.partition("x") for part in block.split("+")]
-    return [int(width) for width, _, times in parts for _ in range(int(times or 1))]
-
-
-def plan_of_blocks(blocks: Iterable[Iterable[int]], batch_norm: bool) -> Plan:
-    """An own plan, named by its notation, or the paper's with these blocks.
+def plan_of_blocks(blocks: Iterable[Iterable[int]], batch_norm: bool = False) -> Plan:
+    """The paper's plan with these blocks, else an own one, named by its notation, which :func:`get_plan` reads.
 
     >>> plan_of_blocks([[32, 32], [64]], batch_norm=True).name
     '32x2-64_bn'
@@ -108,20 +95,13 @@ def plan_of_blocks(blocks: Iterable[Iterable[int]], batch_norm: bool) -> Plan:
         batch_norm: whether batch normalization follows every convolution.
 
     Raises:
-        SettingsError: there is no block, or one without channels.
+        SettingsError: no block, a block without convolutions, or a number of channels that is out of range.
     """
-    rows = tuple(tuple(block) for block in blocks)
-    if not rows or not all(rows) or not all(0 < width <= _WIDEST for row in rows for width in row):
-        raise SettingsError(
-            f"each block needs convolutions of 1 to {_WIDEST} channels",
-            "write blocks as 32x2-64x2-128x3, or with _bn at the end",
-        )
+    own = Plan("", "", tuple(map(tuple, blocks)), batch_norm=batch_norm)
     for plan in PLANS.values():
-        if plan.blocks == rows and plan.batch_norm == batch_norm and not plan.pointwise and not plan.response_norm:
+        if replace(plan, name="", configuration="") == own:
             return plan
-    runs = [[(width, len(list(same))) for width, same in groupby(row)] for row in rows]
-    name = "-".join("+".join(f"{width}x{n}" if n > 1 else f"{width}" for width, n in row) for row in runs)
-    return Plan(name + "_bn" * batch_norm, "", rows, batch_norm=batch_norm)
+    return replace(own, name=write_notation(own.blocks, batch_norm))
 
 
 Summary = Literal["avg", "max", "avg+max"]
@@ -237,79 +217,3 @@ def torchvision_names(plan: Plan) -> dict[str, str]:
     head = [layer for layer in list(layers(plan, "fc"))[len(body) :] if layer.kind != "flatten"]
     parts = {"features": body, "classifier": head}
     return {f"{part}.{index}": layer.name for part, row in parts.items() for index, layer in enumerate(row)}
-
-
-@dataclass(frozen=True)
-class LayerFacts:
-    """Size and cost of one layer for one image of a given size.
-
-    Attributes:
-        shape: of the output, without the batch: (channels, height, width) or (channels,).
-        parameters: number of trainable parameters.
-        multiply_adds: of convolutions and linear layers; by convention 0 for other layers.
-        receptive_field: its side in pixels of the image; 0: the whole image.
-        stride: pixels of the image between neighbouring output positions; 0: there is only one position.
-        bytes: of the output in float32.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    parameters: int
-    multiply_adds: int
-    receptive_field: int
-    stride: int
-    bytes: int
-
-
-def layer_facts(
-    plan: str | Plan,
-    size: int | tuple[int, int] = 224,
-    head: Head = "fc",
-    classes: int = 1000,
-    pooled: Pooled = AVERAGED,
-) -> list[LayerFacts]:
-    """Shape, parameters, multiply-adds, receptive field, stride and memory of every layer.
-
-    Args:
-        plan: a network or its name.
-        size: side of a square image, or (height, width), in pixels.
-        head: see :func:`layers`. ``fc`` has the multiply-adds of one 7×7 position at any size.
-        classes: outputs of the last layer.
-        pooled: input of the head ``gap``.
-
-    Raises:
-        SettingsError: unknown network, or an image too small for it.
-    """
-    plan = get_plan(plan)
-    h, w = height, width = (size, size) if isinstance(size, int) else size
-    field, jump, facts = 1, 1, []
-    is_map = True
-    for layer in layers(plan, head, classes, pooled):
-        weights = layer.channels * layer.inputs * layer.kernel**2
-        parameters = weights + layer.channels if weights else 2 * layer.channels * (layer.kind == "bn")
-        if layer.kind == "radial":
-            parameters = weights + 2 * layer.inputs
-        if layer.kind in ("flatten", "gap"):
-            is_map, field, jump = False, 0, 0
-        if is_map:
-            h = (h + 2 * layer.padding - layer.kernel) // layer.stride + 1
-            w = (w + 2 * layer.padding - layer.kernel) // layer.stride + 1
-            if h < 1 or w < 1:
-                raise SettingsError(
-                    f"{width} × {height} pixels are too few for {plan.name}: {layer.name} would be empty",
-                    f"use at least {minimum_side(plan, head)} pixels on each side",
-                )
-            field, jump = field + (layer.kernel - 1) * jump, jump * layer.stride
-        shape = (layer.channels, h, w) if is_map else (layer.channels,)
-        positions = h * w if is_map else 1
-        if layer.kind != "flatten":
-            cost = weights * positions, field, jump, 4 * layer.channels * positions
-            facts.append(LayerFacts(layer.name, layer.kind, shape, parameters, *cost))
-    return facts
-
-
-def minimum_side(plan: Plan, head: Head = "none") -> int:
-    """The smallest side of an image, in pixels, for which the last layer has an output."""
-    halvings = 1 << len(plan.blocks)
-    return 7 * halvings if head == "conv" else halvings

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vggapps.vgg._plan import Head, Plan, Pooled, Pooling, layer_facts, layers
+from vggapps.vgg._facts import layer_facts
+from vggapps.vgg._plan import Head, Plan, Pooled, Pooling, layers
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 BoxAt = Callable[[int, int, tuple[int, int]], Box]  # row, column, (height, width) of the image; clipped to the image

@@ -42,12 +42,12 @@ def of_class(word: str | None) -> str:
 def explain_tab(page: Page) -> None:
     """Add the content of the tab."""
     from vggapps.explanation._methods import METHODS
-    from vggapps.vgg._plan import get_plan, layer_facts
+    from vggapps.vgg._facts import layer_facts
     from vggapps.weights._backbone import local_networks
     from vggapps.weights._labels import imagenet
 
     frame, controls = Frame(page, "explain", "Explain"), Controls(ExplainSettings)
-    convolutional = [fact.name for fact in layer_facts(get_plan("vgg19"), head="none") if fact.name.startswith("relu")]
+    convolutional = [fact.name for fact in layer_facts("vgg19", head="none") if fact.name.startswith("relu")]
     choices: dict[str, Sequence[str | tuple[str, str]]] = {
         "method": [(f"{method.name}: {method.help}", name) for name, method in METHODS.items()],
         "backbone": local_networks("classes"),

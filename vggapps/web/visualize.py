@@ -25,8 +25,9 @@ FIRST = "conv4_2"
 
 def visualize_tab(page: Page) -> None:
     """Add the content of the tab."""
+    from vggapps.vgg._facts import layer_facts
     from vggapps.vgg._names import unknown_layer
-    from vggapps.vgg._plan import layer_facts, torchvision_names
+    from vggapps.vgg._plan import torchvision_names
     from vggapps.weights._backbone import local_networks, plan_of
     from vggapps.weights._labels import imagenet
 

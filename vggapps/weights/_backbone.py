@@ -18,6 +18,7 @@ from vggapps.vgg._layers import Padding
 from vggapps.vgg._moving import normal_tensors
 from vggapps.vgg._names import as_names, unknown_layer
 from vggapps.vgg._network import VGG
+from vggapps.vgg._notation import is_notation
 from vggapps.vgg._plan import PLANS, Plan, get_plan, layer_names, torchvision_names
 from vggapps.vgg._pooling import Pooling
 from vggapps.weights import _store as store
@@ -63,7 +64,8 @@ def load_network(
               The convolutions of ``vgg19`` are the installed ones.
             - weights, ``vgg16-caffe``: a name from ``vggapps weights list``, or a record.
             - a file written by vggapps, ``mine.safetensors``.
-            - any other file with the name of its network: ``vgg16=mine.pth``.
+            - any other file with its network, by name or in plan notation (see :func:`~vggapps.vgg.get_plan`):
+              ``vgg16=mine.pth``, ``64x2-128x2_bn=mine.pth``.
             - a loaded network. A frozen one is shared, a trainable one is copied.
         needs: ``features``, or ``classes``, which need a head.
         layers: the layers that are needed. Fully connected layers are loaded only if they are listed here.
@@ -105,13 +107,14 @@ def plan_of(backbone: str) -> Plan | None:
 
 def is_file(backbone: str | Path) -> bool:
     """Whether a backbone is a file, not a network or weights on record."""
-    return file_of(str(backbone)) not in {AUTO, *RECORDS, *PLANS}
+    word = file_of(str(backbone))
+    return word not in {AUTO, *RECORDS, *PLANS} and (os.path.lexists(_expanded(word)) or _plan_named(word) is None)
 
 
 def file_of(backbone: str) -> str:
     """The backbone without the prefix ``NAME=``, which names the network of a file."""
     name, equals, file = backbone.partition("=")
-    return file if equals and name in PLANS else backbone
+    return file if equals and not os.path.lexists(_expanded(backbone)) and _plan_named(name) else backbone
 
 
 def local_networks(needs: Needs = "features") -> list[str]:
@@ -173,16 +176,26 @@ def _resolve(backbone: str | Path | Plan | WeightsRecord) -> tuple[Plan | None, 
         return PLANS[str(backbone)], AUTO
     if backbone in RECORDS:
         return get_plan(RECORDS[str(backbone)].network), str(backbone)
-    path = Path(os.path.expanduser(backbone))  # noqa: PTH111 - pathlib raises for unknown users
+    path = _expanded(backbone)
     name, equals, file = str(backbone).partition("=")
     if equals and not os.path.lexists(path):
-        return get_plan(name), file if file in RECORDS else Path(os.path.expanduser(file))  # noqa: PTH111
+        return get_plan(name), file if file in RECORDS else _expanded(file)
     if path.name == str(backbone) and not path.suffix and not os.path.lexists(path):  # a word, not a path
-        with suppress(SettingsError):
-            return get_plan(path.name), AUTO  # by letter, or in capitals
+        if is_notation(path.name) or _plan_named(path.name):  # or by letter, or in capitals
+            return get_plan(path.name), AUTO
         raise unknown("network", str(backbone), [AUTO, *RECORDS])
     found = network_of(path)
     return get_plan(found) if found else None, path
+
+
+def _expanded(backbone: str | Path) -> Path:
+    return Path(os.path.expanduser(backbone))  # noqa: PTH111 - pathlib raises for unknown users
+
+
+def _plan_named(word: str) -> Plan | None:
+    with suppress(SettingsError):
+        return get_plan(word)
+    return None
 
 
 def _auto(needs: Needs, layers: tuple[str, ...]) -> tuple[Plan, str]:

@@ -18,7 +18,7 @@ from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import AVERAGED, PLANS, Head, Plan, Pooled, layers
 
 _COUNTER = ".num_batches_tracked"  # newer than torchvision's files, and not needed
-_BODY = re.compile(r"((conv|bn)\d_\d|features|block\d_conv\d_\w+)\b.*")
+_BODY = re.compile(r"((conv|bn)\d+_\d+|features|block\d_conv\d_\w+)\b.*")
 _FULL = ("fc6", "fc7", "fc8")
 _ALONE = "head='none' loads the convolutions only"
 
@@ -44,7 +44,7 @@ def fit(
         for other in PLANS.values():
             if not mismatch(_body(rename_tensors(tensors, other)), _body(_expected({}, other))):
                 raise wrong_network(path, other.name, plan)
-        if not any(re.fullmatch(r"conv\d_\d\.weight", key) for key in state):
+        if not any(re.fullmatch(r"conv\d+_\d+\.weight", key) for key in state):
             first = ", ".join(list(tensors)[:2]) or "nothing"
             raise WeightsError(
                 f"{path.name} is not a VGG: it holds {first}",

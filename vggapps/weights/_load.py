@@ -43,7 +43,7 @@ def load_vgg(
     """Load a VGG with weights. Its input is RGB in [0, 1] for all weights.
 
     Args:
-        name: the network, ``vgg19``, ``vgg16_bn``, or a plan.
+        name: the network, ``vgg19``, ``vgg16_bn``, plan notation (``64x2-128x2_bn``), or a plan.
         weights: ``auto``, a name from ``vggapps weights list``, a file (.pth, .pt, .safetensors), or None for
             random ones. ``auto`` is torchvision's if the head needs fully connected layers. Otherwise, for vgg19, it
             is the installed weights, so that results are the same on every machine; for vgg16 with a head ``none``
