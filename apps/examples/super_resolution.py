@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 
 from vggapps import load_vgg, open_picture, save_picture
 from vggapps.losses import PerceptualLoss
+from vggapps.training import FitSettings, fit
 
 ASSETS = Path(__file__).parents[2] / "assets"
 UNSEEN = "lighthouse"  # the picture that nothing is trained on
@@ -53,33 +55,37 @@ class Enlarger(nn.Module):
         return bicubic(image) + self.layers(torch.cat([image, torch.randn_like(image)], 1))
 
 
-def crops(pictures: list[Tensor], count: int) -> Tensor:
-    """Random squares of random pictures."""
-    found = []
-    for _ in range(count):
-        picture = pictures[int(torch.randint(len(pictures), ()))]
-        top, left = (int(torch.randint(side - CROP, ())) for side in picture.shape[2:])
-        found.append(picture[:, :, top : top + CROP, left : left + CROP])
-    return torch.cat(found)
+class Crops:
+    """Random squares of random pictures, eight in a batch, as (small, full size)."""
+
+    def __init__(self, pictures: list[Tensor], batches: int) -> None:
+        self.pictures, self.batches = pictures, batches
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for _ in range(self.batches):
+            found = []
+            for _ in range(8):
+                picture = self.pictures[int(torch.randint(len(self.pictures), ()))]
+                top, left = (int(torch.randint(side - CROP, ())) for side in picture.shape[2:])
+                found.append(picture[:, :, top : top + CROP, left : left + CROP])
+            truth = torch.cat(found)
+            yield smaller(truth), truth
 
 
 def train(network: nn.Module, pictures: list[Tensor], steps: int, perceptual: PerceptualLoss | None = None) -> None:
     """Crops are new at each step. Where targets come back, measure them once: ``target = perceptual.prepare(y)``."""
-    torch.manual_seed(0)
-    optimizer = torch.optim.Adam(network.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, steps)
-    for step in range(steps):
-        truth = crops(pictures, count=8)
-        output = network(smaller(truth))
-        loss = F.l1_loss(output, truth)
-        if perceptual:
-            loss = loss + perceptual(output, truth)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        if step % 100 == 0:
-            print(f"step {step:4} of {steps}: {loss.item():.4f}", flush=True)
+
+    def loss(output: Tensor, truth: Tensor) -> Tensor:
+        pixels = F.l1_loss(output, truth)
+        return pixels + perceptual(output, truth) if perceptual else pixels
+
+    settings = FitSettings(epochs=1, learning_rate=1e-3, warmup=0.3, dtype="float32")
+    for step in fit(network, Crops(pictures, steps), loss, settings):
+        if step.index % 100 == 0:
+            print(f"step {step.index:4} of {step.total}: {step.loss:.4f}", flush=True)
 
 
 def side_by_side(pictures: dict[str, Tensor], target: Path) -> None:

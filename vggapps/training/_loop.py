@@ -29,7 +29,7 @@ from vggapps.training._settings import FitSettings
 from vggapps.training._step import Batch, Batches, Metric, TrainingStep
 from vggapps.vgg._device import pick_dtype
 
-_WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
+WHOLE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 
 class Run:
@@ -57,12 +57,18 @@ class Run:
         self.at_epoch = self.generators.state  # when the present epoch began
         self.step, self.seconds = 0, 0.0
         self.dtype = pick_dtype(settings.dtype, self.device)
-        compiled = torch.compile(model) if settings.compile else model
+        compiled: Any = torch.compile(model) if settings.compile else model
         ranks = dist.is_initialized() and not isinstance(model, FSDPModule)
         self.trained: nn.Module = DistributedDataParallel(compiled) if ranks else compiled
 
     def steps(self) -> Iterator[TrainingStep]:
         """The remaining steps."""
+        try:
+            yield from self._steps()
+        finally:
+            self.trained = self.model  # DDP must not outlive its process group, which then aborts the process
+
+    def _steps(self) -> Iterator[TrainingStep]:
         total = self.settings.epochs * self.steps_per_epoch
         while self.step < total:
             epoch, done = divmod(self.step, self.steps_per_epoch)
@@ -214,8 +220,8 @@ class Run:
         return {
             "step": self.step,
             "seconds": self.seconds,
-            "model": get_model_state_dict(self.model, options=_WHOLE),
-            "optimizer": get_optimizer_state_dict(self.model, self.optimizer, options=_WHOLE),
+            "model": get_model_state_dict(self.model, options=WHOLE),
+            "optimizer": get_optimizer_state_dict(self.model, self.optimizer, options=WHOLE),
             "rate": self.rate.schedule.state_dict(),
             "average": self.average.state(),
             "random": self.generators.state,
@@ -224,8 +230,8 @@ class Run:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Go on from a state of :meth:`state`."""
-        set_model_state_dict(self.model, state["model"], options=_WHOLE)
-        set_optimizer_state_dict(self.model, self.optimizer, state["optimizer"], options=_WHOLE)
+        set_model_state_dict(self.model, state["model"], options=WHOLE)
+        set_optimizer_state_dict(self.model, self.optimizer, state["optimizer"], options=WHOLE)
         self.rate.schedule.load_state_dict(dict(state["rate"]))
         self.average.load(state["average"])
         self.step, self.seconds = state["step"], state["seconds"]

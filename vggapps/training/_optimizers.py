@@ -40,9 +40,9 @@ def make_optimizer(model: nn.Module, settings: FitSettings, rate_of: Callable[[s
         {"params": group, "lr": settings.learning_rate * factor, "weight_decay": settings.weight_decay * decays}
         for (factor, decays), group in groups.items()
     ]
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(rows, momentum=0.9, nesterov=settings.nesterov)
-    return torch.optim.AdamW(rows)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(rows)
+    return torch.optim.SGD(rows, momentum=0.9, nesterov=settings.optimizer == "nesterov")
 
 
 class LearningRate:
@@ -84,8 +84,8 @@ class LearningRate:
 def rate_factor(settings: FitSettings, step: int, steps: int) -> float:
     """The factor of the learning rate at a step, counted from 0, of a run whose epochs have ``steps``.
 
-    Linear warm-up (Goyal et al. 2017, arXiv 1706.02677, section 2.2), then half a cosine down to 0 (Loshchilov & Hutter,
-    ICLR 2017, arXiv 1608.03983, equation 5, without restarts), or a constant.
+    Linear warm-up (Goyal et al. 2017, arXiv 1706.02677, section 2.2), then half a cosine down to 0 (Loshchilov and
+    Hutter, ICLR 2017, arXiv 1608.03983, equation 5, without restarts), or a constant.
     """
     warmup, total = round(settings.warmup * steps), settings.epochs * steps
     if step < warmup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, ClassVar, Literal, get_args
@@ -12,13 +13,13 @@ from vggapps.vgg._plan import Device, Dtype, Head
 from vggapps.vgg._settings import device_setting
 
 Recipe = Literal["modern", "paper", "finetune"]
-Optimizer = Literal["sgd", "adamw"]
+Optimizer = Literal["sgd", "nesterov", "adamw"]
 Schedule = Literal["cosine", "plateau", "constant"]
 Augmentation = Literal["auto", "crops", "shifts", "paper", "none"]
 
 RECIPES: dict[Recipe, dict[str, Any]] = {
     "modern": {
-        "epochs": 30, "batch": 128, "optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 5e-4,
+        "epochs": 30, "batch": 128, "optimizer": "nesterov", "learning_rate": 0.05, "weight_decay": 5e-4,
         "schedule": "cosine", "warmup": 3.0, "label_smoothing": 0.1, "mixup": 0.2, "cutmix": 0.0, "ema": 0.999,
         "clip": 5.0, "arch": "vgg16_bn", "weights": "none", "head": "gap", "init": "he", "augment": "auto",
         "freeze_to": "none", "layer_decay": 1.0,
@@ -49,14 +50,11 @@ class FitSettings:
     """Settings of :func:`~vggapps.training.fit`, for any network."""
 
     epochs: int = _run(30, minimum=1, metavar="N", help="Passes over the data.")
-    optimizer: Optimizer = _optimization(
-        "adamw", help="SGD with Nesterov momentum 0.9 (paper: without Nesterov), or AdamW."
-    )
+    optimizer: Optimizer = _optimization("adamw", help="SGD with momentum 0.9, plain or Nesterov's; or AdamW.")
     learning_rate: float = _optimization(1e-3, minimum=0, metavar="RATE", help="The highest learning rate.")
     weight_decay: float = _optimization(
         0.0, minimum=0, help="Weight decay of weights; biases and normalization layers have none."
     )
-    nesterov: bool = _optimization(True, help="Nesterov momentum for SGD.")
     schedule: Schedule = _optimization(
         "cosine", help="Learning rate: falls to 0 as a cosine; divided by 10, three times, on a plateau; or constant."
     )
@@ -82,10 +80,13 @@ class FitSettings:
     def __post_init__(self) -> None:
         check(self)
         if self.schedule == "plateau" and self.warmup:
-            raise SettingsError(
-                f"{argument('warmup', self.warmup)} has no effect with {argument('schedule', 'plateau')}",
-                "leave one of them out",
-            )
+            raise _without_effect("warmup", self.warmup, "another schedule than plateau")
+        if self.schedule != "plateau" and self.patience != 5:
+            raise _without_effect("patience", self.patience, f"{argument('schedule', 'plateau')}")
+
+
+def _without_effect(name: str, value: Any, needed: str) -> SettingsError:
+    return SettingsError(f"{argument(name, value)} has an effect only with {needed}", "leave it out")
 
 
 def _by_recipe(name: str, help: str, **more: Any) -> Any:
@@ -119,8 +120,8 @@ class RunSettings(FitSettings):
     )  # fmt: skip
     head: Head = _by_recipe("head", "Layers after the convolutions.", metavar="gap|fc", panel=NETWORK)
     init: str = _by_recipe(
-        "init", "Random weights: he, glorot, paper, or staged=FILE: the first four convolutions and the fully connected "
-        "layers of a trained network.", metavar="he|glorot|paper|staged=FILE", panel=NETWORK,
+        "init", "Random weights: he, glorot, paper, or staged=FILE: the first four convolutions and the fully "
+        "connected layers of a trained network.", metavar="he|glorot|paper|staged=FILE", panel=NETWORK,
     )  # fmt: skip
     freeze_to: str = _by_recipe(
         "freeze_to", "The last layer whose weights stay as they are; none trains all.", metavar="LAYER", panel=NETWORK
@@ -145,7 +146,9 @@ class RunSettings(FitSettings):
         help="Draw all classes equally often. Default: if the largest is more than 3 times the smallest.",
     )  # fmt: skip
 
-    optimizer: Optimizer = _by_recipe("optimizer", "SGD with momentum 0.9, or AdamW.", panel=OPTIMIZATION)
+    optimizer: Optimizer = _by_recipe(
+        "optimizer", "SGD with momentum 0.9, plain or Nesterov's; or AdamW.", panel=OPTIMIZATION
+    )
     learning_rate: float = _by_recipe(
         "learning_rate", "The highest learning rate, for the recipe's batch; by default it is scaled with the batch, "
         "and a fifth for modern without batch norm.", minimum=0, metavar="RATE", panel=OPTIMIZATION,
@@ -194,8 +197,6 @@ class RunSettings(FitSettings):
         given = {name for name in table if getattr(self, name) is not None}
         for name in table.keys() - given:
             object.__setattr__(self, name, table[name])
-        if self.recipe == "paper":
-            object.__setattr__(self, "nesterov", False)
         if "warmup" not in given:
             object.__setattr__(self, "warmup", 0.0 if self.schedule == "plateau" else min(self.warmup, self.epochs / 5))
         if "learning_rate" not in given:
@@ -207,13 +208,20 @@ class RunSettings(FitSettings):
         if self.head not in ("gap", "fc"):
             raise SettingsError(f"{argument('head', self.head)} has no classes", "use gap or fc")
         self.scale_range()
+        if self.scales != "256" and self.augment != "paper":
+            raise _without_effect("scales", self.scales, f"{argument('augment', 'paper')}")
+        if "init" in given and self.weights != "none" and self.init != table["init"]:
+            raise _without_effect("init", self.init, f"{argument('weights', 'none')}")
+        if self.cache and self.freeze_to == "none":
+            raise _without_effect("cache", True, "frozen layers")
 
     def scale_range(self) -> tuple[int, int]:
         """The bounds of ``scales``."""
-        low, _, high = self.scales.partition("-")
-        if not (low.isdecimal() and (high or low).isdecimal() and 0 < int(low) <= int(high or low)):
+        found = re.fullmatch(r"(\d{2,4})(?:-(\d{2,4}))?", self.scales, re.ASCII)
+        low, high = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if low > high:
             raise SettingsError(f"{argument('scales')} is {self.scales}", "give it as 256, 384 or 256-512")
-        return int(low), int(high or low)
+        return low, high
 
     def fit_settings(self) -> FitSettings:
         """Those of the loop."""
