@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from vggapps.optimize._step import Step
 
 T = TypeVar("T")
+S = TypeVar("S", bound="Progressing")
+
+
+class Progressing(Protocol):
+    """A step of a run."""
+
+    @property
+    def fraction(self) -> float:
+        """The share of the run that is done."""
 
 
 @contextmanager
@@ -56,14 +65,21 @@ def _shown(title: str, *, quiet: bool, logged: bool) -> Iterator[Callable[[float
             yield lambda fraction, note: bar.update(task, completed=fraction, note=note)
 
 
-def watched(steps: Iterator[Step], title: str, *, quiet: bool = False) -> Iterator[Step]:
-    """Yield the steps of an optimization and show progress."""
+def _note(step: Step) -> str:
+    return f"step {step.index} of {step.total} at {step.size[1]}x{step.size[0]}, loss {step.loss:.4f}"
+
+
+def watched(
+    steps: Iterator[S],
+    title: str,
+    *,
+    quiet: bool = False,
+    note: Callable[[S], str] = _note,  # type: ignore[assignment]
+) -> Iterator[S]:
+    """Yield the steps of a run and show progress, with a ``note`` on each."""
     with _shown(title, quiet=quiet, logged=True) as show:
         for step in steps:
-            show(
-                step.fraction,
-                f"step {step.index} of {step.total} at {step.size[1]}x{step.size[0]}, loss {step.loss:.4f}",
-            )
+            show(step.fraction, note(step))
             yield step
 
 

@@ -34,6 +34,7 @@ from vggapps.cli import (
     probe,
     similar,
     stylize,
+    train,
     visualize,
     web,
     weights,
@@ -63,7 +64,7 @@ def root(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Style transfer, comparison, classification and visualization with VGG networks."""
+    """Style transfer, comparison, classification, training and visualization with VGG networks."""
 
 
 app.command(no_args_is_help=True)(stylize.stylize)
@@ -71,6 +72,8 @@ app.command(no_args_is_help=True)(compare.compare)
 app.command(no_args_is_help=True)(classify.classify)
 app.command(no_args_is_help=True)(evaluate.evaluate)
 app.command(no_args_is_help=True)(localize.localize)
+app.command(no_args_is_help=True)(train.train)
+app.command(no_args_is_help=True)(train.finetune)
 app.command(no_args_is_help=True)(visualize.visualize)
 app.command(no_args_is_help=True)(dream.dream)
 app.command(no_args_is_help=True)(invert.invert)

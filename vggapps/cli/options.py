@@ -210,8 +210,11 @@ def _option(field: Any, hint: Any) -> inspect.Parameter:
     elif choices := _choices(hint):
         hint = str | None if default is None else str
         meta["metavar"] = meta["metavar"] or "|".join(choices)
+    name = option(field.name)
+    if bool in (hint, *get_args(hint)) and default is not False:  # a flag that can be switched off
+        name += f"/{option(field.name, 'False')}"
     info = typer.Option(
-        option(field.name),
+        name,
         autocompletion=(lambda: completed) if completed else None,
         help=meta["help"],
         metavar=meta["metavar"],

@@ -22,6 +22,8 @@ _codes: list[int] = []
 def option(name: str, value: str = "") -> str:
     """The command-line option for a Python argument: ``--style-weight 2`` for ``style_weight`` and ``2``."""
     typed = _OPTIONS.get(name, "--" + name.replace("_", "-"))
+    if value == "False":
+        return typed.replace("--", "--no-", 1)
     return f"{typed} {value}" if value not in ("", "True") else typed
 
 
@@ -106,7 +108,6 @@ class Failures:
     Args:
         total: number of inputs. The error of a single input is raised.
         what: the inputs, in the plural.
-        count: number of failures so far.
         count: how many have failed already, and were reported.
     """
 

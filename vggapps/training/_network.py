@@ -55,8 +55,8 @@ def plan_for(plan: Plan, size: int) -> tuple[Plan, str]:
         )
     merged = plan_of_blocks(blocks, plan.batch_norm)
     return merged, (
-        f"pictures of {size} px are too small for the {len(plan.blocks)} poolings of {plan.name}: it has its "
-        f"convolutions with {len(blocks)}, which is {merged.name}"
+        f"pictures of {size} px have room for {len(blocks)} of the {len(plan.blocks)} poolings of {plan.name}: its last "
+        f"blocks are merged, {merged.name}"
     )
 
 
@@ -137,7 +137,11 @@ def with_new_head(
             pooled=pooled, class_names=tuple(classes),
         )  # fmt: skip
     body = [name for name in new.layer_names if name in layer_names(network.plan)]
-    network.check(body)
+    if missing := [name for name in body if name not in network.layer_names]:
+        raise SettingsError(
+            f"this {network.name} has no {missing[0]}: its convolutions end at {network.pooled.layer}",
+            f"use a network with all convolutions, or {argument('pooled')} at an earlier layer",
+        )
     new = initialize(new.to_empty(device="cpu"), seed=seed).to(network.device, network.dtype)
     for name in body:
         setattr(new, name, deepcopy(network.get_submodule(name)))

@@ -1,0 +1,208 @@
+"""From settings and data to the network that is trained and the batches that it sees."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import torch
+from torch import nn
+
+from vggapps._memory import available_memory
+from vggapps.errors import SettingsError, WeightsError, argument, unknown
+from vggapps.training._augmentation import augment, evaluate_transform, principal_colors
+from vggapps.training._batches import PictureBatches
+from vggapps.training._cached import CachedBatches, bytes_for, tail_of
+from vggapps.training._checkpointed import Checkpointed
+from vggapps.training._network import copy_first_layers, freeze_to, normalize_channels, plan_for, with_new_head
+from vggapps.training._pictures import Pictures, TrainingData
+from vggapps.training._settings import RECIPES, RunSettings
+from vggapps.vgg._network import INITS, VGG, initialize
+from vggapps.vgg._normalize import IMAGENET, Convention
+from vggapps.vgg._plan import get_plan
+from vggapps.weights._backbone import is_file, load_network
+
+_USUAL, _LARGE = 224, 128  # the usual crop, and the shorter side of pictures from which on it is used
+_SMALL = 64  # crops up to this side use the whole picture
+_NORMALIZED = 256  # pictures whose means normalize the channels
+STAGED = "staged="
+
+Batches = PictureBatches | CachedBatches
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run trains.
+
+    Attributes:
+        network: the whole network, on its device.
+        trained: the module for :func:`~vggapps.training.fit`: the network, or its layers after the frozen ones. Its
+            parameters are the network's and have the same names.
+        training: batches for ``trained``.
+        validation: batches for ``trained``, each picture once.
+        notes: decisions and remarks, one line each.
+    """
+
+    network: VGG
+    trained: nn.Module
+    training: Batches
+    validation: Batches
+    notes: tuple[str, ...]
+
+
+def sizes(settings: RunSettings, data: TrainingData) -> tuple[int, int]:
+    """Side of the crops, and shorter side to which pictures are scaled for validation and for use, in pixels."""
+    crop = settings.size or _USUAL
+    if settings.size is None and settings.weights == "none" and settings.recipe != "paper" and data.side < _LARGE:
+        crop = max(8, data.side)
+    if settings.augment == "paper":
+        shorter = sum(settings.scale_range()) // 2
+        if shorter < crop:
+            raise SettingsError(
+                f"{argument('scales', settings.scales)} is less than the crops of {crop} px",
+                f"set {argument('size', shorter * 7 // 8)}, or larger scales",
+            )
+        return crop, shorter
+    return crop, crop if crop <= _SMALL else round(crop * 256 / 224)
+
+
+def make_network(settings: RunSettings, classes: tuple[str, ...], crop: int, resize: int) -> tuple[VGG, list[str]]:
+    """The network before the first step, on the CPU, and notes on how it was made.
+
+    Raises:
+        SettingsError: unknown names, or settings that do not fit together.
+        WeightsError: weights that are not available.
+    """
+    convention = replace(IMAGENET, resize=resize, crop=crop)
+    if settings.weights == "none":
+        return _from_scratch(settings, classes, convention)
+    name = settings.arch if settings.weights == "auto" else settings.weights
+    base, kept = _starting(name, classes), False
+    if settings.weights != "auto" and settings.arch not in (RECIPES[settings.recipe]["arch"], base.plan.name):
+        raise SettingsError(
+            f"{argument('arch', settings.arch)} and the weights of {base.plan.name} do not fit", "leave one of them out"
+        )
+    if base.head != "none" and base.classes == classes:
+        network, kept = deepcopy(base), True
+        network.frozen = False
+        network.requires_grad_(True).train()
+    else:
+        network = with_new_head(base, classes, settings.head, seed=settings.seed)
+    network.convention = replace(base.convention, resize=resize, crop=crop)
+    head = "its head, as its classes are those of the pictures" if kept else "a new head"
+    return network, [f"starts from {base.weights_name or name} ({base.plan.name}), with {head}"]
+
+
+def _from_scratch(settings: RunSettings, classes: tuple[str, ...], convention: Convention) -> tuple[VGG, list[str]]:
+    plan, note = plan_for(get_plan(settings.arch), convention.crop)
+    network = VGG(plan, head=settings.head, classes=len(classes), convention=convention, class_names=classes)
+    notes = [note] if note else []
+    staged = settings.init.removeprefix(STAGED) if settings.init.startswith(STAGED) else ""
+    if not staged and settings.init not in INITS:
+        raise unknown("initialization", settings.init, [*INITS, f"{STAGED}FILE"])
+    initialize(network, "paper" if staged else settings.init, settings.seed)  # type: ignore[arg-type]
+    if staged:
+        copied = copy_first_layers(network, _starting(staged, classes))
+        notes.append(f"{', '.join(copied)} are those of {staged}")
+    return network, notes
+
+
+def _starting(name: str, classes: tuple[str, ...]) -> VGG:
+    """The network to start from; with its head if that is for these classes."""
+    if is_file(name):
+        with suppress(WeightsError):
+            whole = load_network(name, needs="classes")
+            if whole.classes == classes or name.startswith(STAGED):
+                return whole
+    return load_network(name)
+
+
+def prepare(
+    settings: RunSettings, data: TrainingData, device: torch.device, *, rank: int = 0, world: int = 1
+) -> Prepared:
+    """Make the network and the batches of a run.
+
+    Raises:
+        SettingsError: settings that do not fit together or to the data.
+        WeightsError: weights that are not available.
+    """
+    crop, resize = sizes(settings, data)
+    network, notes = make_network(settings, data.classes, crop, resize)
+    plain = evaluate_transform(resize, crop)
+    workers = _workers(settings, data, device)
+
+    def batches(pictures: Pictures, **more: object) -> PictureBatches:
+        common = {"classes": len(data.classes), "seed": settings.seed, "rank": rank, "world": world}
+        return PictureBatches(pictures, size=settings.batch, workers=workers, **common, **more)  # type: ignore[arg-type]
+
+    if settings.normalize:
+        some = batches(data.training, transform=plain)
+        normalize_channels(network, (b.images for b in islice(some, max(1, _NORMALIZED // settings.batch))))
+        notes.append("channels are rescaled to a mean of 1")
+    frozen = settings.freeze_to != "none"
+    if frozen:
+        freeze_to(network, settings.freeze_to)
+        notes.append(f"the layers up to {settings.freeze_to} are frozen")
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    mix = (settings.mixup, settings.cutmix)
+    balanced = _is_uneven(data) if settings.balance is None else settings.balance
+    if balanced:
+        notes.append("classes are drawn equally often")
+    validation = batches(data.validation, transform=plain, shuffle=False)
+    if frozen and _caches(settings, network, data, crop, notes):
+        tail = tail_of(network, settings.freeze_to)
+        cached = {"network": network, "layer": settings.freeze_to, "dtype": settings.dtype}
+        training = CachedBatches(batches(data.training, transform=plain, balanced=balanced, mix=mix), **cached)  # type: ignore[arg-type]
+        held = CachedBatches(validation, mirror=False, **cached)  # type: ignore[arg-type]
+        notes.append(f"the maps of {settings.freeze_to} are computed once for each picture and its mirror image")
+        return Prepared(network, tail, training, held, tuple(notes))
+    colors = principal_colors(data.training, seed=settings.seed) if settings.augment == "paper" else None
+    views = augment(settings.augment, crop, scales=settings.scale_range(), colors=colors, is_grey=data.is_grey)
+    augmented = batches(data.training, transform=views, balanced=balanced, mix=mix)
+    trained = Checkpointed(network) if settings.checkpointing else network
+    return Prepared(network, trained, augmented, validation, tuple(notes))
+
+
+def _caches(settings: RunSettings, network: VGG, data: TrainingData, crop: int, notes: list[str]) -> bool:
+    """Whether the maps of the last frozen layer are computed once."""
+    if settings.cache is False:
+        return False
+    if settings.augment not in ("auto", "none"):
+        if settings.cache:
+            raise SettingsError(
+                f"{argument('augment', settings.augment)} changes pictures before the layers that are cached",
+                f"leave out {argument('cache')} or {argument('augment')}",
+            )
+        return False
+    if settings.checkpointing:
+        raise SettingsError(
+            f"{argument('checkpointing', True)} has no effect on the few layers after {settings.freeze_to}",
+            f"leave it out, or set {argument('cache', False)}",
+        )
+    needed = bytes_for(network, settings.freeze_to, crop, 2 * len(data.training) + len(data.validation))
+    free = available_memory()[0]
+    if settings.cache is None and needed > free / 2:
+        notes.append(
+            f"the maps of {settings.freeze_to} would need {needed / 1e9:.0f} GB of memory, and {free / 1e9:.0f} GB "
+            "are free: they are computed anew in each epoch"
+        )
+        return False
+    return True
+
+
+def _is_uneven(data: TrainingData) -> bool:
+    """Whether the largest class has more than 3 times as many pictures as the smallest."""
+    counts = [data.training.targets.count(index) for index in set(data.training.targets)]
+    return max(counts) > 3 * min(counts)
+
+
+def _workers(settings: RunSettings, data: TrainingData, device: torch.device) -> int:
+    if settings.workers is not None:
+        return settings.workers
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if len(data.training) < 2 * settings.batch:
+        return 0
+    return min(16, processors) if device.type == "cuda" else min(8, max(1, processors // 2))
