@@ -263,7 +263,7 @@ def test_a_new_head_is_random_and_the_convolutions_are_copied(head: Head) -> Non
 
 def test_a_head_is_refused_where_it_has_no_place() -> None:
     ends_early = random(NARROW, head="gap", pooled=Pooled(layer="relu2_1"))
-    with pytest.raises(SettingsError, match="ends at fc8: it has no conv2_2"):
+    with pytest.raises(SettingsError, match="has no conv2_2: its convolutions end at relu2_1"):
         with_new_head(ends_early, ["cat", "dog"], "fc")
     assert with_new_head(ends_early, ["cat", "dog"], pooled=ends_early.pooled).layer_names[-3:] == (
         "relu2_1", "gap", "fc8",

@@ -118,6 +118,15 @@ def test_the_penalty_is_the_best_one_on_a_held_out_fifth(noise: float) -> None:
     assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
 
 
+def test_copies_of_a_row_count_as_one_when_the_penalty_is_chosen() -> None:
+    generator = torch.Generator().manual_seed(1)
+    targets = torch.arange(60) % 3
+    rows = torch.randn(3, 20, generator=generator)[targets] + 3 * torch.randn(60, 20, generator=generator)
+    once = log_probabilities(fit_probe(rows, targets, 3), rows)
+    often = log_probabilities(fit_probe(rows.repeat(4, 1), targets.repeat(4), 3), rows)
+    torch.testing.assert_close(often, once, atol=1e-4, rtol=1e-4)
+
+
 def test_few_rows_and_absent_classes_give_a_probe() -> None:
     rows = torch.eye(3)[:2]
     weight, bias = fit_probe(rows, torch.tensor([0, 2]), 4)
