@@ -26,8 +26,11 @@ from vggapps.training._augmentation import (
     evaluate_transform,
     principal_colors,
 )
-from vggapps.training._pictures import Files, Pictures
+from vggapps.training._cached import CachedBatches
+from vggapps.training._pictures import Files, Pictures, TrainingData
+from vggapps.training._prepare import Prepared, prepare
 from vggapps.training._reading import read_rgb
+from vggapps.training._settings import TrainSettings
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 
@@ -171,6 +174,17 @@ def test_the_papers_crops_are_anywhere_and_mirrored_in_half_of_the_cases() -> No
     assert abs(mirrored - 0.5) < 5 * 0.5 / np.sqrt(len(views))
 
 
+@pytest.mark.parametrize("name", ["crops", "shifts", "paper"])
+def test_views_are_mirrored_in_half_of_the_cases_or_never(name: Any) -> None:
+    left_to_right = coordinates(240)
+    for flip, share in ((True, 0.5), (False, 0.0)):
+        transform = augment(name, 48, colors=NO_SHIFT, flip=flip)
+        steps = tuple(s for s in transform.steps if not isinstance(s, v2.ColorJitter | v2.RandomErasing))
+        views = [Transform(steps, 0)(left_to_right) for _ in range(400)]
+        found = np.mean([bool(view[0, :, 0].mean() > view[0, :, -1].mean()) for view in views])
+        assert abs(found - share) <= share * 5 / np.sqrt(len(views))
+
+
 def test_the_papers_scale_is_uniform_between_its_bounds() -> None:
     transform, image = augment("paper", 20, scales=(20, 24), colors=NO_SHIFT), coordinates(200)
     # The picture's 200 levels are S pixels: 19 pixels of a view span 19 * 200 / S of them.
@@ -231,6 +245,43 @@ def test_evaluation_sees_what_the_classifier_sees(tmp_path: Path) -> None:
         pictures = Pictures((str(path),), (0,), Files((str(path),))).at_least(transform.at_least)
         classifier(path)
         assert torch.equal(transform(pictures.open(0)), recorder.seen[0])
+
+
+def halves(_: int) -> Image.Image:
+    """A picture that is black on the left and white on the right."""
+    return Image.fromarray(np.repeat(np.uint8([0, 255]), 8)[None, :, None].repeat(16, 0).repeat(3, 2))
+
+
+def prepared(count: int = 8, **changes: Any) -> Prepared:
+    pictures = Pictures(tuple(map(str, range(count))), tuple(n % 2 for n in range(count)), halves)
+    small = {"arch": "4-4", "size": 16, "batch": 4, "workers": 0, "mixup": 0.0, "freeze_to": "pool1", "device": "cpu"}
+    data = TrainingData(("a", "b"), pictures, pictures, (), False, 16)
+    return prepare(TrainSettings(**small | changes), data, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_a_run_without_mirror_images_sees_none(flip: bool) -> None:
+    views = [
+        view
+        for epoch in range(4)
+        for batch in prepared(cache=False, flip=flip).training.epoch(epoch)
+        for view in batch.images
+    ]
+    assert any(view[..., :8].mean() > view[..., 8:].mean() for view in views) is flip
+    maps = [
+        one
+        for epoch in range(4)
+        for batch in prepared(cache=True, flip=flip).training.epoch(epoch)
+        for one in batch.images
+    ]
+    assert len(torch.stack(maps).unique(dim=0)) == 1 + flip
+
+
+def test_maps_of_mirror_images_need_room_only_if_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    needed = 2 * (8 + 8) * 4 * 8 * 8  # bytes of bfloat16 maps of 8 pictures for training and 8 for validation
+    monkeypatch.setattr("vggapps.training._prepare.available_memory", lambda: (2 * needed, ""))
+    assert isinstance(prepared(flip=False).training, CachedBatches)
+    assert not isinstance(prepared(flip=True).training, CachedBatches)
 
 
 def test_impossible_views_are_errors() -> None:

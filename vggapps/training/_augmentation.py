@@ -68,6 +68,7 @@ def augment(
     scales: tuple[int, int] = (256, 256),
     colors: PrincipalColors | None = None,
     is_grey: bool = False,
+    flip: bool = True,
 ) -> Transform:
     """Random views of pictures for training.
 
@@ -88,6 +89,7 @@ def augment(
         scales: bounds of S, the shorter side in pixels, for ``paper``.
         colors: of the training pictures, see :func:`principal_colors`, for ``paper``.
         is_grey: whether the pictures are grey, for ``auto``.
+        flip: mirror half of the views; otherwise none, as suits digits and text.
 
     Raises:
         SettingsError: an unknown name, views larger than S, or ``paper`` without colours.
@@ -99,21 +101,22 @@ def augment(
     if name == "none":
         return evaluate_transform(size if size <= _SMALL else round(size * 256 / 224), size)
     # On 8-bit tensors torch resizes three times as fast as Pillow, which evaluation uses, and equally well.
-    flip, to_floats = v2.RandomHorizontalFlip(), v2.ToDtype(torch.float32, scale=True)
+    to_floats = v2.ToDtype(torch.float32, scale=True)
+    mirrored = (v2.RandomHorizontalFlip(), to_floats) if flip else (to_floats,)
     if name == "crops":
         crop = v2.RandomResizedCrop(size, scale=(_SMALLEST, 1), ratio=(_NARROWEST, 1 / _NARROWEST))
         jitter = v2.ColorJitter(_JITTER, _JITTER, _JITTER)
         # The narrowest crop of a picture that was scaled down to this side has `size` pixels: none is enlarged for it.
         at_least = math.ceil(size / math.sqrt(_SMALLEST * _NARROWEST))
-        return Transform((_levels, crop, flip, to_floats, jitter, _erase(0.1)), at_least)
+        return Transform((_levels, crop, *mirrored, jitter, _erase(0.1)), at_least)
     if name == "shifts":
         crop = v2.RandomCrop(size, padding=size // _SHIFT, padding_mode="reflect")
-        return Transform((_levels, v2.Resize(size), crop, flip, to_floats, _erase(0.25)), 2 * size)
+        return Transform((_levels, v2.Resize(size), crop, *mirrored, _erase(0.25)), 2 * size)
     if colors is None:
         raise SettingsError("paper augmentation shifts colours", f"give {argument('colors')}, by principal_colors")
     _check_crop(size, scales[0])
     scale, shift = partial(_scaled_at_random, scales), partial(_shifted, colors)
-    return Transform((_levels, scale, v2.RandomCrop(size), flip, to_floats, shift), 2 * scales[1])
+    return Transform((_levels, scale, v2.RandomCrop(size), *mirrored, shift), 2 * scales[1])
 
 
 def evaluate_transform(resize: int, crop: int) -> Transform:

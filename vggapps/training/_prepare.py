@@ -155,12 +155,16 @@ def prepare(
     if frozen and _caches(settings, network, data, crop, notes):
         tail = tail_of(network, settings.freeze_to)
         cached = {"network": network, "layer": settings.freeze_to, "dtype": settings.dtype}
-        training = CachedBatches(batches(data.training, transform=plain, balanced=balanced, mix=mix), **cached)  # type: ignore[arg-type]
+        shown = batches(data.training, transform=plain, balanced=balanced, mix=mix)
+        training = CachedBatches(shown, mirror=settings.flip, **cached)  # type: ignore[arg-type]
         held = CachedBatches(validation, mirror=False, **cached)  # type: ignore[arg-type]
-        notes.append(f"the maps of {settings.freeze_to} are computed once for each picture and its mirror image")
+        mirrored = " and its mirror image" if settings.flip else ""
+        notes.append(f"the maps of {settings.freeze_to} are computed once for each picture{mirrored}")
         return Prepared(network, tail, training, held, tuple(notes))
     colors = principal_colors(data.training, seed=settings.seed) if settings.augment == "paper" else None
-    views = augment(settings.augment, crop, scales=settings.scale_range(), colors=colors, is_grey=data.is_grey)
+    views = augment(
+        settings.augment, crop, scales=settings.scale_range(), colors=colors, is_grey=data.is_grey, flip=settings.flip
+    )
     augmented = batches(data.training, transform=views, balanced=balanced, mix=mix)
     trained = Checkpointed(network) if settings.checkpointing else network
     return Prepared(network, trained, augmented, validation, tuple(notes))
@@ -182,7 +186,8 @@ def _caches(settings: RunSettings, network: VGG, data: TrainingData, crop: int, 
             f"{argument('checkpointing', True)} has no effect on the few layers after {settings.freeze_to}",
             f"leave it out, or set {argument('cache', False)}",
         )
-    needed = bytes_for(network, settings.freeze_to, crop, 2 * len(data.training) + len(data.validation))
+    count = (1 + settings.flip) * len(data.training) + len(data.validation)
+    needed = bytes_for(network, settings.freeze_to, crop, count)
     free = available_memory()[0]
     if settings.cache is None and needed > free / 2:
         notes.append(

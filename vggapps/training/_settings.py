@@ -139,6 +139,7 @@ class RunSettings(FitSettings):
         help="Shorter side for paper augmentation: 256, 384, or jittered: 256-512.",
     )  # fmt: skip
     augment: Augmentation = _by_recipe("augment", "Augmentation of the pictures.", panel=AUGMENTATION)
+    flip: bool = setting(True, help="Mirror pictures at random; not for digits or text.", panel=AUGMENTATION)
     mixup: float = _by_recipe("mixup", "Alpha of MixUp; 0: none.", minimum=0, metavar="ALPHA", panel=AUGMENTATION)
     cutmix: float = _by_recipe("cutmix", "Alpha of CutMix; 0: none.", minimum=0, metavar="ALPHA", panel=AUGMENTATION)
     balance: bool | None = setting(
