@@ -10,6 +10,7 @@ from . import objectives as objectives
 from . import optimize as optimize
 from . import settings as settings
 from . import style as style
+from . import training as training
 from . import vgg as vgg
 from . import visualization as visualization
 from . import weights as weights
@@ -23,6 +24,8 @@ from .image import save_picture as save_picture
 from .losses import PerceptualLoss as PerceptualLoss
 from .losses import compare as compare
 from .style import stylize as stylize
+from .training import finetune as finetune
+from .training import train as train
 from .vgg import VGG as VGG
 from .vgg import FeatureExtractor as FeatureExtractor
 from .vgg import record as record
@@ -49,6 +52,7 @@ __all__ = [
     "extract",
     "features",
     "figures",
+    "finetune",
     "image",
     "invert",
     "load_vgg",
@@ -62,6 +66,8 @@ __all__ = [
     "similar",
     "style",
     "stylize",
+    "train",
+    "training",
     "vgg",
     "visualization",
     "visualize",

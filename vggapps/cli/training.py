@@ -62,13 +62,15 @@ def _processes(settings: RunSettings) -> Iterator[None]:
 
 
 def _train(run: TrainingRun, *, as_json: bool, quiet: bool) -> None:
+    from vggapps.training._verbs import progress_note
+
     quiet = quiet or not run.is_first
     for line in _plan(run):
         note(line, quiet=quiet)
     reported: set[str] = set()
     last = None
     with stoppable("stopping after this step and saving a checkpoint") as stop:
-        for last in watched(run.steps(lambda: bool(stop.code)), "training", quiet=quiet, note=_at):
+        for last in watched(run.steps(lambda: bool(stop.code)), "training", quiet=quiet, note=progress_note):
             for line in last.step.unreadable:
                 if line not in reported:
                     note(f"left out: {line}", quiet=quiet)
@@ -110,12 +112,6 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _at(one: RunStep) -> str:
-    step = one.step
-    accuracy = f", accuracy {100 * step.metrics['top1']:.1f} %" if "top1" in step.metrics else ""
-    return f"epoch {step.epoch}, step {step.index} of {step.total}, loss {step.loss:.3f}{accuracy}"
 
 
 def _epoch(run: TrainingRun, one: RunStep) -> str:
