@@ -55,8 +55,8 @@ def plan_for(plan: Plan, size: int) -> tuple[Plan, str]:
         )
     merged = plan_of_blocks(blocks, plan.batch_norm)
     return merged, (
-        f"pictures of {size} px have room for {len(blocks)} of the {len(plan.blocks)} poolings of {plan.name}: its last "
-        f"blocks are merged, {merged.name}"
+        f"pictures of {size} px have room for {len(blocks)} of the {len(plan.blocks)} poolings of {plan.name}: "
+        f"its last blocks are merged, {merged.name}"
     )
 
 

@@ -43,8 +43,7 @@ def fit_probe(
     """
     rows = rows.to(torch.float64 if rows.device.type == "cpu" else torch.float32)
     mean, deviation = rows.mean(0), rows.std(0, correction=0)
-    # Rounding leaves a deviation in a constant column, such as a channel that is 0 in all pictures.
-    deviation = deviation.where(deviation > 1e-6 * mean.abs(), 1)
+    deviation = deviation.where(deviation > 0, 1)  # a channel may be 0 in all pictures
     standardized = (rows - mean) / deviation
     if strength is None:
         strength = _best_strength(standardized, targets, classes, seed)
