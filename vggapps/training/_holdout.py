@@ -11,21 +11,23 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 
+from vggapps.training._members import Member
+
 _TAIL = 4096  # bytes at the end of a file; its start may be the same in all files of a camera
 _MOST = 200_000  # files that are compared; comparing more would delay the start by minutes
 
 
-def copies(paths: Sequence[Path]) -> list[Hashable] | None:
+def copies(files: Sequence[Path | Member]) -> list[Hashable] | None:
     """A key for each file, equal for files with the same bytes; None if there are too many files to compare.
 
     Only files with the same size and last bytes are read completely. A file that can't be read equals no other.
     """
-    if len(paths) > _MOST:
+    if len(files) > _MOST:
         return None
-    keys: list[tuple[Hashable, ...]] = [()] * len(paths)
+    keys: list[tuple[Hashable, ...]] = [()] * len(files)
     for look in (_size, _tail, _digest):
         counts = Counter(keys)
-        keys = [(*key, _seen(look, path)) if counts[key] > 1 else key for key, path in zip(keys, paths, strict=True)]
+        keys = [(*key, _seen(look, file)) if counts[key] > 1 else key for key, file in zip(keys, files, strict=True)]
     return list(keys)
 
 
@@ -37,7 +39,7 @@ def held_out(names: Sequence[str], targets: Sequence[int], groups: Sequence[Hash
     single picture is not held out, nor are copies in several classes, because their true class is unknown.
 
     Args:
-        names: of the pictures, all different.
+        names: of the pictures.
         targets: their classes.
         groups: equal for copies, which count once, under the shortest name (``a.jpg``, not ``a (1).jpg``).
         share: the expected fraction of each class, in (0, 1).
@@ -70,23 +72,27 @@ def _fraction(name: str) -> float:
     return int.from_bytes(hashlib.blake2b(os.fsencode(name), digest_size=8).digest()) / 2**64
 
 
-def _seen(look: Callable[[Path], Hashable], path: Path) -> Hashable:
+def _seen(look: Callable[[Path | Member], Hashable], file: Path | Member) -> Hashable:
     try:
-        return look(path)
+        return look(file)
     except OSError:
-        return path
+        return file
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
+def _size(file: Path | Member) -> int:
+    return file.size if isinstance(file, Member) else file.stat().st_size
 
 
-def _tail(path: Path) -> bytes:
-    with path.open("rb") as file:
-        file.seek(-min(_TAIL, file.seek(0, os.SEEK_END)), os.SEEK_END)
-        return file.read()
+def _tail(file: Path | Member) -> bytes:
+    if isinstance(file, Member):
+        return file.last(_TAIL).read()
+    with file.open("rb") as stream:
+        stream.seek(-min(_TAIL, stream.seek(0, os.SEEK_END)), os.SEEK_END)
+        return stream.read()
 
 
-def _digest(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
+def _digest(file: Path | Member) -> bytes:
+    if isinstance(file, Member):
+        return hashlib.sha256(file.read()).digest()
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()

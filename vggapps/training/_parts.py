@@ -6,16 +6,32 @@ import csv
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from vggapps.datasets._dataset import Entry, beside, list_pictures
 from vggapps.datasets._label_tables import read_labels
 from vggapps.errors import SettingsError
 from vggapps.image import scan_folder
 from vggapps.image._folders import is_hidden
+from vggapps.training._members import Member
 
+INDEX = "index:"  # prefix of the classes of a table's column `index`, see `list_pictures`
 _TRAINING = "train"
 _VALIDATION = ("val", "valid", "validation", "test")  # the first that exists is used
 _MOST = 5  # names that a note lists
+
+
+class Sample(NamedTuple):
+    """One picture of a shard, its class, and the name of the sample."""
+
+    path: Member
+    word: str
+    key: str
+
+    @property
+    def where(self) -> str:
+        """Where the class is named."""
+        return str(self.path)
 
 
 @dataclass(frozen=True)
@@ -28,8 +44,8 @@ class Parts:
         notes: remarks about how they were listed, one line each.
     """
 
-    training: tuple[Entry, ...]
-    validation: tuple[Entry, ...] | None
+    training: tuple[Entry | Sample, ...]
+    validation: tuple[Entry | Sample, ...] | None
     notes: tuple[str, ...]
 
 

@@ -1,4 +1,4 @@
-"""Training data: labelled pictures of a folder, a table or torchvision, in a training and a validation part."""
+"""Training data: labelled pictures of a folder, a table, shards or torchvision, in two parts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from PIL import Image
 from vggapps.datasets._dataset import Entry
 from vggapps.errors import PictureError, SettingsError, VggappsError, unknown
 from vggapps.training._holdout import copies, held_out
-from vggapps.training._parts import listed_parts, names_in_a_note
+from vggapps.training._members import Member
+from vggapps.training._parts import INDEX, Sample, listed_parts, names_in_a_note
 from vggapps.training._reading import read_rgb
+from vggapps.training._shards import shard_parts
 from vggapps.training._torchvision import torchvision_parts
 
 TORCHVISION = "torchvision:"
-_INDEX = "index:"  # prefix of the classes of a table's column `index`, see `list_pictures`
 _SAMPLE = 16  # pictures that are read to learn their size and whether they are grey
 _GREY = 4  # levels of 255 by which the channels of grey pictures may differ
 _UNBALANCED = 3  # ratio of the largest to the smallest class that is noted
@@ -33,11 +34,11 @@ class Files:
     """Opens picture files: ``files(index)`` is an RGB image.
 
     Attributes:
-        paths: of the files.
+        paths: of the files, or members of shards.
         side: lower bound in pixels of the shorter side to which large pictures may be scaled down; None: not at all.
     """
 
-    paths: tuple[str, ...]
+    paths: tuple[str | Member, ...]
     side: int | None = None
 
     def __call__(self, index: int) -> Image.Image:
@@ -49,7 +50,7 @@ class Pictures:
     """One part of a data set.
 
     Attributes:
-        names: of the pictures, for messages: a path, or ``FashionMNIST train 17``.
+        names: of the pictures, for messages: a path, ``train-000.tar/0001.jpg`` or ``FashionMNIST train 17``.
         targets: the class of each, an index.
         open: opens one by its index, as an 8-bit RGB image; can be pickled. Raises VggappsError if it can't be read.
     """
@@ -107,33 +108,36 @@ def read_training_data(source: str, *, validation: float = 0.2) -> TrainingData:
         source: a folder that contains the folders ``train`` and ``val`` (or ``valid``, ``validation``, ``test``); or a
             single folder or table, see :func:`~vggapps.datasets.list_pictures`, where a table may have a column
             ``split`` with ``train`` and ``val``; or ``torchvision:NAME=FOLDER``, a data set of torchvision that is in
-            this folder, by default the current one.
+            this folder, by default the current one; or shards in the WebDataset format: a .tar file, several in brace
+            notation, ``train-{000..099}.tar``, or a folder of them, where ``train`` and ``val`` (or ``test``) in their
+            names or those of their folders are the parts.
         validation: the share of each class that is held out if the source does not name the parts, in (0, 1). It
-            depends on the names of the files and stays the same when others are added.
+            depends on the names of the files or samples and stays the same when others are added.
 
     Raises:
-        PictureError: there is no such source, or no picture of a sample can be read.
+        PictureError: there is no such source, a shard is damaged, or no picture of a sample can be read.
         SettingsError: an unknown layout, fewer than two classes, or no picture for validation.
     """
     if source.startswith(TORCHVISION):
         name, _, folder = source.removeprefix(TORCHVISION).partition("=")
         return _from_torchvision(name, Path(folder or "."), validation)
-    parts = listed_parts(Path(source))
+    parts = shard_parts(source) or listed_parts(Path(source))
     words = _in_order({entry.word for entry in parts.training})
-    classes, number = tuple(word.removeprefix(_INDEX) for word in words), {word: i for i, word in enumerate(words)}
+    classes, number = tuple(word.removeprefix(INDEX) for word in words), {word: i for i, word in enumerate(words)}
     for entry in parts.validation or ():
         if entry.word not in number:
-            raise unknown("class", entry.word.removeprefix(_INDEX), classes).about(entry.where)
+            raise unknown("class", entry.word.removeprefix(INDEX), classes).about(entry.where)
     entries = (*parts.training, *(parts.validation or ()))
-    paths, targets = tuple(str(entry.path) for entry in entries), tuple(number[entry.word] for entry in entries)
-    pictures, notes = Pictures(paths, targets, Files(paths)), list(parts.notes)
+    paths = tuple(entry.path if isinstance(entry, Sample) else str(entry.path) for entry in entries)
+    targets = tuple(number[entry.word] for entry in entries)
+    pictures, notes = Pictures(tuple(map(str, paths)), targets, Files(paths)), list(parts.notes)
     groups = copies([entry.path for entry in entries])
     if groups is None:
         groups = list(range(len(entries)))
         notes.append(f"{len(entries)} pictures are too many to look for copies")
     if parts.validation is None:
         root = source if Path(source).is_dir() else Path(source).parent
-        names = [Path(os.path.relpath(path, root)).as_posix() for path in paths]
+        names = [e.key if isinstance(e, Sample) else Path(os.path.relpath(e.path, root)).as_posix() for e in entries]
         trained, tested = _divided(pictures, held_out(names, targets, groups, validation))
     else:
         count = len(parts.training)
@@ -164,13 +168,13 @@ def _divided(pictures: Pictures, is_held: Sequence[bool]) -> tuple[Pictures, Pic
 
 def _in_order(words: set[str]) -> list[str]:
     """Classes in the order of the outputs: alphabetical, as torchvision's ImageFolder; those of ``index`` by number."""
-    numbers = {word: word.removeprefix(_INDEX) for word in words}
-    if all(word.startswith(_INDEX) and number.isdecimal() for word, number in numbers.items()):
+    numbers = {word: word.removeprefix(INDEX) for word in words}
+    if all(word.startswith(INDEX) and number.isdecimal() for word, number in numbers.items()):
         return sorted(words, key=lambda word: int(numbers[word]))
     return sorted(words)
 
 
-def _notes_on_labels(entries: Sequence[Entry], groups: Sequence[Hashable]) -> list[str]:
+def _notes_on_labels(entries: Sequence[Entry | Sample], groups: Sequence[Hashable]) -> list[str]:
     """A note on copies with different classes."""
     words: dict[Hashable, set[str]] = defaultdict(set)
     for entry, group in zip(entries, groups, strict=True):

@@ -12,30 +12,32 @@ from vggapps.image._depth import layout_of
 from vggapps.image._light import coding_of
 from vggapps.image._opening import limit, opened, orientation, picture_errors, stream_of
 from vggapps.image._smaller import TargetSize, decoded
+from vggapps.training._members import Member
 
 
-def read_rgb(path: str, at_least: int | None = None) -> Image.Image:
+def read_rgb(file: str | Member, at_least: int | None = None) -> Image.Image:
     """Read a picture as an 8-bit RGB image, upright, in sRGB, transparency composited on white.
 
     The pixels are those of ``on_white(open_picture(path, at_least=at_least))``, which the classifier uses. Most
     pictures are 8-bit sRGB files already, which Pillow decodes without a detour by floating point: six times as fast.
 
     Args:
-        path: of the file.
+        file: its path, or a member of a tar file.
         at_least: lower bound in pixels of the shorter side to which large pictures may be scaled down.
 
     Raises:
         PictureError: it can't be read, or is too long and narrow.
         OutOfMemoryError: there is not enough memory to read it.
     """
-    target = TargetSize(at_least=at_least)
-    with stream_of(path, path) as (stream, name), opened(stream, name) as file, picture_errors(name):
-        if _is_plain(file.image):
-            allowed = target.divisor(*file.image.size)
-            image, fraction, _ = decoded(file.image, stream, allowed, 1)
+    target, name = TargetSize(at_least=at_least), str(file)
+    source = file.read() if isinstance(file, Member) else file
+    with stream_of(source, name) as (stream, _), opened(stream, name) as found, picture_errors(name):
+        if _is_plain(found.image):
+            allowed = target.divisor(*found.image.size)
+            image, fraction, _ = decoded(found.image, stream, allowed, 1)
             if allowed < 2 * fraction:  # else it must be divided further
                 return image.convert("RGB")
-    picture = open_picture(path, at_least=at_least, name=path)
+    picture = open_picture(source, at_least=at_least, name=name)
     check_strip(picture, whole=False)
     return on_white(picture)
 
