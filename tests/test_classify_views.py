@@ -178,18 +178,20 @@ def test_a_temperature_divides_the_scores(full: VGG) -> None:
     torch.testing.assert_close(probabilities(full.dense(), (image,), "center", temperature=3), wanted)
 
 
-def test_a_panorama_is_looked_at_in_strips_that_miss_no_window() -> None:
+@pytest.mark.parametrize(("crop", "stride"), [(CROP, 32), (CROP, 16), (28, 8)])
+def test_a_panorama_is_looked_at_in_strips_that_miss_no_window(crop: int, stride: int) -> None:
     """A network that sees no further than its window gives the same as on the whole picture."""
     shown: list[tuple[int, int]] = []
 
     def means(image: Tensor) -> Tensor:
         shown.append((image.shape[2], image.shape[3]))
-        return F.avg_pool2d(image, CROP, 32)
+        return F.avg_pool2d(image, crop, stride)
 
     panorama = picture(256, 5000)
-    whole = F.avg_pool2d(panorama, CROP, 32).mean((2, 3)).softmax(1)[0]
-    mirror = F.avg_pool2d(panorama.flip(3), CROP, 32).mean((2, 3)).softmax(1)[0]
-    torch.testing.assert_close(probabilities(means, (panorama,), "dense"), (whole + mirror) / 2)
+    whole = F.avg_pool2d(panorama, crop, stride).mean((2, 3)).softmax(1)[0]
+    mirror = F.avg_pool2d(panorama.flip(3), crop, stride).mean((2, 3)).softmax(1)[0]
+    found = probabilities(means, (panorama,), "dense", crop=crop, stride=stride)
+    torch.testing.assert_close(found, (whole + mirror) / 2)
     assert max(max(size) for size in shown) <= 2048
 
 

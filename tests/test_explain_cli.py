@@ -226,7 +226,7 @@ def test_what_is_explained_is_the_class_that_classify_names_and_another_of_the_w
     picture[:, 2] = blue
     picture[:, :, 28:-28, 28:-28] = torch.tensor([red, 0, 0]).view(3, 1, 1)
     save_picture(picture, "two.png")
-    (named, *_) = json.loads(cli("classify", "two.png", "--json").out)["predictions"]
+    (named, *_) = json.loads(cli("classify", "two.png", "--dtype", "float32", "--json").out)["predictions"]
     assert named["label"] == "red"
     ran = cli("explain", "two.png", "--json")
     facts = json.loads(ran.out)

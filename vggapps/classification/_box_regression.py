@@ -69,6 +69,12 @@ def describe_windows(network: VGG, image: Float[Tensor, "n 3 h w"]) -> Float[Ten
     With fully connected layers: fc7 after its ReLU. Otherwise pool5 at the window's 7×7 positions, averaged over 3×3
     overlapping squares of 3×3, which preserves position (an average over the whole window would not).
     """
+    crop, poolings = network.convention.crop, len(network.plan.blocks)
+    if crop != WINDOW or 1 << poolings != STRIDE:
+        raise SettingsError(
+            f"this {network.plan.name} has {poolings} poolings, and was trained on crops of {crop} px",
+            f"boxes need 5 poolings and {WINDOW} px, as in the paper",
+        )
     if min(image.shape[2:]) < WINDOW:
         raise SettingsError(
             f"{image.shape[3]}x{image.shape[2]} pixels contain no window", f"use at least {WINDOW} pixels per side"

@@ -15,7 +15,7 @@ from torch import Tensor
 from vggapps._tables import html_table
 from vggapps.classification._settings import ClassifySettings as ClassifySettings
 from vggapps.classification._settings import EvaluateSettings, LocalizeSettings, Views
-from vggapps.classification._views import VIEWS, WHOLE, crops, probabilities, scales_of, to_probabilities
+from vggapps.classification._views import CROP, VIEWS, WHOLE, crops, probabilities, scales_of, to_probabilities
 from vggapps.datasets._reading import Reading, check_strip, read_pictures, scaled_to, to_tensor
 from vggapps.errors import SettingsError, VggappsError, unknown
 from vggapps.image import Picture, open_picture, rgb_of
@@ -100,8 +100,8 @@ class Classifier:
 
     Raises:
         WeightsError: the weights are not available, or have no classifier.
-        SettingsError: an unknown name, networks with different classes, a wrong number of class names, or a convention
-            although that of all networks is known.
+        SettingsError: an unknown name, networks with different classes or sizes of pictures, a wrong number of class
+            names, or a convention although that of all networks is known.
     """
 
     @normal_tensors()
@@ -139,9 +139,11 @@ class Classifier:
         self.labels: tuple[Label, ...] = kinds.pop()
         self.backbone = tuple(vgg.weights_name or vgg.plan.name for vgg in loaded)
         self.networks = tuple(vgg if vgg.head == "conv" else vgg.dense() for vgg in loaded)
-        trained = {RECORDS[name].trained_at if name in RECORDS else (256, 256) for name in self.backbone}
+        resize, self.crop = _size(loaded)
+        known = RECORDS if (resize, self.crop) == (256, CROP) else {}
+        trained = {known[name].trained_at if name in known else (resize, resize) for name in self.backbone}
         least, greatest = min(t[0] for t in trained), max(t[1] for t in trained)
-        self.scales = scales_of(self.views, (least, greatest))
+        self.scales = scales_of(self.views, (least, greatest), resize, self.crop)
 
     @classmethod
     def from_settings(cls, settings: ClassifySettings | EvaluateSettings | LocalizeSettings) -> Classifier:
@@ -219,11 +221,17 @@ class Classifier:
         found = []
         for vgg in self.networks:
             if self.views == "center":
-                batch = torch.cat([crops(scales[0], "center") for scales in pictures])
+                batch = torch.cat([crops(scales[0], "center", self.crop) for scales in pictures])
                 found.append(to_probabilities(vgg(batch.to(self.device)), vgg.temperature))
                 continue
             moved = [tuple(scale.to(self.device) for scale in scales) for scales in pictures]
-            rows = [probabilities(vgg, s, self.views, temperature=vgg.temperature, batch=self.batch) for s in moved]
+            rows = [
+                probabilities(
+                    vgg, scales, self.views,
+                    temperature=vgg.temperature, batch=self.batch, crop=self.crop, stride=vgg.stride,
+                )
+                for scales in moved
+            ]  # fmt: skip
             found.append(torch.stack(rows))
         return torch.stack(found).mean(0).cpu()
 
@@ -253,6 +261,17 @@ def classify(
     settings = replace(settings or ClassifySettings(), **overrides)
     classifier = Classifier.from_settings(settings) if classifier is None else classifier
     return classifier(image, settings.top)
+
+
+def _size(networks: Sequence[VGG]) -> tuple[int, int]:
+    """The pixels to which pictures are scaled and cropped, which must be the same for all networks."""
+    sizes = {vgg.weights_name or vgg.name: (vgg.convention.resize, vgg.convention.crop) for vgg in networks}
+    if len(set(sizes.values())) > 1:
+        listed = ", ".join(f"{name} {crop} px of {resize}" for name, (resize, crop) in sizes.items())
+        raise SettingsError(
+            f"these networks take crops of different sizes: {listed}", "average networks of one size only"
+        )
+    return next(iter(sizes.values()))
 
 
 def _open(image: Input, scales: Sequence[int]) -> Picture:

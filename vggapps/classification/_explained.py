@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from vggapps._progress import tracked
-from vggapps.classification._views import crops, scales_of, to_probabilities
+from vggapps.classification._views import crops, to_probabilities
 from vggapps.datasets._reading import check_strip, scaled_to, to_tensor
 from vggapps.explanation._methods import Explanation
 from vggapps.explanation._question import Watch, load_explained
@@ -108,10 +108,12 @@ def explain(
 def classify_center(networks: Sequence[VGG], picture: Picture) -> Classified:
     """The class that ``classify`` predicts by default, from the center crop.
 
-    Explanations and boxes use the whole picture, for which another class may be the most probable.
+    Explanations and boxes use the whole picture, for which another class may be the most probable. The networks take
+    pictures of one size.
     """
     check_strip(picture, whole=False)
-    view = crops(to_tensor(scaled_to(picture, *scales_of("center"))), "center")
+    size = networks[0].convention
+    view = crops(to_tensor(scaled_to(picture, size.resize)), "center", size.crop)
     rows = [to_probabilities(vgg(view.to(vgg.device)), vgg.temperature)[0].cpu() for vgg in networks]
     shares = torch.stack(rows).mean(0)
     index = int(shares.argmax())

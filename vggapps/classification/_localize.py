@@ -15,7 +15,7 @@ from vggapps.classification._boxes import Box, box_of, merge
 from vggapps.classification._classifier import Classifier
 from vggapps.classification._views import class_probabilities
 from vggapps.explanation._cam import grad_cam, heat
-from vggapps.explanation._methods import input_size
+from vggapps.explanation._methods import network_input
 from vggapps.figures._boxes import draw_boxes
 from vggapps.figures._overlay import overlay
 from vggapps.image import open_picture, resize
@@ -25,7 +25,7 @@ from vggapps.vgg._network import VGG
 from vggapps.weights._labels import Label
 
 DRAWN = 2048  # shorter side in pixels below which a picture is not downscaled for drawing
-SIDE = 320  # shorter side in pixels for localization: between the paper's training scales, 256 and 384
+ENLARGED = 10 / 7  # shorter side for localization by that of the crops: 320 px at 224, between the paper's 256 and 384
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +93,8 @@ def locate(
     networks: Sequence[VGG], source: Source, indices: Sequence[int], regressor: BoxRegressor | None = None
 ) -> list[tuple[Box, Float[Tensor, "h w"]]]:
     """The box and the map of evidence, in [0, 1], for each of these classes, present or not; see :func:`localize`."""
-    picture = open_picture(source, at_least=2 * SIDE)
-    image = resize(picture.rgb, input_size(*picture.size, SIDE))
+    picture = open_picture(source, at_least=2 * _side(networks))
+    image = resize(picture.rgb, network_input(networks[0], *picture.size, _side(networks)))
     height, width = picture.full or picture.size
     across, down = width / image.shape[3], height / image.shape[2]
     maps = _heat(networks, image, indices)
@@ -105,8 +105,14 @@ def locate(
 def class_heat(classifier: Classifier, source: Source, index: int) -> Float[Tensor, "1 3 h w"]:
     """The picture with the Grad-CAM of a class as an overlay."""
     picture = open_picture(source, at_least=DRAWN)
-    image = resize(picture.rgb, input_size(*picture.size, SIDE))
-    return overlay(picture.rgb, resize(_heat(classifier.networks, image, [index])[None], picture.size))
+    networks = classifier.networks
+    image = resize(picture.rgb, network_input(networks[0], *picture.size, _side(networks)))
+    return overlay(picture.rgb, resize(_heat(networks, image, [index])[None], picture.size))
+
+
+def _side(networks: Sequence[VGG]) -> int:
+    """The shorter side for localization, in pixels."""
+    return round(networks[0].convention.crop * ENLARGED)
 
 
 @torch.inference_mode(False)  # gradients are needed

@@ -25,10 +25,11 @@ def extract(
     """Extract the features of pictures: the output of a layer, one row per picture.
 
     Folders include their subfolders. The shorter side of each picture is scaled
-    to 256, and the central 224 × 224 square is used (--size changes both in
-    proportion). A feature map is pooled over its positions: [bold]avg[/bold], [bold]max[/bold],
-    both ([bold]avg+max[/bold]), averages over 1, 4 and 16 cells ([bold]pyramid[/bold]), or not at all
-    ([bold]none[/bold]). Fully connected layers such as [bold]fc7[/bold] need no pooling.
+    to 256, and the central 224 × 224 square is used, or the sizes of the
+    network's own training (--size changes both in proportion). A feature map is
+    pooled over its positions: [bold]avg[/bold], [bold]max[/bold], both ([bold]avg+max[/bold]), averages
+    over 1, 4 and 16 cells ([bold]pyramid[/bold]), or not at all ([bold]none[/bold]). Fully connected
+    layers such as [bold]fc7[/bold] need no pooling.
 
     -o is a .npy file, which gets a .json file with the pictures' paths beside
     it, or a .safetensors or .parquet file, which contains both. An interrupted

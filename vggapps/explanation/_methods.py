@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from vggapps.errors import SettingsError, unknown
+from vggapps.errors import SettingsError, argument, unknown
 from vggapps.explanation import _cam as cam
 from vggapps.explanation import _gradients as gradients
 from vggapps.explanation import _perturb as perturb
@@ -24,9 +25,10 @@ from vggapps.image._arrays import checked_values, from_levels
 from vggapps.vgg._hooks import input_of, preprocessed
 from vggapps.vgg._inference import check_inference
 from vggapps.vgg._moving import as_normal_tensor, check_differentiable
+from vggapps.vgg._network import VGG
+from vggapps.vgg._receptive_field import TRAINING_SIDE
 from vggapps.vgg._wrapped import as_network
 
-_STEP = 32  # total stride of five poolings
 _LONGEST = 8  # largest aspect ratio; longer pictures are squeezed to bound memory
 _OUTLIERS = 0.99  # quantile of a pixel map that gets the hottest color, so that outliers don't darken the rest
 
@@ -232,16 +234,35 @@ def _check_uncropped(network: nn.Module, image: Float[Tensor, "n c h w"]) -> Non
                     )
 
 
-def input_size(height: int, width: int, size: int) -> tuple[int, int]:
+def network_input(network: nn.Module, height: int, width: int, size: int | None = None) -> tuple[int, int]:
+    """The (height, width) at which a network explains a picture: :func:`input_size` with the step of its poolings.
+
+    Args:
+        network: a VGG, or any other module.
+        height, width: of the picture.
+        size: of the shorter side in pixels; by default that of the crops on which the network was trained.
+
+    Raises:
+        SettingsError: the size is smaller than the crops.
+    """
+    crop, step = TRAINING_SIDE, 32
+    if isinstance(network, VGG):
+        crop, step = network.convention.crop, 1 << len(network.plan.blocks)
+    size = crop if size is None else size
+    if size < crop:
+        raise SettingsError(f"{argument('size')} is {size}", f"it must be at least {crop}, the size of the crops")
+    # The poolings drop a part of the border only if they do so for the crops on which the network was trained.
+    return input_size(height, width, size, math.gcd(step, crop))
+
+
+def input_size(height: int, width: int, size: int, step: int = 32) -> tuple[int, int]:
     """The (height, width) at which a picture is explained, with a shorter side of about ``size``.
 
-    Multiples of 32, so that the poolings do not drop the right and bottom border.
+    Multiples of the ``step``, by default 32, so that five poolings do not drop the right and bottom border.
 
     >>> input_size(3000, 4000, 224)
     (224, 288)
     """
     short = min(height, width)
-    rows, columns = (
-        max(1, round(min(size * side / short, size * _LONGEST) / _STEP)) * _STEP for side in (height, width)
-    )
+    rows, columns = (max(1, round(min(size * side / short, size * _LONGEST) / step)) * step for side in (height, width))
     return rows, columns

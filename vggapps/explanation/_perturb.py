@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.explanation._question import Question, Watch
+from vggapps.vgg._wrapped import as_network
 
 Images = Float[Tensor, "n 3 h w"]
 Maps = Float[Tensor, "n 1 h w"]
@@ -21,13 +22,23 @@ Maps = Float[Tensor, "n 1 h w"]
 
 @torch.no_grad()
 def occlusion(
-    question: Question, image: Images, patch: int = 32, stride: int = 16, batch: int = 8, watch: Watch = iter
+    question: Question,
+    image: Images,
+    patch: int | None = None,
+    stride: int | None = None,
+    batch: int = 8,
+    watch: Watch = iter,
 ) -> Maps:
     """Drop of the score when a square patch hides a pixel, averaged over all such patches; signed.
 
     M. Zeiler, R. Fergus, Visualizing and Understanding Convolutional Networks, ECCV 2014 (arXiv 1311.2901), section
-    4.2. ``patch`` is the side in pixels; ``stride`` should be at most that, or pixels between patches stay zero.
+    4.2. ``patch`` is the side in pixels, by default a seventh of the crops on which a VGG was trained, 32 at 224;
+    ``stride``, by default half of it, should be at most that, or pixels between patches stay zero.
     """
+    convention = as_network(question.network).convention
+    if patch is None:
+        patch = max(1, round(convention.crop / 7)) if convention else 32
+    stride = -(-patch // 2) if stride is None else stride
     height, width = image.shape[2:]
     places = [
         (slice(top, top + patch), slice(left, left + patch))

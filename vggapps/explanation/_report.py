@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vggapps.errors import SettingsError
 from vggapps.explanation import _faithfulness as faithfulness
-from vggapps.explanation._methods import METHODS, Explanation, explain_batch, input_size
+from vggapps.explanation._methods import METHODS, Explanation, explain_batch, network_input
 from vggapps.explanation._question import Watch, ask, predicted_classes
 from vggapps.explanation._settings import ExplainSettings
 from vggapps.figures._overlay import caption, overlay
@@ -45,7 +45,7 @@ class Classified:
 
 def open_explained(source: Source, settings: ExplainSettings, name: str | None = None) -> Picture:
     """Open a picture no larger than :func:`explanations` and :func:`figure` need."""
-    return open_picture(source, at_least=2 * max(settings.size, _LARGE), name=name)
+    return open_picture(source, at_least=2 * max(settings.size or 0, _LARGE), name=name)
 
 
 def thumbnail(picture: Picture, maps: int) -> Picture:
@@ -65,7 +65,7 @@ def explanations(
     ``watch`` wraps the steps of the method of this name, to show progress. ``classified`` is the class to explain if
     the settings name no target; by default the most probable.
     """
-    image = resize(picture.rgb, input_size(*picture.size, settings.size))
+    image = resize(picture.rgb, network_input(network, *picture.size, settings.size))
     given = {name: value for name in ("layer", "samples") if (value := getattr(settings, name)) is not None}
     target = classified.index if settings.target is None and classified else settings.target
     found = []

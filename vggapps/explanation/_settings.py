@@ -41,7 +41,13 @@ class ExplainSettings(ClassSettings):
     layer: str | None = setting(
         None, metavar="NAME", help="Layer of the ...-cam methods; by default the ReLU of the last convolution."
     )
-    size: int = setting(224, minimum=224, maximum=4096, help="Shorter side of the network's input in pixels.")
+    size: int | None = setting(
+        None,
+        minimum=1,
+        maximum=4096,
+        metavar="SIDE",
+        help="Shorter side of the network's input in pixels; default and minimum: that of its training, mostly 224.",
+    )
     samples: int | None = setting(
         None, minimum=1, maximum=1_000_000, help="Number of samples of integrated-gradients, smoothgrad and rise."
     )

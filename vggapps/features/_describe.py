@@ -39,7 +39,7 @@ class Descriptor:
         weights: name of the weights, ``vgg19-installed``.
         layer: name of the layer.
         pool: one of ``POOLS``; ``none`` if the layer's output is a vector.
-        size: side of the center crop in pixels, after scaling the shorter side to 256/224 of it.
+        size: side of the center crop in pixels.
         dtype: of the convolutions, ``float32`` or ``bfloat16``.
     """
 
@@ -70,9 +70,10 @@ class Chunk:
     errors: Mapping[int, VggappsError]
 
 
-def describe(network: VGG, layer: str, pool: str = "avg", size: int = 224) -> Descriptor:
+def describe(network: VGG, layer: str, pool: str = "avg", size: int | None = None) -> Descriptor:
     """Validate the arguments of an extraction and describe its rows."""
     (layer,) = network.check([layer])
+    size = network.convention.crop if size is None else size
     if pool not in POOLS:
         raise unknown("pooling", pool, POOLS)
     is_map = len(_shape(network, layer, size)) == 3
@@ -80,11 +81,16 @@ def describe(network: VGG, layer: str, pool: str = "avg", size: int = 224) -> De
     return Descriptor(network.plan.name, network.weights_name, layer, pool if is_map else "none", size, dtype)
 
 
-def width(network: VGG, layer: str, pool: str = "avg", size: int = 224) -> int:
+def width(network: VGG, layer: str, pool: str, size: int) -> int:
     """Numbers in a row, d."""
     channels, *sides = _shape(network, layer, size)
     counts = {"avg": 1, "max": 1, "avg+max": 2, "pyramid": sum(n * n for n in CELLS), "none": int(np.prod(sides))}
     return channels * (counts[pool] if sides else 1)
+
+
+def scaled_side(network: VGG, size: int) -> int:
+    """The shorter side in pixels to which a picture is scaled before the center crop of this size."""
+    return round(size * network.convention.resize / network.convention.crop)
 
 
 def chunk_size(numbers: int) -> int:
@@ -119,44 +125,43 @@ def extract_chunks(
     layer: str,
     pool: str = "avg",
     *,
-    size: int = 224,
+    size: int | None = None,
     first: int = 0,
     workers: int | None = None,
 ) -> Iterator[Chunk]:
     """Extract features chunk by chunk; at most one chunk is in memory.
 
-    The shorter side of each picture is scaled to 256/224 of ``size`` and the center is cropped, as for published
-    accuracies. Batches do not cross chunks, so that a resumed run gives exactly the same numbers.
+    Each picture is scaled and its center is cropped as for classification, other sizes in the same proportion: 256/224
+    for published networks. Batches do not cross chunks, so that a resumed run gives exactly the same numbers.
 
     Args:
         sources: paths, or contents of files.
         network: frozen, on its device; see :func:`~vggapps.weights._backbone.load_network`.
         layer: ``pool5``, ``relu5_3``, ``fc7``.
         pool: how a feature map becomes a row, see :func:`pooled`; ignored for vectors.
-        size: side of the crop in pixels.
+        size: side of the crop in pixels; by default that of the network's training.
         first: index of the first picture: the ``stop`` of an earlier chunk, to resume.
         workers: worker processes that read, see :func:`~vggapps.datasets.read_pictures`.
 
     Raises:
         SettingsError: no such layer or pooling, or a size too small for the layer.
     """
-    describe(network, layer, pool, size)
-    return _chunks(sources, network, layer, pool, size, first, workers)
+    return _chunks(sources, network, describe(network, layer, pool, size), first, workers)
 
 
 def _chunks(
-    sources: Sequence[Source], network: VGG, layer: str, pool: str, size: int, first: int, workers: int | None
+    sources: Sequence[Source], network: VGG, how: Descriptor, first: int, workers: int | None
 ) -> Iterator[Chunk]:
-    numbers = width(network, layer, pool, size)
+    numbers = width(network, how.layer, how.pool, how.size)
     step = chunk_size(numbers)
-    readings = read_pictures(sources[first:], [round(size * 256 / 224)], workers)
+    readings = read_pictures(sources[first:], [scaled_side(network, how.size)], workers)
     for start in range(first, len(sources), step):
         kept: list[int] = []
         errors: dict[int, VggappsError] = {}
         rows = [np.empty((0, numbers), np.float32)]
         for batch in _batches(islice(readings, step), first, errors):
-            pictures = torch.cat([center_crop(to_tensor(reading.scales[0]), size) for reading in batch])
-            rows.append(_run(network, pictures, layer, pool))
+            pictures = torch.cat([center_crop(to_tensor(reading.scales[0]), how.size) for reading in batch])
+            rows.append(_run(network, pictures, how.layer, how.pool))
             kept += [first + reading.index for reading in batch]
         yield Chunk(start, min(start + step, len(sources)), tuple(kept), np.concatenate(rows), errors)
 

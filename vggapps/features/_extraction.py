@@ -36,7 +36,7 @@ def extract_to(
     layer: str,
     pool: str = "avg",
     *,
-    size: int = 224,
+    size: int | None = None,
     force: bool = False,
     workers: int | None = None,
 ) -> Iterator[Part]:
@@ -62,7 +62,7 @@ def extract_to(
     for file in filter(None, (target, notes_file(target))):
         check_writable(file, overwrite=force)
     work = target.with_name(f"{target.name}.part")
-    step = chunk_size(width(network, layer, pool, size))
+    step = chunk_size(width(network, layer, settings.pool, settings.size))
     try:
         _open_work(work, settings, paths, step, force=force)
         done = 0

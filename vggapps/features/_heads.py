@@ -22,7 +22,7 @@ class Head:
     """A classifier on features: maps rows (n, d) to logits (n, classes).
 
     Attributes:
-        network, weights, layer, pool: of the features, see :class:`~vggapps.features.Descriptor`.
+        network, weights, layer, pool, size: of the features, see :class:`~vggapps.features.Descriptor`.
         root: whether the signed square root is applied first (Perronnin et al., ECCV 2010, section 3.2).
         mean, deviation: (d,), of the standardization that follows.
         layers: (weight, bias) of one linear layer, or of two with a ReLU between.
@@ -42,6 +42,7 @@ class Head:
     labels: tuple[str, ...]
     temperature: float = 1.0
     radial: Radial | None = None
+    size: int = 224
 
     def __call__(self, rows: Float[Tensor, "n d"]) -> Float[Tensor, "n classes"]:
         """Logits, before the temperature."""
@@ -65,6 +66,7 @@ def save_head(path: str | Path, head: Head) -> None:
         base=head.weights,
         classes=() if head.labels == tuple(label.name for label in imagenet()) else head.labels,
         temperature=head.temperature,
+        crop=head.size,
     )
     if head.pool in SUMMARIES:
         pooled = Pooled(head.layer, head.pool, head.root, hidden, radial=head.radial is not None)

@@ -122,6 +122,7 @@ def probe(
         layers=layers,
         labels=tuple(labels),
         radial=data.basis,
+        size=about.size,
     )
     logits = torch.cat([apply_layers(layers, rows) for rows, _ in data.blocks(tested)])
     heat = calibration(logits, targets[tested], lambda: _by_folds(how, table, targets, root, strength, groups))

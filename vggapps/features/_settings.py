@@ -21,7 +21,12 @@ class ExtractSettings:
 
     layer: str = _setting("pool5", metavar="NAME", help="Layer: relu5_3, pool5, fc7, ...")
     pool: Pool = _setting("avg", help="How to pool the feature map.")
-    size: int = _setting(224, minimum=1, metavar="SIDE", help="Side of the square, in pixels.")
+    size: int | None = _setting(
+        None,
+        minimum=1,
+        metavar="SIDE",
+        help="Side of the square in pixels; by default that of the network's training, mostly 224.",
+    )
     backbone: str = setting(
         "auto", metavar="NAME", help="The network; auto is vgg19, which is installed.", panel=PANEL, files=True
     )

@@ -13,7 +13,7 @@ import numpy as np
 from vggapps._progress import tracked
 from vggapps._tables import html_table
 from vggapps.errors import PictureError, SettingsError, VggappsError, argument
-from vggapps.features._describe import Chunk, describe, extract_chunks
+from vggapps.features._describe import Chunk, describe, extract_chunks, scaled_side
 from vggapps.features._files import FeatureTable, load_features
 from vggapps.features._similar import Match, blocks_of, is_query, nearest, similar_sheet
 from vggapps.image import Picture, Source, open_picture, scan_folder
@@ -32,7 +32,7 @@ def extract(
     pool: str = "avg",
     *,
     backbone: str = "auto",
-    size: int = 224,
+    size: int | None = None,
     device: str = "auto",
     network: VGG | None = None,
     progress: bool = False,
@@ -49,7 +49,7 @@ def extract(
         layer: ``relu5_3``, ``pool5``, ``fc7``.
         pool: how a feature map becomes a row: ``avg``, ``max``, ``avg+max``, ``pyramid`` or ``none``.
         backbone: the network; ``auto`` is vgg19, which is installed.
-        size: side of the center crop in pixels.
+        size: side of the center crop in pixels; by default that of the network's training, mostly 224.
         device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
         network: from :func:`load_network`, to reuse in many calls.
         progress: show a progress bar on stderr.
@@ -65,7 +65,8 @@ def extract(
     paths = _files(pictures)
     network = load_network(backbone, layers=[layer], device=device) if network is None else network
     settings = describe(network, layer, pool, size)
-    chunks = list(_tracked(extract_chunks(paths, network, layer, pool, size=size), len(paths), progress=progress))
+    found = extract_chunks(paths, network, layer, pool, size=settings.size)
+    chunks = list(_tracked(found, len(paths), progress=progress))
     errors = {index: error for chunk in chunks for index, error in chunk.errors.items()}
     for error in errors.values():
         log.warning("%s", error)
@@ -156,7 +157,7 @@ def similar(
     else:
         network = load_network(layers=[layer or "pool5"], device=device)
         how = describe(network, layer or "pool5", pool or "avg")
-    at_least = max(512, 2 * round(how.size * 256 / 224))  # enough for the sheet and the network
+    at_least = max(512, 2 * scaled_side(network, how.size))  # enough for the sheet and the network
     picture = open_picture(source, at_least=at_least, name="query" if isinstance(image, bytes) else identity.name)
     (query,) = extract_chunks([picture], network, how.layer, how.pool, size=how.size)
     if query.errors:

@@ -130,7 +130,7 @@ class VGG(nn.Module):
 
     def receptive_field(self, layer: str, size: int | None = None) -> ReceptiveField:
         """The receptive field of a layer's positions, for any ``size``."""
-        return receptive_field(self.plan, self.head, self.pooled, layer)
+        return receptive_field(self.plan, self.head, self.pooled, layer, self.convention.crop)
 
     def receptive_boxes(self, layer: str) -> BoxAt:
         """The receptive field of each position of a layer."""
@@ -172,7 +172,8 @@ class VGG(nn.Module):
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n classes ..."]:
         """The last layer's output: logits with a head, pool5 without.
 
-        The head ``conv`` gives a map of logits, N × classes × h × w, one position for each 224×224 window.
+        The head ``conv`` gives a map of logits, N × classes × h × w, one position for each 7×7 positions of the last
+        pooling: with five poolings, for each window of 224×224 pixels.
         """
         last = self.layer_names[-1]
         return self.features(image, (last,))[last]
@@ -205,27 +206,35 @@ class VGG(nn.Module):
     def dense(self) -> VGG:
         """A network that shares these weights and applies the head at every position of an image (section 3.2).
 
-        The head ``fc`` becomes ``conv``; ``gap`` pools over sliding windows of the size that an image of 224 pixels
-        has at that layer, 7×7 at pool5. An image of 224×224 gives a map of one position, a larger one a larger map.
+        The heads ``fc`` and ``gap`` take sliding windows of the size that a crop of the convention has at that layer,
+        7×7 at pool5 for 224 pixels, where ``fc`` becomes ``conv``. A crop gives a map of one position, a larger image
+        a larger map.
 
         Raises:
             SettingsError: the network has no head.
         """
         if self.head == "none":
             raise SettingsError(f"this {self.plan.name} has no head", "load it with a head")
+        window = max(1, self.convention.crop // self.stride)
+        is_conv = self.head == "fc" and window == 7
         other = copy(self)
         other._modules = {}
         for name, module in self.named_children():
             if isinstance(module, Summarize):
-                stride = 2 ** sum(isinstance(m, Pool) for m in other._modules.values())
-                other._modules[name] = Summarize(self.pooled, 224 // stride)
+                other._modules[name] = Summarize(self.pooled, window)
             elif isinstance(module, nn.Linear):
-                side = 7 if name == "fc6" else 1
-                other._modules[name] = as_convolution(module, side)
+                other._modules[name] = as_convolution(module, 7 if is_conv and name == "fc6" else 1)
             elif not isinstance(module, Flatten):
                 other._modules[name] = module
-        other.head = "conv" if self.head == "fc" else self.head
+            elif not is_conv:
+                other._modules[name] = Flatten(window)
+        other.head = "conv" if is_conv else self.head
         return other
+
+    @property
+    def stride(self) -> int:
+        """Pixels between neighbouring windows of :meth:`dense`."""
+        return 1 << sum(isinstance(module, Pool) for module in self.children())
 
     @property
     def name(self) -> str:

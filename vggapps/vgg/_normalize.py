@@ -1,7 +1,7 @@
 """Input conventions: how images in [0, 1] are normalized for a set of weights.
 
 All other code uses RGB in [0, 1]. The first convolution of weights trained on BGR is converted to RGB when they are
-loaded, so that a convention is only a mean and a scale.
+loaded, so that a convention is only a mean, a scale and a size.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from vggapps.errors import SettingsError
+from vggapps.errors import SettingsError, argument
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,14 @@ class Convention:
     """The input of a network: ``(image - mean) / std`` by channel, RGB, for an image in [0, 1], and its size.
 
     Attributes:
-        name: of the convention.
+        name: of the normalization.
         mean: of each channel.
         std: scale of each channel.
         resize: shorter side in pixels to which a picture is scaled before the center is cropped.
         crop: side in pixels of the crops on which the network was trained.
+
+    Raises:
+        SettingsError: the crop is empty, or larger than the picture.
     """
 
     name: str
@@ -32,6 +35,13 @@ class Convention:
     std: tuple[float, float, float]
     resize: int = 256
     crop: int = 224
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.crop <= self.resize:
+            raise SettingsError(
+                f"{argument('crop')} is {self.crop}, and {argument('resize')} {self.resize}",
+                f"{argument('crop')} must be at least 1, and {argument('resize')} no less than it",
+            )
 
     def __call__(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
         """The normalized image, in its own dtype."""

@@ -72,11 +72,22 @@ def _hann(x: Tensor) -> Tensor:
 class Flatten(nn.Module):
     """Flatten to one row per image; maps of another size are averaged to 7×7 first, as in torchvision.
 
-    This is *not* the paper's dense evaluation, which is the head ``conv``.
+    This is *not* the paper's dense evaluation, which is the head ``conv``. With a ``window``, each sliding window of
+    window × window positions becomes a row.
     """
 
-    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c*49"]:
-        return F.adaptive_avg_pool2d(x, 7).flatten(1)
+    def __init__(self, window: int | None = None) -> None:
+        super().__init__()
+        self.window = window
+
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c*49 ..."]:
+        if self.window is None:
+            return F.adaptive_avg_pool2d(x, 7).flatten(1)
+        # Averages over rows, then over columns: each is a convolution with the weights of adaptive pooling.
+        weights = F.adaptive_avg_pool1d(torch.eye(self.window), 7).T.to(x, non_blocking=True)
+        rows = F.conv2d(x.flatten(0, 1)[:, None], weights[:, None, :, None])
+        cells = F.conv2d(rows.flatten(0, 1)[:, None], weights[:, None, None, :])
+        return cells.view(len(x), -1, *cells.shape[2:])
 
 
 class Sliding(nn.Conv2d):
@@ -104,7 +115,7 @@ class Sliding(nn.Conv2d):
 class Summarize(nn.Module):
     """Pool a map over all positions, see ``Pooled``; with a ``window``, over sliding windows of window × window.
 
-    Windows apply a network trained on images of 224 pixels, and so on maps of one size, to larger images.
+    Windows apply a network trained on images of one size, and so on maps of one size, to larger images.
     """
 
     def __init__(self, pooled: Pooled, window: int | None = None) -> None:

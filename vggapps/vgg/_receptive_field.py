@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from vggapps.vgg._facts import layer_facts
+from vggapps.vgg._facts import layer_facts, minimum_side
 from vggapps.vgg._plan import Head, Plan, Pooled, Pooling, layers
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 BoxAt = Callable[[int, int, tuple[int, int]], Box]  # row, column, (height, width) of the image; clipped to the image
-TRAINING_SIDE = 224  # side in pixels of the images that the networks were trained on
+TRAINING_SIDE = 224  # side in pixels of the images that most published networks were trained on
 
 
 class ReceptiveField(NamedTuple):
@@ -27,10 +27,11 @@ class ReceptiveField(NamedTuple):
     image_side: int = TRAINING_SIDE
 
 
-def receptive_field(plan: Plan, head: Head, pooled: Pooled, layer: str) -> ReceptiveField:
+def receptive_field(plan: Plan, head: Head, pooled: Pooled, layer: str, image_side: int) -> ReceptiveField:
     """The receptive field of a layer of a VGG; that of the network's output, "", is the whole image."""
-    facts = {one.name: one for one in layer_facts(plan, TRAINING_SIDE, head, pooled=pooled)}
-    return ReceptiveField(facts[layer].receptive_field, facts[layer].stride) if layer else ReceptiveField(0, 0)
+    facts = {one.name: one for one in layer_facts(plan, minimum_side(plan, head), head, pooled=pooled)}
+    field, stride = (facts[layer].receptive_field, facts[layer].stride) if layer else (0, 0)
+    return ReceptiveField(field, stride, image_side)
 
 
 def receptive_boxes(plan: Plan, head: Head, pooled: Pooled, pooling: Pooling, layer: str) -> BoxAt:

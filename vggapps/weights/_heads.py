@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -26,6 +27,7 @@ def write_head(
     pooled: Pooled = AVERAGED,
     classes: Sequence[str] = (),
     temperature: float = 1.0,
+    crop: int = 224,
 ) -> None:
     """Write a head to a .safetensors file, which ``load_vgg(network, path)`` reads.
 
@@ -38,6 +40,7 @@ def write_head(
         pooled: input of the head ``gap``.
         classes: names of the outputs; empty for ImageNet's.
         temperature: divisor of the class scores.
+        crop: side in pixels of the crops whose features it was trained on.
 
     Raises:
         SettingsError: another suffix, weights that are not on record, or a wrong number of class names.
@@ -49,7 +52,8 @@ def write_head(
     if base not in RECORDS:
         raise SettingsError(f"the weights {base} are not on record", "use features of weights that are")
     labels_of(classes, len(tensors["fc8.weight"]))
-    notes = {"plan": network, "head": head, "base": base, **head_notes(pooled, classes, temperature)}
+    about = head_notes(pooled, classes, temperature)
+    notes = {"plan": network, "head": head, "base": base, "crop": crop, **about}
     write_tensors(path, tensors, {"vggapps": json.dumps(notes)})
 
 
@@ -72,6 +76,8 @@ def read_head(path: Path, plan: Plan) -> Contents | None:
         raise WeightsError(f"{path.name} is not a head of a known network", "make it again", "vggapps probe")
     check_finite(path, tensors)
     convention = CONVENTIONS[RECORDS[notes["base"]].convention]
+    crop = notes.get("crop", convention.crop)  # files of earlier versions state none
+    convention = replace(convention, crop=crop, resize=round(crop * convention.resize / convention.crop))
     return Contents(tensors, notes["head"], last.shape[0], convention, True, **fields, base=notes["base"])
 
 

@@ -88,7 +88,7 @@ def load_vgg(
                 raise known_convention(path.name, convention)
             lower: Head = "fc" if contents.head == "fc" else "none"
             body = read(find_weights(contents.base, plan.name)[1], plan, RECORDS[contents.base], head=lower)
-            contents = replace(contents, state={**body.state, **contents.state}, convention=body.convention)
+            contents = replace(contents, state={**body.state, **contents.state})
         head = head or contents.head
         weights_name = record.name if record else path.name
         if head in ("fc", "conv") and contents.head not in ("fc", "conv"):

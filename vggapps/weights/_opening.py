@@ -158,9 +158,9 @@ def read_notes(metadata: Mapping[str, str] | None) -> dict[str, Any]:
     read_head_notes(notes)  # invalid notes fail here, where the file is reported as damaged
     if "plan" not in notes or "base" in notes:  # a head takes its convention from its base
         return notes
-    convention = notes["convention"]
-    mean, std = tuple(convention["mean"]), tuple(convention["std"])
-    return notes | {"convention": Convention(convention["name"], mean, std)}
+    convention = notes["convention"]  # files of earlier versions state no size: it was the default
+    channels = {name: tuple(convention[name]) for name in ("mean", "std")}
+    return notes | {"convention": Convention(**{**convention, **channels})}
 
 
 def head_notes(pooled: Pooled, classes: Sequence[str], temperature: float) -> dict[str, Any]:
