@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from vggapps.errors import SettingsError, VggappsError
+from vggapps.image._recipe import read_recipe
 from vggapps.vgg import PLANS, VGG, get_plan, initialize, plan_of_blocks
 from vggapps.vgg._plan import layer_names
 from vggapps.weights import load_network, load_vgg, save_weights
@@ -142,6 +144,21 @@ def test_a_file_is_not_taken_for_notation_nor_notation_for_a_file(own: VGG) -> N
 def test_without_a_plan_in_front_a_wrong_network_is_named(own: VGG) -> None:
     with pytest.raises(VggappsError, match=f"mine.safetensors holds {OWN.replace('+', '.')}, not vgg16"):
         load_vgg("vgg16", "mine.safetensors")
+
+
+def test_a_recipe_finds_the_file_of_an_own_network_again(own: VGG, cli) -> None:
+    folder = Path("weights")
+    folder.mkdir()
+    torch.save(own.state_dict(), folder / "theirs.pth")
+    Image.new("RGB", (40, 30), "teal").save("photo.png")
+    words = ["explain", "photo.png", "--target", "relu3_2:3", "--convention", "imagenet", "-q"]
+    assert cli(*words, "--backbone", f"{OWN}={folder}/theirs.pth", "-o", "first.png").code == 0
+    facts = read_recipe("first.png", "explain")
+    assert facts.settings["backbone"] == f"{OWN}=theirs.pth"  # without folders
+    assert [one.name for one in facts.inputs["backbone"]] == ["theirs.pth"]
+    (folder / "theirs.pth").rename("theirs.pth")
+    assert cli("explain", "--settings", "first.png", "-o", "again.png", "-q").code == 0
+    assert Image.open("again.png").tobytes() == Image.open("first.png").tobytes()
 
 
 def test_the_table_of_layers(cli) -> None:

@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 S = TypeVar("S", bound=Settings)
 
 _MADE_BY = re.compile(r"vggapps \S+ (\w+)")
+_NETWORK = re.compile(r"([^\W\d]\w*|\d[\dx+-]*(_bn)?)=", re.IGNORECASE)  # a name or plan notation, before a file
 
 
 @dataclass(frozen=True)
@@ -184,9 +185,8 @@ def _words(settings: Settings) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def _prefix(word: str) -> str:
-    """``vgg16=`` of ``vgg16=my.pth``."""
-    name, equals, _ = word.partition("=")
-    return name + equals if equals and name.isidentifier() else ""
+    """``vgg16=`` of ``vgg16=my.pth``, ``64x2-128x2_bn=`` of ``64x2-128x2_bn=my.pth``."""
+    return found[0] if (found := _NETWORK.match(word)) else ""
 
 
 def _file(word: str) -> str:
