@@ -8,6 +8,7 @@ import os
 import pickle
 import tarfile
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from PIL import Image
 from vggapps.errors import PictureError, SettingsError
 from vggapps.training._augmentation import augment
 from vggapps.training._batches import PictureBatches
-from vggapps.training._members import _OPEN, _opened
+from vggapps.training._members import _OPEN, _Closing, _opened
 from vggapps.training._pictures import TrainingData, read_training_data
 
 File = tuple[str, bytes]
@@ -111,6 +112,27 @@ def test_batches_are_the_same_with_worker_processes_and_after_pickling(tmp_path:
     assert [data.training.open(index).tobytes() for index in range(4)] == before
 
 
+def test_processes_and_threads_do_not_move_each_others_place_in_a_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = read_training_data(str(tar(tmp_path / "a.tar", samples(range(40))))).training
+    made: list[io.FileIO] = []
+
+    def opened(path: str) -> io.FileIO:
+        made.append(_Closing(path))
+        return made[-1]
+
+    _opened.cache_clear()
+    monkeypatch.setattr("vggapps.training._members._Closing", opened)
+    pictures.open(3)
+    (file,) = made
+    place = file.tell()
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(pictures.open, 5).result()
+    assert sum(len(batch.images) for batch in PictureBatches(pictures, augment("shifts", 8), 4, classes=2, workers=2))
+    assert file.tell() == place
+
+
 def test_more_shards_than_a_process_keeps_open_are_read(tmp_path: Path) -> None:
     count = _OPEN + 10
     for n in range(count):
@@ -193,6 +215,18 @@ def test_neighbours_with_one_name_before_the_first_dot_are_a_sample(tmp_path: Pa
     assert data.notes == (
         "10 of 19 samples are left out: they don't have one picture and one class, for example a.tar/apart with png",
     )
+
+
+def test_links_are_no_pictures(tmp_path: Path) -> None:
+    path = tar(tmp_path / "a.tar", samples(range(6)))
+    with tarfile.open(path, "a") as archive:
+        link = tarfile.TarInfo("link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "0000.png"
+        archive.addfile(link)
+        label = tarfile.TarInfo("link.cls")
+        label.size = 1
+        archive.addfile(label, io.BytesIO(b"1"))
+    assert "1 of 7 samples are left out" in read_training_data(str(path)).notes[0]
 
 
 def test_long_names_are_read_in_all_formats_of_tar(tmp_path: Path) -> None:

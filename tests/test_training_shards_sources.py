@@ -47,6 +47,14 @@ def test_shards_of_neither_part_are_noted(tmp_path: Path) -> None:
     )
 
 
+def test_words_that_only_contain_the_name_of_a_part_do_not_name_it(tmp_path: Path) -> None:
+    for number, name in enumerate(["train-0", "latest", "eval"]):
+        tar(tmp_path / f"{name}.tar", samples(range(number * 10, number * 10 + 10)))
+    data = read_training_data(str(tmp_path))
+    assert len(data.training) + len(data.validation) == 30
+    assert data.notes == ()
+
+
 def test_samples_are_held_out_by_their_names_whatever_shard_they_are_in(tmp_path: Path) -> None:
     def held(folder: str, size: int, numbers: range) -> set[str]:
         for start in range(0, len(numbers), size):
@@ -70,6 +78,16 @@ def test_copies_stay_on_one_side_and_are_not_validated(tmp_path: Path) -> None:
     two = read_training_data(str(tmp_path / "two"))
     assert len(two.validation) == 4
     assert two.notes == ("4 pictures for validation are copies of training pictures and left out",)
+
+
+def test_members_that_agree_in_size_and_end_alone_are_no_copies(tmp_path: Path) -> None:
+    tail = bytes(5000)  # behind the picture, where it is not read
+    padded = [(name, (data + tail) if "png" in name else data) for name, data in samples(range(12))]
+    sizes = {len(data) for name, data in padded if "png" in name}
+    assert len(sizes) < 12
+    tar(tmp_path / "train.tar", padded[:12])
+    tar(tmp_path / "val.tar", padded[12:])
+    assert len(read_training_data(str(tmp_path)).validation) == 6
 
 
 def test_a_class_of_the_validation_alone_is_an_error_that_names_the_member(tmp_path: Path) -> None:
