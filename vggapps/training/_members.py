@@ -49,8 +49,8 @@ class Member(NamedTuple):
             file.seek(self.offset)
             return file.read(self.size)
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise PictureError(f"{self}: it can't be read: {reason}", remedy(error.errno, "check it and start again")) from None
+            hint = remedy(error.errno, "check it and start again")
+            raise PictureError(f"{self}: it can't be read: {error.strerror or error}", hint) from None
 
 
 class _Closing(io.FileIO):
