@@ -33,6 +33,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/stylize.py
 	$(BIN)/python benchmarks/losses.py
 	$(BIN)/python benchmarks/classify.py
+	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/visualize.py
 	$(BIN)/python benchmarks/explain.py --methods grad-cam layer-cam integrated-gradients lrp
 	$(BIN)/python benchmarks/web.py

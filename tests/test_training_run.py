@@ -19,7 +19,7 @@ from vggapps.errors import DivergedError, OutOfMemoryError, OutputExistsError, S
 from vggapps.training import FinetuneSettings, TrainSettings
 from vggapps.training import _estimate as estimation
 from vggapps.training._start import resume, start
-from vggapps.weights import load_network
+from vggapps.weights import load_network, save_weights
 
 Cli = Callable[..., Ran]
 COLORS = {"blue": (40, 60, 200), "green": (50, 180, 60), "red": (210, 50, 40)}
@@ -225,8 +225,9 @@ def test_checkpointing_changes_neither_gradients_nor_statistics(photos: Path) ->
 @pytest.mark.parametrize("cache", [True, False])
 def test_fine_tuning_learns_the_classes(photos: Path, cache: bool) -> None:
     trained(photos, "base", epochs=1)
+    save_weights(load_network("base/last.safetensors"), "body.safetensors")  # without the head
     tuning = FinetuneSettings(
-        weights="base/last.safetensors", arch="8-8_bn", freeze_to="pool1", epochs=2, batch=8, size=16, workers=0,
+        weights="body.safetensors", arch="8-8_bn", freeze_to="pool1", epochs=2, batch=8, size=16, workers=0,
         cache=cache, seed=3,
     )  # fmt: skip
     run = start(str(photos), "tuned", tuning)
@@ -237,3 +238,11 @@ def test_fine_tuning_learns_the_classes(photos: Path, cache: bool) -> None:
     made = weights("tuned")
     assert all(torch.equal(made[name], frozen[name]) for name in frozen if "num_batches" not in name)
     assert not torch.equal(made["conv2_1.weight"], weights("base")["conv2_1.weight"])
+
+
+def test_a_head_for_the_same_classes_is_kept(photos: Path) -> None:
+    trained(photos, "base", epochs=2)
+    run = start(str(photos), "more", settings(weights="base/last.safetensors", arch="vgg16_bn"))
+    assert any("with its head" in line for line in run.notes)
+    head = weights("base")["fc8.weight"]
+    assert torch.equal(run.network.get_parameter("fc8.weight").cpu(), head)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vggapps._progress import watched
+from vggapps._progress import tracked, watched
 from vggapps.cli.interrupt import stoppable
 from vggapps.cli.outcome import note, print_json
 from vggapps.errors import SettingsError
@@ -65,7 +65,7 @@ def _train(run: TrainingRun, *, as_json: bool, quiet: bool) -> None:
     from vggapps.training._verbs import progress_note
 
     quiet = quiet or not run.is_first
-    for line in _plan(run):
+    for line in _plan(run, quiet=quiet):
         note(line, quiet=quiet)
     reported: set[str] = set()
     last = None
@@ -84,7 +84,7 @@ def _train(run: TrainingRun, *, as_json: bool, quiet: bool) -> None:
         raise SystemExit(stop.code)
 
 
-def _plan(run: TrainingRun) -> Iterator[str]:
+def _plan(run: TrainingRun, *, quiet: bool) -> Iterator[str]:
     """What the run will do, in lines."""
     settings, data, network = run.settings, run.data, run.network
     yield (
@@ -100,6 +100,9 @@ def _plan(run: TrainingRun) -> Iterator[str]:
         f"{settings.optimizer}, learning rate {settings.learning_rate:g}, {settings.schedule}, on {run.device}"
     )
     yield from run.notes
+    if run.to_cache:
+        for _ in tracked(run.fill_cache(), "computing maps", run.to_cache, quiet=quiet, done=int):
+            pass
     cost = run.estimate
     yield (
         f"about {_duration(cost.seconds)}, and {cost.bytes / 1e9:.1f} GB of memory ({cost.free / 1e9:.1f} GB are free)"

@@ -1,5 +1,7 @@
+from ._augmentation import augment as augment
 from ._batches import Batch as Batch
 from ._batches import PictureBatches as PictureBatches
+from ._checkpointed import Checkpointed as Checkpointed
 from ._estimate import Estimate as Estimate
 from ._fit import fit as fit
 from ._pictures import Pictures as Pictures
@@ -20,6 +22,7 @@ from ._verbs import train as train
 __all__ = [
     "RECIPES",
     "Batch",
+    "Checkpointed",
     "Estimate",
     "FinetuneSettings",
     "FitSettings",
@@ -30,6 +33,7 @@ __all__ = [
     "TrainingData",
     "TrainingRun",
     "TrainingStep",
+    "augment",
     "finetune",
     "fit",
     "read_training_data",

@@ -12,6 +12,7 @@ import hashlib
 import signal
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -110,6 +111,12 @@ class PictureBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         return self.epoch(0)
+
+    def in_order(self) -> PictureBatches:
+        """The same pictures, each once, in order and without mixing."""
+        other = copy(self)
+        other.is_random, other.balanced, other.mixer = False, False, None
+        return other
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from batch ``start`` on.

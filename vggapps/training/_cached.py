@@ -66,9 +66,9 @@ class CachedBatches:
     Order, classes, names, unreadable pictures, ranks, balance and mixing are those of ``batches``; MixUp and CutMix
     mix maps. Half of the maps, chosen at random for each picture and epoch, are those of the mirror image.
 
-    All maps are computed when the object is created, in evaluation mode, and kept as bfloat16: in memory if they need
-    at most a third of what is available, else in a temporary file, which is deleted with the object. Each rank keeps
-    all of them.
+    All maps are computed once, in evaluation mode, by :meth:`fill` or when the first batch is needed, and kept as
+    bfloat16: in memory if they need at most a third of what is available, else in a temporary file, which is deleted
+    with the object. Each rank keeps all of them.
 
     Args:
         batches: of pictures that are not augmented.
@@ -77,18 +77,32 @@ class CachedBatches:
         mirror: whether to use mirror images.
         dtype: of the convolutions, ``auto``, ``float32`` or ``bfloat16``.
 
-    Attributes:
-        unreadable: why pictures are left out, one line each, beginning with their names. Batches report them, too.
-
     Raises:
         SettingsError: there is no such layer, or it has no map.
-        PictureError: the disk is too small, or no picture can be read.
     """
 
     def __init__(
         self, batches: PictureBatches, network: VGG, layer: str, *, mirror: bool = True, dtype: str = "auto"
     ) -> None:
         _check(network, layer)
+        self.network, self.layer, self.mirror, self.dtype = network, layer, mirror, dtype
+        self._pictures, self._is_full = batches, False
+        self._batches = copy(batches)
+
+    @property
+    def pictures(self) -> int:
+        """Number of pictures whose maps are kept."""
+        return len(self._pictures.pictures)
+
+    def fill(self) -> Iterator[int]:
+        """Compute the maps, if they are not there yet; yields the number of pictures that are done.
+
+        Raises:
+            PictureError: the disk is too small, or no picture can be read.
+        """
+        if self._is_full:
+            return
+        batches = self._pictures
         # With its index as its class, a picture can be found again in a batch from which others are missing.
         numbered = replace(batches.pictures, targets=tuple(range(len(batches.pictures))))
         each = PictureBatches(
@@ -96,24 +110,32 @@ class CachedBatches:
         )
         maps: Tensor | None = None
         left, reasons = set(numbered.targets), list[str]()
-        convolutions = pick_dtype(dtype, network.device)
+        convolutions, done = pick_dtype(self.dtype, self.network.device), 0
         for batch in each:
             reasons += batch.unreadable
-            if not len(batch.images):
-                continue
-            views = (batch.images, batch.images.flip(3)) if mirror else (batch.images,)
-            found = torch.stack([_map(network, layer, view, convolutions) for view in views], 1)
-            if maps is None:
-                maps = _room((len(numbered), *found.shape[1:]), layer, batches.world)
-            maps[batch.targets] = found
-            left -= set(batch.targets.tolist())
+            done += len(batch.images) + len(batch.unreadable)
+            if len(batch.images):
+                views = (batch.images, batch.images.flip(3)) if self.mirror else (batch.images,)
+                found = torch.stack([_map(self.network, self.layer, view, convolutions) for view in views], 1)
+                if maps is None:
+                    maps = _room((len(numbered), *found.shape[1:]), self.layer, batches.world)
+                maps[batch.targets] = found
+                left -= set(batch.targets.tolist())
+            yield done
         if maps is None:
             raise PictureError(f"none of the {len(numbered)} pictures can be read", "check the paths of the data set")
-        self.unreadable = tuple(reasons)
         kept: Any = _Kept(maps, dict(zip(sorted(left), reasons, strict=True)))
-        self._batches = copy(batches)
         self._batches.pictures = replace(batches.pictures, open=kept)
         self._batches.transform, self._batches.workers = _one_view, 0
+        self._is_full = True
+
+    def in_order(self) -> CachedBatches:
+        """The same maps, each picture once, in order and without mixing."""
+        for _ in self.fill():
+            pass
+        other = copy(self)
+        other._batches = self._batches.in_order()
+        return other
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -123,6 +145,8 @@ class CachedBatches:
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch, from batch ``start`` on; their ``images`` are float32 maps, n × c × h × w."""
+        for _ in self.fill():
+            pass
         return self._batches.epoch(number, start)
 
 

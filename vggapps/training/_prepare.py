@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from typing import TypeAlias
 
 import torch
 from torch import nn
@@ -22,7 +25,7 @@ from vggapps.training._pictures import Pictures, TrainingData
 from vggapps.training._settings import RECIPES, RunSettings
 from vggapps.vgg._network import INITS, VGG, initialize
 from vggapps.vgg._normalize import IMAGENET, Convention
-from vggapps.vgg._plan import get_plan
+from vggapps.vgg._plan import get_plan, layer_names
 from vggapps.weights._backbone import is_file, load_network
 
 _USUAL, _LARGE = 224, 128  # the usual crop, and the shorter side of pictures from which on it is used
@@ -30,7 +33,7 @@ _SMALL = 64  # crops up to this side use the whole picture
 _NORMALIZED = 256  # pictures whose means normalize the channels
 STAGED = "staged="
 
-Batches = PictureBatches | CachedBatches
+Batches: TypeAlias = PictureBatches | CachedBatches
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,8 @@ class Prepared:
             parameters are the network's and have the same names.
         training: batches for ``trained``.
         validation: batches for ``trained``, each picture once.
+        plain: the training pictures as ``validation`` has its own: not augmented, not mixed, each once.
+        has_new_head: whether the head is still random.
         notes: decisions and remarks, one line each.
     """
 
@@ -50,14 +55,20 @@ class Prepared:
     trained: nn.Module
     training: Batches
     validation: Batches
+    plain: Callable[[], Batches]
+    has_new_head: bool
     notes: tuple[str, ...]
 
 
-def sizes(settings: RunSettings, data: TrainingData) -> tuple[int, int]:
-    """Side of the crops, and shorter side to which pictures are scaled for validation and for use, in pixels."""
-    crop = settings.size or _USUAL
-    if settings.size is None and settings.weights == "none" and settings.recipe != "paper" and data.side < _LARGE:
-        crop = max(8, data.side)
+def sizes(settings: RunSettings, data: TrainingData, base: VGG | None = None) -> tuple[int, int]:
+    """Side of the crops, and shorter side to which pictures are scaled for validation and for use, in pixels.
+
+    By default those of the network ``base``; without one, 224 and 256, or the side of smaller pictures.
+    """
+    usual = base.convention.crop if base else _USUAL
+    if base is None and settings.recipe != "paper" and data.side < _LARGE:
+        usual = max(8, data.side)
+    crop = settings.size or usual
     if settings.augment == "paper":
         shorter = sum(settings.scale_range()) // 2
         if shorter < crop:
@@ -66,34 +77,37 @@ def sizes(settings: RunSettings, data: TrainingData) -> tuple[int, int]:
                 f"set {argument('size', shorter * 7 // 8)}, or larger scales",
             )
         return crop, shorter
+    if base and crop == base.convention.crop:
+        return crop, base.convention.resize
     return crop, crop if crop <= _SMALL else round(crop * 256 / 224)
 
 
-def make_network(settings: RunSettings, classes: tuple[str, ...], crop: int, resize: int) -> tuple[VGG, list[str]]:
-    """The network before the first step, on the CPU, and notes on how it was made.
-
-    Raises:
-        SettingsError: unknown names, or settings that do not fit together.
-        WeightsError: weights that are not available.
-    """
-    convention = replace(IMAGENET, resize=resize, crop=crop)
+def _starting(settings: RunSettings, classes: tuple[str, ...]) -> VGG | None:
+    """The network to start from, with its head if that is for these classes; None to start from random weights."""
     if settings.weights == "none":
-        return _from_scratch(settings, classes, convention)
+        return None
     name = settings.arch if settings.weights == "auto" else settings.weights
-    base, kept = _starting(name, classes), False
-    if settings.weights != "auto" and settings.arch not in (RECIPES[settings.recipe]["arch"], base.plan.name):
+    found = load_network(name)
+    if settings.weights != "auto" and settings.arch not in (RECIPES[settings.recipe]["arch"], found.plan.name):
         raise SettingsError(
-            f"{argument('arch', settings.arch)} and the weights of {base.plan.name} do not fit", "leave one of them out"
+            f"{argument('arch', settings.arch)} and the weights of {found.plan.name} do not fit",
+            "leave one of them out",
         )
-    if base.head != "none" and base.classes == classes:
-        network, kept = deepcopy(base), True
+    if is_file(name):
+        with suppress(WeightsError):  # it has no head
+            whole = load_network(name, needs="classes")
+            return whole if whole.classes == classes else found
+    return found
+
+
+def _from_weights(settings: RunSettings, base: VGG, classes: tuple[str, ...]) -> tuple[VGG, list[str]]:
+    if base.head == "none":
+        network, head = with_new_head(base, classes, settings.head, seed=settings.seed), "a new head"
+    else:
+        network, head = deepcopy(base), "its head, as its classes are those of the pictures"
         network.frozen = False
         network.requires_grad_(True).train()
-    else:
-        network = with_new_head(base, classes, settings.head, seed=settings.seed)
-    network.convention = replace(base.convention, resize=resize, crop=crop)
-    head = "its head, as its classes are those of the pictures" if kept else "a new head"
-    return network, [f"starts from {base.weights_name or name} ({base.plan.name}), with {head}"]
+    return network, [f"starts from {base.weights_name or settings.weights} ({base.plan.name}), with {head}"]
 
 
 def _from_scratch(settings: RunSettings, classes: tuple[str, ...], convention: Convention) -> tuple[VGG, list[str]]:
@@ -105,19 +119,9 @@ def _from_scratch(settings: RunSettings, classes: tuple[str, ...], convention: C
         raise unknown("initialization", settings.init, [*INITS, f"{STAGED}FILE"])
     initialize(network, "paper" if staged else settings.init, settings.seed)  # type: ignore[arg-type]
     if staged:
-        copied = copy_first_layers(network, _starting(staged, classes))
+        copied = copy_first_layers(network, load_network(staged, needs="classes"))
         notes.append(f"{', '.join(copied)} are those of {staged}")
     return network, notes
-
-
-def _starting(name: str, classes: tuple[str, ...]) -> VGG:
-    """The network to start from; with its head if that is for these classes."""
-    if is_file(name):
-        with suppress(WeightsError):
-            whole = load_network(name, needs="classes")
-            if whole.classes == classes or name.startswith(STAGED):
-                return whole
-    return load_network(name)
 
 
 def prepare(
@@ -129,8 +133,14 @@ def prepare(
         SettingsError: settings that do not fit together or to the data.
         WeightsError: weights that are not available.
     """
-    crop, resize = sizes(settings, data)
-    network, notes = make_network(settings, data.classes, crop, resize)
+    base = _starting(settings, data.classes)
+    crop, resize = sizes(settings, data, base)
+    convention = replace(base.convention if base else IMAGENET, resize=resize, crop=crop)
+    network, notes = (
+        _from_weights(settings, base, data.classes) if base else _from_scratch(settings, data.classes, convention)
+    )
+    network.convention = convention
+    has_new_head = base is None or base.head == "none"
     plain = evaluate_transform(resize, crop)
     workers = _workers(settings, data, device)
 
@@ -138,6 +148,7 @@ def prepare(
         common = {"classes": len(data.classes), "seed": settings.seed, "rank": rank, "world": world}
         return PictureBatches(pictures, size=settings.batch, workers=workers, **common, **more)  # type: ignore[arg-type]
 
+    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if settings.normalize:
         some = batches(data.training, transform=plain)
         normalize_channels(network, (b.images for b in islice(some, max(1, _NORMALIZED // settings.batch))))
@@ -146,13 +157,12 @@ def prepare(
     if frozen:
         freeze_to(network, settings.freeze_to)
         notes.append(f"the layers up to {settings.freeze_to} are frozen")
-    network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     mix = (settings.mixup, settings.cutmix)
     balanced = _is_uneven(data) if settings.balance is None else settings.balance
     if balanced:
         notes.append("classes are drawn equally often")
     validation = batches(data.validation, transform=plain, shuffle=False)
-    if frozen and _caches(settings, network, data, crop, notes):
+    if frozen and _caches(settings, network, data, crop, world, notes):
         tail = tail_of(network, settings.freeze_to)
         cached = {"network": network, "layer": settings.freeze_to, "dtype": settings.dtype}
         shown = batches(data.training, transform=plain, balanced=balanced, mix=mix)
@@ -160,19 +170,20 @@ def prepare(
         held = CachedBatches(validation, mirror=False, **cached)  # type: ignore[arg-type]
         mirrored = " and its mirror image" if settings.flip else ""
         notes.append(f"the maps of {settings.freeze_to} are computed once for each picture{mirrored}")
-        return Prepared(network, tail, training, held, tuple(notes))
+        return Prepared(network, tail, training, held, training.in_order, has_new_head, tuple(notes))
     colors = principal_colors(data.training, seed=settings.seed) if settings.augment == "paper" else None
     views = augment(
         settings.augment, crop, scales=settings.scale_range(), colors=colors, is_grey=data.is_grey, flip=settings.flip
     )
     augmented = batches(data.training, transform=views, balanced=balanced, mix=mix)
     trained = Checkpointed(network) if settings.checkpointing else network
-    return Prepared(network, trained, augmented, validation, tuple(notes))
+    each = partial(batches, data.training, transform=plain, shuffle=False)
+    return Prepared(network, trained, augmented, validation, each, has_new_head, tuple(notes))
 
 
-def _caches(settings: RunSettings, network: VGG, data: TrainingData, crop: int, notes: list[str]) -> bool:
+def _caches(settings: RunSettings, network: VGG, data: TrainingData, crop: int, world: int, notes: list[str]) -> bool:
     """Whether the maps of the last frozen layer are computed once."""
-    if settings.cache is False:
+    if settings.cache is False or (settings.cache is None and settings.freeze_to not in layer_names(network.plan)):
         return False
     if settings.augment not in ("auto", "none"):
         if settings.cache:
@@ -188,7 +199,7 @@ def _caches(settings: RunSettings, network: VGG, data: TrainingData, crop: int, 
         )
     count = (1 + settings.flip) * len(data.training) + len(data.validation)
     needed = bytes_for(network, settings.freeze_to, crop, count)
-    free = available_memory()[0]
+    free = available_memory()[0] // world
     if settings.cache is None and needed > free / 2:
         notes.append(
             f"the maps of {settings.freeze_to} would need {needed / 1e9:.0f} GB of memory, and {free / 1e9:.0f} GB "

@@ -21,6 +21,7 @@ from torch.distributed.checkpoint.state_dict import get_model_state_dict
 from vggapps._rates import Rate, rate
 from vggapps.errors import SettingsError
 from vggapps.settings import to_dict
+from vggapps.training._cached import CachedBatches
 from vggapps.training._checkpoints import save_checkpoint
 from vggapps.training._estimate import Estimate, estimate
 from vggapps.training._fit import fit
@@ -137,6 +138,23 @@ class TrainingRun:
         """Steps of the whole run."""
         return self.settings.epochs * -(-len(self._prepared.training) // self.settings.accumulate)
 
+    @property
+    def to_cache(self) -> int:
+        """Number of pictures whose maps are computed once, before the first step; 0 if they are not."""
+        return sum(part.pictures for part in self._cached())
+
+    def fill_cache(self) -> Iterator[int]:
+        """Compute these maps, if they are not there yet; yields the number of pictures that are done."""
+        before = 0
+        for part in self._cached():
+            for done in part.fill():
+                yield before + done
+            before += part.pictures
+
+    def _cached(self) -> list[CachedBatches]:
+        parts = (self._prepared.training, self._prepared.validation)
+        return [part for part in parts if isinstance(part, CachedBatches)]
+
     @cached_property
     def estimate(self) -> Estimate:
         """Time and memory, measured on a small step.
@@ -161,7 +179,9 @@ class TrainingRun:
             PictureError, WeightsError: a file can't be written; the last checkpoint is kept.
         """
         settings = self.settings
-        if settings.freeze_to != "none" and self._state is None:
+        for _ in self.fill_cache():
+            pass
+        if settings.freeze_to != "none" and self._state is None and self._prepared.has_new_head:
             self._start_from_probe()
         steps = fit(
             self._trained, self._prepared.training, self.loss, settings.fit_settings(),
@@ -245,4 +265,4 @@ class TrainingRun:
     def _start_from_probe(self) -> None:
         """Set a new head without a hidden layer to that of a linear probe."""
         if self.settings.head == "gap" and not self.network.pooled.hidden:
-            start_from_probe(self._trained, self._prepared.training)
+            start_from_probe(self._trained, self._prepared.plain(), dtype=self.settings.dtype, seed=self.settings.seed)

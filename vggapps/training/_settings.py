@@ -102,7 +102,7 @@ def _by_recipe(name: str, help: str, **more: Any) -> Any:
 class RunSettings(FitSettings):
     """Settings of a training run of a classifier; those that are not given are the recipe's."""
 
-    recipe: ClassVar[Recipe]  # a field of TrainSettings
+    recipe: ClassVar[Recipe] = "modern"  # TrainSettings makes it a field
 
     epochs: int = _by_recipe("epochs", "Passes over the data.", minimum=1, metavar="N", panel="The run")
     batch: int = _by_recipe("batch", "Pictures in a batch.", minimum=1, metavar="N", panel="The run")
@@ -192,12 +192,14 @@ class RunSettings(FitSettings):
     tensorboard: bool = setting(False, help="Also log for TensorBoard.", panel=SPEED)
 
     def __post_init__(self) -> None:
-        if self.recipe not in RECIPES:
-            raise unknown("recipe", self.recipe, RECIPES)
+        recipe = self.recipe if isinstance(self.recipe, str) else type(self.recipe).__name__
+        if recipe not in RECIPES:
+            raise unknown("recipe", recipe, RECIPES)
         table = RECIPES[self.recipe]
         given = {name for name in table if getattr(self, name) is not None}
         for name in table.keys() - given:
             object.__setattr__(self, name, table[name])
+        check(self)
         if "warmup" not in given:
             object.__setattr__(self, "warmup", 0.0 if self.schedule == "plateau" else min(self.warmup, self.epochs / 5))
         if "learning_rate" not in given:
