@@ -12,7 +12,7 @@ from vggapps.training._settings import FinetuneSettings, TrainSettings
 
 Data = Annotated[
     str | None,
-    typer.Argument(metavar="DATA", help="A folder, a .csv file or torchvision:NAME=FOLDER.", show_default=False),
+    typer.Argument(metavar="DATA", help="A folder, a .csv file, .tar shards or torchvision:NAME=FOLDER.", show_default=False),
 ]
 Folder = Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="The folder of the run.")]
 Resume = Annotated[
@@ -35,7 +35,8 @@ def train(
 
     DATA is a folder with one folder of pictures per class; a folder with two such
     folders, train and val; a .csv file with columns file and class, and optionally
-    split (train, val); or a data set of torchvision that is on this machine.
+    split (train, val); .tar shards in the format of WebDataset, quoted as in
+    'shards/train-{000..099}.tar'; or a data set of torchvision that is on this machine.
     Without a validation part, a fifth of each class is held out, chosen by the
     names of the files.
 
