@@ -28,6 +28,8 @@ from vggapps.explanation._perturb import occlusion
 from vggapps.features import extract_chunks
 from vggapps.vgg import VGG, initialize
 from vggapps.vgg._normalize import IMAGENET, PLAIN
+from vggapps.visualization import exemplars, patches_of, sample
+from vggapps.visualization._activations import shorter_side
 from vggapps.weights import load_network, load_vgg, save_weights
 from vggapps.weights._heads import write_head
 
@@ -278,3 +280,14 @@ def test_every_command_with_a_backbone_takes_the_file(digits: Path, cli: Any, wo
         ran = cli(*words.format(views=views).split(), "--backbone", "own.safetensors", "-q")
         assert ran.code == 0, ran.err
         assert "error" not in ran.err
+
+
+def test_activations_exemplars_and_atlas_take_pictures_of_the_networks_size(digits: Path) -> None:
+    found = exemplars(network(), "relu2_1", ["data/cat/0.png", "photo.png"], [0], top=2)
+    assert sorted(one.size for one in found.by_channel[0]) == [(28, 28), (28, 42)]
+    patches = patches_of(found.by_channel[0])
+    assert all(patch.shape[2] <= 28 for patch in patches.values())
+    samples = sample(network(), "relu2_1", ["photo.png"])
+    assert samples.places[0][2] == (28, 42)
+    assert shorter_side(network()) == 28
+    assert shorter_side(torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))) == 224

@@ -48,7 +48,7 @@ def _shown(title: str, *, quiet: bool, logged: bool) -> Iterator[Callable[[float
             tenth = int(fraction * 10)
             left = (time.monotonic() - start) * (1 - fraction) / fraction
             line = f"{title}: {10 * tenth} %, {note}, {left:.0f} s left"
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
+            console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     if quiet or not (console.is_terminal or logged):
         yield lambda *_: None

@@ -74,8 +74,9 @@ def activations(
     else:
         data, identity = read_input(image)
         inputs |= {"image": [identity]}
-        picture = open_picture(data, at_least=2 * room.SHORTER_SIDE, name=Path(image).name)
-        shown = scaled_picture(picture, room.SHORTER_SIDE)
+        side = room.shorter_side(network)
+        picture = open_picture(data, at_least=2 * side, name=Path(image).name)
+        shown = scaled_picture(picture, side)
         maps = room.maps_of(network, layer, shown)
         if settings.grid:
             cells = room.average_cells(maps, settings.grid)

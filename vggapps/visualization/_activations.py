@@ -20,12 +20,12 @@ from vggapps.figures._sheet import Bounds, contact_sheet, manifest, mosaic, shor
 from vggapps.image import Picture, resize, rgb_of
 from vggapps.objectives._objective import direction
 from vggapps.optimize._step import last
+from vggapps.vgg._receptive_field import TRAINING_SIDE
 from vggapps.vgg._wrapped import as_network
 from vggapps.visualization._render import visualize_steps
 from vggapps.visualization._settings import VisualizeSettings
 
 ICONS = 16  # optimized as one batch
-SHORTER_SIDE = 224  # pixels; pictures are scaled to it, with their aspect ratio
 FAINTEST = 0.1  # smallest share of a cell's area that an icon covers, so that it stays visible
 POWER = 2.0  # of the cosine in an icon's objective: suppresses features of other directions
 
@@ -47,6 +47,12 @@ class ChannelActivation:
     mean: float
     row: int
     column: int
+
+
+def shorter_side(network: nn.Module) -> int:
+    """The shorter side in pixels to which pictures are scaled: that of the crops on which a VGG was trained, or 224."""
+    convention = as_network(network).convention
+    return TRAINING_SIDE if convention is None else convention.crop
 
 
 @torch.inference_mode()

@@ -26,7 +26,7 @@ from vggapps.figures._sheet import contact_sheet, manifest, mosaic
 from vggapps.image import Picture, square
 from vggapps.vgg._receptive_field import BoxAt
 from vggapps.vgg._wrapped import as_network
-from vggapps.visualization._activations import FAINTEST, SHORTER_SIDE, maps_of
+from vggapps.visualization._activations import FAINTEST, maps_of, shorter_side
 from vggapps.visualization._retrieval import Exemplar, patches_of
 
 Layout = Literal["auto", "umap", "pca"]
@@ -56,7 +56,7 @@ class Cell:
 
 
 def sample(network: nn.Module, layer: str, paths: Iterable[str], seed: int = 0) -> Samples:
-    """The activations at one random position of each picture, whose shorter side is scaled to 224.
+    """The activations at one random position of each picture, scaled as the network was trained, mostly to 224 px.
 
     Args:
         network: in inference mode; takes pictures in [0, 1].
@@ -71,7 +71,7 @@ def sample(network: nn.Module, layer: str, paths: Iterable[str], seed: int = 0) 
     as_network(network).check((layer,))
     generator = torch.Generator().manual_seed(seed)
     read, vectors, places, failed = [], [], [], []
-    for path, image in scaled_pictures(paths, SHORTER_SIDE):
+    for path, image in scaled_pictures(paths, shorter_side(network)):
         if image is None:
             failed.append(path)
             continue

@@ -18,7 +18,7 @@ from vggapps.errors import PictureError, SettingsError
 from vggapps.figures._sheet import Bounds, contact_sheet, short_number
 from vggapps.image import Picture
 from vggapps.vgg._wrapped import as_network
-from vggapps.visualization._activations import SHORTER_SIDE, maps_of
+from vggapps.visualization._activations import maps_of, shorter_side
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Exemplar:
         row: of the maximum in the feature map.
         column: of the maximum in the feature map.
         box: receptive field of that position, in pixels of the scaled picture.
-        size: (height, width) of the scaled picture, whose shorter side is 224.
+        size: (height, width) of the scaled picture, whose shorter side is the same for all.
     """
 
     path: str
@@ -102,7 +102,7 @@ def exemplars(
     best: _Best | None = None
     seen: list[tuple[str, torch.Size, int]] = []  # path, size, columns of the map
     failed: list[str] = []
-    for path, image in scaled_pictures(paths, SHORTER_SIDE):
+    for path, image in scaled_pictures(paths, shorter_side(network)):
         if image is None:
             failed.append(path)
             continue
@@ -133,11 +133,12 @@ def exemplars(
 
 def patches_of(found: Iterable[Exemplar]) -> dict[Exemplar, Float[Tensor, "1 3 h w"]]:
     """The patches in the boxes of exemplars, cropped from the scaled pictures."""
+    found = list(found)
     by_path: dict[str, list[Exemplar]] = {}
     for one in found:
         by_path.setdefault(one.path, []).append(one)
     patches = {}
-    for path, image in scaled_pictures(by_path, SHORTER_SIDE):
+    for path, image in scaled_pictures(by_path, min((min(one.size) for one in found), default=1)):
         if image is None:  # it was readable before
             raise PictureError(f"{path} can no longer be read", "start again")
         for one in by_path[path]:
