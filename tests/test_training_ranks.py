@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 
 from vggapps.training import FitSettings, fit
@@ -63,6 +67,36 @@ def test_two_processes_equal_one_with_the_same_global_batch(tmp_path: Path, kind
     assert found["losses"] == pytest.approx(losses, abs=1e-6)
     for name, value in model.state_dict().items():
         torch.testing.assert_close(found["model"][name], value, atol=1e-6, rtol=0)
+
+
+def test_the_command_under_torchrun_gives_the_weights_of_one_process(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    for name in ("bright", "dark"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = generator.integers(0, 256, (16, 16, 3), np.uint8) // (1 + (name == "dark"))
+            Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "photos" / name / f"{number}.png")
+    options = "--arch 8-8 --size 16 --epochs 2 --batch 6 --workers 0 --dtype float32 --device cpu"
+    command = ["vggapps", "train", "photos", *options.split()]
+    alone = subprocess.run(
+        [sys.executable, "-m", *command, "-o", "one"], cwd=tmp_path, capture_output=True, text=True, timeout=100
+    )
+    assert alone.returncode == 0, alone.stderr
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m"]
+    both = subprocess.run([*torchrun, *command, "-o", "two"], cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert both.returncode == 0, both.stderr
+    assert both.stdout == "two/best.safetensors\n"
+    one, two = (load_file(tmp_path / name / "last.safetensors") for name in ("one", "two"))
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=1e-5, rtol=1e-4)
+    logs = [
+        [json.loads(line) for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    ]
+    for row, other in zip(*logs, strict=True):
+        assert other["loss"] == pytest.approx(row["loss"], abs=1e-5)
+        assert other["validation_loss"] == pytest.approx(row["validation_loss"], abs=1e-5)
+        assert other["validation_top1"] == row["validation_top1"]  # each picture once, not padded to even shares
 
 
 @pytest.mark.gpu

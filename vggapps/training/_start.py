@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch.distributed as dist
+
 from vggapps import __version__
 from vggapps._files import write_file
 from vggapps.errors import OutputExistsError, PictureError, SettingsError, argument
@@ -38,6 +40,8 @@ def start(source: str, folder: str | Path, settings: RunSettings, *, overwrite: 
         raise OutputExistsError(f"{place} is not empty", "choose another folder for the run")
     data = read_training_data(source, validation=settings.validation)
     run = TrainingRun(source, place, settings, data)
+    if dist.is_initialized():
+        dist.barrier()  # all processes have looked into the folder before one writes there
     if run.is_first:
         try:
             place.mkdir(parents=True, exist_ok=True)
