@@ -142,7 +142,7 @@ def prepare(
     network.convention = convention
     has_new_head = base is None or base.head == "none"
     plain = evaluate_transform(resize, crop)
-    workers = _workers(settings, data, device)
+    workers = _workers(settings, device)
 
     def batches(pictures: Pictures, **more: object) -> PictureBatches:
         common = {"classes": len(data.classes), "seed": settings.seed, "rank": rank, "world": world}
@@ -215,10 +215,8 @@ def _is_uneven(data: TrainingData) -> bool:
     return max(counts) > 3 * min(counts)
 
 
-def _workers(settings: RunSettings, data: TrainingData, device: torch.device) -> int:
+def _workers(settings: RunSettings, device: torch.device) -> int:
+    """Worker processes. On a CPU they would take cores from the network, which then takes a fifth longer."""
     if settings.workers is not None:
         return settings.workers
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if len(data.training) < 2 * settings.batch:
-        return 0
-    return min(16, processors) if device.type == "cuda" else min(8, max(1, processors // 2))
+    return min(16, os.cpu_count() or 1) if device.type == "cuda" else 0
