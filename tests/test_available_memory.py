@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from vggapps import _memory as available
-from vggapps.style import _memory as memory
 from vggapps._memory import available_memory
+from vggapps.style import _memory as memory
 from vggapps.style._memory import plan_memory
 
 GB = 10**9

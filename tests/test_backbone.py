@@ -98,7 +98,7 @@ def test_each_word_means_one_thing(
     [
         ("vg16", {}, "no network 'vg16' .did you mean 'vgg16'"),
         ("vgg91=mine.pth", {}, "no network 'vgg91'"),
-        ("mine.pth", {}, "mine.pth does not state its network .name it: vgg16=mine.pth"),
+        ("mine.pth", {}, "there is no file mine.pth"),
         ("vgg16", {"layers": ["fc77"]}, "did you mean 'fc7'"),
         ("vgg16-caffe", {"convention": "oxford"}, "convention oxford has no effect: that of vgg16-caffe"),
         ("vgg16", {"classes": ["a"]}, "has no effect: no class is used"),
@@ -170,3 +170,10 @@ def test_what_is_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (local_networks(), local_networks("classes")) == (["auto", "vgg19-installed"], ["auto", "vgg19-gap"])
     present(monkeypatch, "vgg16", "vgg16-convolutions", "vgg19-convolutions", "alexnet-convolutions")
     assert local_networks() == ["auto", "vgg19-installed", "vgg16", "vgg19-convolutions"]
+
+
+def test_a_file_that_does_not_state_its_network_needs_the_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.pth"
+    file.touch()
+    with pytest.raises(SettingsError, match=r"mine\.pth does not state its network .name it: vgg16="):
+        load_network(str(file))

@@ -128,8 +128,9 @@ def test_no_script_walks_folders_in_its_own_way() -> None:
     files = [file for folder in ("vggapps", "apps", "benchmarks") for file in (root / folder).rglob("*.py")]
     ways = re.compile(r"\.iterdir\(|\.rglob\(|os\.walk\(|os\.scandir\(|os\.listdir\(")
     own = {str(file.relative_to(root)) for file in files if ways.search(file.read_text())}
-    # recipes, names like a missing one, fonts, names of class folders
+    # recipes, names like a missing one, fonts, names of class folders, shards, whether a folder is empty
     others = {"image/_recipe.py", "image/_opening.py", "image/_fonts.py", "weights/_labels.py"}
+    others |= {"training/_parts.py", "training/_shards.py", "training/_start.py"}
     assert own == {f"vggapps/{name}" for name in others} | {"vggapps/image/_folders.py", "benchmarks/web.py"}
 
 

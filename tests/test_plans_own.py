@@ -130,7 +130,7 @@ def test_a_file_is_not_taken_for_notation_nor_notation_for_a_file(own: VGG) -> N
     assert file_of(f"{OWN}=mine.safetensors") == "mine.safetensors"
     with pytest.raises(VggappsError, match="no published weights for 64x2-128"):
         load_network("64x2-128")
-    with pytest.raises(VggappsError, match="does not state its network"):
+    with pytest.raises(VggappsError, match=r"there is no file 64x2-128\.pth"):
         load_network("64x2-128.pth")
     Path("64x2-128").write_bytes(b"weights")  # an existing file of that name wins
     Path(f"{OWN}=mine.safetensors").write_bytes(Path("mine.safetensors").read_bytes())

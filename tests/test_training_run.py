@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from tests.conftest import Ran
-from vggapps.errors import DivergedError, OutOfMemoryError, OutputExistsError, SettingsError, WeightsError
+from vggapps.errors import DivergedError, OutOfMemoryError, OutputExistsError, PictureError, SettingsError, WeightsError
 from vggapps.training import FinetuneSettings, TrainSettings
 from vggapps.training import _estimate as estimation
 from vggapps.training._start import resume, start
@@ -246,3 +246,11 @@ def test_a_head_for_the_same_classes_is_kept(photos: Path) -> None:
     assert any("with its head" in line for line in run.notes)
     head = weights("base")["fc8.weight"]
     assert torch.equal(run.network.get_parameter("fc8.weight").cpu(), head)
+
+
+def test_a_folder_that_can_not_be_written_is_said_before_the_work(photos: Path) -> None:
+    Path("file").touch()
+    with pytest.raises(PictureError, match="file is a file, and a run needs a folder"):
+        start("nosuch", "file", settings())
+    with pytest.raises(PictureError, match="file is a file, and a run needs a folder"):
+        start("nosuch", "file/run", settings())

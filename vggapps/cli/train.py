@@ -12,7 +12,9 @@ from vggapps.training._settings import FinetuneSettings, TrainSettings
 
 Data = Annotated[
     str | None,
-    typer.Argument(metavar="DATA", help="A folder, a .csv file, .tar shards or torchvision:NAME=FOLDER.", show_default=False),
+    typer.Argument(
+        metavar="DATA", help="A folder, a .csv file, .tar shards or torchvision:NAME=FOLDER.", show_default=False
+    ),
 ]
 Folder = Annotated[str, typer.Option("--output", "-o", metavar="FOLDER", help="The folder of the run.")]
 Resume = Annotated[

@@ -179,8 +179,8 @@ class RunSettings(FitSettings):
 
     device: Device = device_setting(SPEED)
     workers: int | None = setting(
-        None, minimum=0, maximum=256, metavar="N", help="Processes that read pictures. Default: 0 on a CPU; one for each of up to 16 cores beside a GPU.",
-        panel=SPEED,
+        None, minimum=0, maximum=256, metavar="N", panel=SPEED,
+        help="Processes that read pictures. Default: 0 on a CPU; one for each of up to 16 cores beside a GPU.",
     )  # fmt: skip
     cache: bool | None = setting(
         None, panel=SPEED,

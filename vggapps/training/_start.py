@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import torch.distributed as dist
 
 from vggapps import __version__
-from vggapps._files import write_file
+from vggapps._files import unwritable, write_file
 from vggapps.errors import OutputExistsError, PictureError, SettingsError, argument
 from vggapps.settings import from_dict
 from vggapps.training._checkpoints import BEFORE, NEWEST, load_checkpoint
@@ -38,6 +40,11 @@ def start(source: str, folder: str | Path, settings: RunSettings, *, overwrite: 
             )
     elif place.is_dir() and any(place.iterdir()) and not overwrite:
         raise OutputExistsError(f"{place} is not empty", "choose another folder for the run")
+    existing = next(folder for folder in (place, *place.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise PictureError(f"{existing} is a file, and a run needs a folder", "choose another name")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise unwritable(place, PermissionError(errno.EACCES, "Permission denied"))
     data = read_training_data(source, validation=settings.validation)
     run = TrainingRun(source, place, settings, data)
     if dist.is_initialized():
@@ -48,7 +55,7 @@ def start(source: str, folder: str | Path, settings: RunSettings, *, overwrite: 
             for name in (NEWEST, BEFORE):
                 (place / name).unlink(missing_ok=True)
         except OSError as error:
-            raise PictureError(f"{place}: the folder can't be made: {error.strerror}", "choose another one") from None
+            raise unwritable(place, error) from None
         facts = {"data": source, **about(settings), "classes": data.classes, "version": __version__}
         write_file(place / ABOUT, json.dumps(facts, indent=1).encode(), overwrite=True)
     return run

@@ -141,6 +141,8 @@ def _loaded(
         )
     plan, weights = _auto(needs, layers) if backbone == AUTO else _resolve(backbone)
     if plan is None:
+        if not Path(weights).exists():
+            raise WeightsError(f"there is no file {weights}", "check its name and folder")
         raise SettingsError(f"{weights} does not state its network", f"name it: vgg16={weights}")
     for layer in layers:  # before a download of half a gigabyte
         if layer not in (known := (*layer_names(plan, "fc"), "gap")):
