@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from copy import deepcopy
-from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,32 +13,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
+from tests.noise import PLAIN, Noise
 from vggapps.errors import PictureError, SettingsError
 from vggapps.training import _cached
-from vggapps.training._augmentation import evaluate_transform
 from vggapps.training._batches import PictureBatches
 from vggapps.training._cached import CachedBatches, bytes_for, tail_of
 from vggapps.training._network import freeze_to
 from vggapps.training._pictures import Pictures
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Head
-
-PLAIN = evaluate_transform(16, 16)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Pictures of noise; some are broken."""
-
-    broken: tuple[int, ...] = ()
-
-    def __call__(self, index: int) -> Image.Image:
-        if index in self.broken:
-            raise PictureError(f"picture {index}: it is damaged")
-        return Image.fromarray(np.random.default_rng(index).integers(0, 256, (16, 16, 3), np.uint8))
 
 
 def batches(count: int = 11, broken: tuple[int, ...] = (), size: int = 4, **more: Any) -> PictureBatches:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
+from tests.noise import PLAIN, Noise
 from vggapps.errors import PictureError, SettingsError
 from vggapps.features._splits import split
 from vggapps.training import _probe
-from vggapps.training._augmentation import evaluate_transform
 from vggapps.training._batches import PictureBatches
 from vggapps.training._cached import tail_of
 from vggapps.training._checkpointed import Checkpointed
@@ -27,20 +24,6 @@ from vggapps.training._pictures import Pictures
 from vggapps.training._probe import fit_probe, start_from_probe
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Pooled
-
-PLAIN = evaluate_transform(16, 16)
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Pictures of noise; some are broken."""
-
-    broken: tuple[int, ...] = ()
-
-    def __call__(self, index: int) -> Image.Image:
-        if index in self.broken:
-            raise PictureError(f"picture {index}: it is damaged")
-        return Image.fromarray(np.random.default_rng(index).integers(0, 256, (16, 16, 3), np.uint8))
 
 
 def batches(count: int = 11, broken: tuple[int, ...] = (), size: int = 4, **more: Any) -> PictureBatches:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vggapps.cli.options import Force, Json, Quiet, with_settings
-from vggapps.cli.training import go_on, train_in
+from vggapps.cli.training import run
 from vggapps.training._settings import FinetuneSettings, TrainSettings
 
 Data = Annotated[
@@ -67,10 +67,7 @@ def train(
 
       vggapps train --resume run/
     """
-    if resume is None:
-        train_in(output, data, settings, force=force, as_json=as_json, quiet=quiet)
-    else:
-        go_on(resume, data, settings, force=force, as_json=as_json, quiet=quiet)
+    run(settings, data, output, resume, force=force, as_json=as_json, quiet=quiet)
 
 
 @with_settings(FinetuneSettings)
@@ -102,7 +99,4 @@ def finetune(
 
       vggapps finetune photos/ --no-cache --augment crops -o run/
     """
-    if resume is None:
-        train_in(output, data, settings, force=force, as_json=as_json, quiet=quiet)
-    else:
-        go_on(resume, data, settings, force=force, as_json=as_json, quiet=quiet)
+    run(settings, data, output, resume, force=force, as_json=as_json, quiet=quiet)

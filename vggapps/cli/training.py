@@ -19,24 +19,26 @@ if TYPE_CHECKING:
     from vggapps.training._settings import RunSettings
 
 
-def train_in(folder: str, data: str | None, settings: RunSettings, *, force: bool, as_json: bool, quiet: bool) -> None:
-    """Begin a run and train to its end."""
-    if data is None:
+def run(
+    settings: RunSettings,
+    data: str | None,
+    output: str,
+    resumed: str | None,
+    *,
+    force: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Begin a run, or go on with one, and train to its end."""
+    if resumed is None and data is None:
         raise SettingsError("there is no data to train on", "name a folder of pictures, or a run: --resume run/")
-    from vggapps.training._start import start
+    if resumed is not None and (data is not None or force or settings != type(settings)()):
+        raise SettingsError("a resumed run has its own data and settings", f"run: vggapps train --resume {resumed}")
+    from vggapps.training._start import resume, start
 
     with _processes(settings):
-        _train(start(data, folder, settings, overwrite=force), as_json=as_json, quiet=quiet)
-
-
-def go_on(folder: str, data: str | None, settings: RunSettings, *, force: bool, as_json: bool, quiet: bool) -> None:
-    """Train a run to its end that was interrupted."""
-    if data is not None or force or settings != type(settings)():
-        raise SettingsError("a resumed run has its own data and settings", f"run: vggapps train --resume {folder}")
-    from vggapps.training._start import resume
-
-    with _processes(settings):
-        _train(resume(folder), as_json=as_json, quiet=quiet)
+        made = resume(resumed) if resumed is not None else start(str(data), output, settings, overwrite=force)
+        _train(made, as_json=as_json, quiet=quiet)
 
 
 @contextmanager

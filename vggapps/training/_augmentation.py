@@ -61,6 +61,11 @@ class PrincipalColors:
     vectors: Float[Tensor, "3 3"]
 
 
+def resize_for(crop: int) -> int:
+    """The shorter side for crops of this side, in pixels: 256 for 224 and in proportion; of small pictures the crop."""
+    return crop if crop <= _SMALL else round(crop * 256 / 224)
+
+
 def augment(
     name: Augmentation,
     size: int,
@@ -99,7 +104,7 @@ def augment(
     if name == "auto":
         name = "shifts" if size <= _SMALL or is_grey else "crops"
     if name == "none":
-        return evaluate_transform(size if size <= _SMALL else round(size * 256 / 224), size)
+        return evaluate_transform(resize_for(size), size)
     # On 8-bit tensors torch resizes three times as fast as Pillow, which evaluation uses, and equally well.
     to_floats = v2.ToDtype(torch.float32, scale=True)
     mirrored = (v2.RandomHorizontalFlip(), to_floats) if flip else (to_floats,)

@@ -98,6 +98,12 @@ class TrainingData:
     is_grey: bool
     side: int
 
+    @property
+    def is_uneven(self) -> bool:
+        """Whether the largest class has more than 3 times as many training pictures as the smallest."""
+        counts = Counter(self.training.targets).values()
+        return max(counts) > _UNBALANCED * min(counts)
+
 
 def read_training_data(source: str, *, validation: float = 0.2) -> TrainingData:
     """List the pictures of a data set and check it before the training starts.

@@ -16,7 +16,7 @@ from torch import nn
 
 from vggapps._memory import available_memory
 from vggapps.errors import SettingsError, WeightsError, argument, unknown
-from vggapps.training._augmentation import augment, evaluate_transform, principal_colors
+from vggapps.training._augmentation import augment, evaluate_transform, principal_colors, resize_for
 from vggapps.training._batches import PictureBatches
 from vggapps.training._cached import CachedBatches, bytes_for, tail_of
 from vggapps.training._checkpointed import Checkpointed
@@ -29,7 +29,6 @@ from vggapps.vgg._plan import get_plan, layer_names
 from vggapps.weights._backbone import is_file, load_network
 
 _USUAL, _LARGE = 224, 128  # the usual crop, and the shorter side of pictures from which on it is used
-_SMALL = 64  # crops up to this side use the whole picture
 _NORMALIZED = 256  # pictures whose means normalize the channels
 STAGED = "staged="
 
@@ -79,7 +78,7 @@ def sizes(settings: RunSettings, data: TrainingData, base: VGG | None = None) ->
         return crop, shorter
     if base and crop == base.convention.crop:
         return crop, base.convention.resize
-    return crop, crop if crop <= _SMALL else round(crop * 256 / 224)
+    return crop, resize_for(crop)
 
 
 def _starting(settings: RunSettings, classes: tuple[str, ...]) -> VGG | None:
@@ -158,7 +157,7 @@ def prepare(
         freeze_to(network, settings.freeze_to)
         notes.append(f"the layers up to {settings.freeze_to} are frozen")
     mix = (settings.mixup, settings.cutmix)
-    balanced = _is_uneven(data) if settings.balance is None else settings.balance
+    balanced = data.is_uneven if settings.balance is None else settings.balance
     if balanced:
         notes.append("classes are drawn equally often")
     validation = batches(data.validation, transform=plain, shuffle=False)
@@ -207,12 +206,6 @@ def _caches(settings: RunSettings, network: VGG, data: TrainingData, crop: int, 
         )
         return False
     return True
-
-
-def _is_uneven(data: TrainingData) -> bool:
-    """Whether the largest class has more than 3 times as many pictures as the smallest."""
-    counts = [data.training.targets.count(index) for index in set(data.training.targets)]
-    return max(counts) > 3 * min(counts)
 
 
 def _workers(settings: RunSettings, device: torch.device) -> int:

@@ -39,7 +39,7 @@ from vggapps.vgg._device import pick_device, pick_dtype
 from vggapps.vgg._network import VGG
 from vggapps.weights._files import save_weights
 
-BEST, LAST, ABOUT = "best.safetensors", "last.safetensors", "run.json"
+BEST, LAST = "best.safetensors", "last.safetensors"
 _EVERY = 600.0  # seconds between checkpoints within an epoch
 _AGAIN = "start a new run from its last.safetensors, in another folder"
 
@@ -52,13 +52,11 @@ class RunStep:
         step: of the training.
         row: the log's row of the epoch that ended with this step; None within an epoch.
         is_best: whether this epoch has the best validation accuracy so far.
-        is_saved: whether a checkpoint was written.
     """
 
     step: TrainingStep
     row: Mapping[str, Any] | None = None
     is_best: bool = False
-    is_saved: bool = False
 
     @property
     def fraction(self) -> float:
@@ -199,7 +197,7 @@ class TrainingRun:
                 if self._agreed(due):
                     self._save(step)
                     saved = time.monotonic()
-                yield RunStep(step, row, is_best, due)
+                yield RunStep(step, row, is_best)
                 if ends:
                     return
 

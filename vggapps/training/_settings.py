@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 from vggapps.errors import SettingsError, argument, unknown
 from vggapps.settings import check, setting
@@ -245,6 +245,3 @@ class FinetuneSettings(RunSettings):
     """Settings of ``vggapps finetune``."""
 
     recipe: ClassVar[Recipe] = "finetune"
-
-
-AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from vggapps.features._learning import LEAST, calibrate
 from vggapps.training._batches import Batch
+from vggapps.training._network import evaluating
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,6 @@ class Validation:
         return calibrate(self.logits, self.targets)
 
 
-@torch.no_grad()
 def validate(network: nn.Module, batches: Iterable[Batch], dtype: torch.dtype) -> Validation:
     """Run a network, in evaluation mode, on batches of pictures; several processes share their results.
 
@@ -56,17 +55,15 @@ def validate(network: nn.Module, batches: Iterable[Batch], dtype: torch.dtype) -
         batches: each process has its part of the pictures.
         dtype: of the convolutions.
     """
-    device, was_training = next(network.parameters()).device, network.training
+    device = next(network.parameters()).device
     logits, targets, unreadable = [], [], 0
-    network.eval()
     for batch in batches:
         unreadable += len(batch.unreadable)
         if len(batch.images):
             images = batch.images.to(device).contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, dtype) if dtype != torch.float32 else nullcontext():
+            with evaluating(network), torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
                 logits.append(network(images).float().cpu())
             targets.append(batch.targets)
-    network.train(was_training)
     mine = (logits, targets, unreadable)
     parts = [mine]
     if dist.is_initialized():
