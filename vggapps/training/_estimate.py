@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -27,14 +28,11 @@ class Estimate:
 
     Attributes:
         seconds: for all steps, without validation.
-        reading: share of the steps' time that reading a batch takes in one process; above 1 for one worker, reading is
-            slower than training.
         bytes: of memory, for weights, their gradients and averages, and what the backward pass keeps.
         free: available bytes on the device.
     """
 
     seconds: float
-    reading: float
     bytes: int
     free: int
 
@@ -42,7 +40,6 @@ class Estimate:
 def estimate(
     trained: nn.Module,
     batch: Any,
-    reading: float,
     loss: Callable[[Any, Any], Tensor],
     settings: FitSettings,
     steps: int,
@@ -52,7 +49,6 @@ def estimate(
     Args:
         trained: the network; it is not changed.
         batch: (inputs, targets, ...) of a typical step.
-        reading: seconds that reading this batch took.
         loss: of the run.
         settings: of the run.
         steps: of the run.
@@ -76,16 +72,13 @@ def estimate(
     seconds = []
     for hooked in (True, False, False):  # the first step also allocates memory
         start = time.perf_counter()
-        if hooked:
-            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-                next(fit(copy, [few], loss, once))
-        else:
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor) if hooked else nullcontext():
             next(fit(copy, [few], loss, once))
         seconds.append(time.perf_counter() - start)
     activations = max(0, sum(kept.values()) - weights) * whole // count
     needed = round(_SPARE * (weights * (_TENSORS + (settings.ema > 0)) + activations))
     step = min(seconds[1:]) * whole / count
-    found = Estimate(steps * settings.accumulate * step, reading / step, needed, free_memory(device))
+    found = Estimate(steps * settings.accumulate * step, needed, free_memory(device))
     if needed > found.free:
         raise OutOfMemoryError(
             f"training needs about {needed / 1e9:.1f} GB of memory, and {found.free / 1e9:.1f} GB are free",

@@ -160,11 +160,9 @@ class TrainingRun:
         Raises:
             OutOfMemoryError: there is not enough memory.
         """
-        began = time.perf_counter()
         first: Batch = next(iter(self._prepared.training))
-        reading = time.perf_counter() - began
         settings = self.settings.fit_settings()
-        return estimate(self._trained, first, reading, self.loss, settings, self.total - self.done)
+        return estimate(self._trained, first, self.loss, settings, self.total - self.done)
 
     def steps(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[RunStep]:
         """Train; each step after which a checkpoint is due, and each epoch, is saved before it is yielded.
