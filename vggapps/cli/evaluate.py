@@ -65,7 +65,7 @@ def evaluate(
 
       vggapps evaluate imagenet/val/ --shard 1/4 --json
 
-      vggapps evaluate imagenet/val/ --boxes boxes.csv --boxes-from trained.safetensors
+      vggapps evaluate val/ --boxes boxes.csv --boxes-from trained.safetensors
     """
     share, boxes, boxes_from = parse_shard(shard), settings.boxes, settings.boxes_from
     if boxes_from and not boxes:

@@ -36,11 +36,11 @@ def exemplars(
     """Find the pictures that activate a channel most.
 
     Each picture is scaled as the network was trained, mostly to a shorter side of
-    224, and represented by the position where the channel is strongest. Prints the
-    strongest pictures of each channel. -o draws the patches that these positions see as a sheet, one
-    row per channel. --report writes them to a page, beside a feature
-    visualization of the channel. Boxes are left, top, right and bottom in
-    pixels of the scaled picture.
+    224, and represented by the position where the channel is strongest. Prints
+    the strongest pictures of each channel. -o draws the patches that these
+    positions see as a sheet, one row per channel. --report writes them to a page,
+    beside a feature visualization of the channel. Boxes are left, top, right and
+    bottom in pixels of the scaled picture.
 
     The last line of --json has totals. The exit code is 1 if some pictures
     can't be read.

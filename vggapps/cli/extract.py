@@ -42,7 +42,7 @@ def extract(
 
       vggapps extract photos/ -o features.npy
 
-      vggapps extract photos/ --layer relu5_3 --pool avg+max --backbone vgg16 -o features.safetensors
+      vggapps extract photos/ --layer relu5_3 --pool avg+max -o rows.safetensors
 
       vggapps extract photos/ --shard 1/4 -o features-1.npy
     """

@@ -53,7 +53,7 @@ def invert(
 
       vggapps invert cat.jpg --layer conv1_2,conv2_2,conv3_4,conv4_4,conv5_4
 
-      vggapps invert cat.jpg --layer conv5_1 --method mv2016 --size 320 -o cat5.png
+      vggapps invert cat.jpg --layer conv5_1 --method mv2016 -o cat5.png
     """
     check_stdout(output, as_json=as_json)
     layers = tuple(dict.fromkeys(split_list(layer)))

@@ -44,8 +44,8 @@ def localize(
     --boxes-from it is predicted by a trained regressor. IMAGE may be a folder
     or a pattern.
 
-    The whole picture is used here, while [bold]vggapps classify[/bold] uses its centre; if that
-    has another most probable class, a note says so.
+    The whole picture is used here, while [bold]vggapps classify[/bold] uses its centre; if
+    that has another most probable class, a note says so.
 
     The exit code is 1 if some of several pictures can't be read.
 

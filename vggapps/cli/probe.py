@@ -54,7 +54,7 @@ def probe(
       vggapps extract photos/ -o features.npy
       vggapps probe features.npy
 
-      vggapps probe features.npy --labels labels.csv --kind mlp -o head.safetensors
+      vggapps probe features.npy --labels labels.csv --kind mlp -o mlp.safetensors
 
       vggapps probe features.npy --teacher logits.npy --root -o head.safetensors
     """

@@ -52,7 +52,8 @@ def stylize(
 
     The result is [bold]CONTENT_by_STYLE.png[/bold] in the current folder. It contains its
     settings. CONTENT may be a folder or a pattern: each picture gets its own
-    result, and subfolders are kept. Several styles are mixed: [bold]a.jpg:0.7 b.jpg:0.3[/bold].
+    result, and subfolders are kept. Several styles are mixed:
+    [bold]a.jpg:0.7 b.jpg:0.3[/bold].
     With --each-style, or if STYLE is a folder, there is one result per style.
     Ctrl-C stops early and keeps the picture so far.
 

@@ -7,6 +7,7 @@ from ._fit import fit as fit
 from ._pictures import Pictures as Pictures
 from ._pictures import TrainingData as TrainingData
 from ._pictures import read_training_data as read_training_data
+from ._probe import fit_probe as fit_probe
 from ._run import RunStep as RunStep
 from ._run import TrainingRun as TrainingRun
 from ._settings import RECIPES as RECIPES
@@ -36,6 +37,7 @@ __all__ = [
     "augment",
     "finetune",
     "fit",
+    "fit_probe",
     "read_training_data",
     "resume",
     "start",
