@@ -159,12 +159,17 @@ def pretrained(arguments: argparse.Namespace) -> VGG:
 
 def measure_pictures(arguments: argparse.Namespace, classes: Classes) -> Table:
     """Accuracy of fine-tuning, of a probe and from scratch, by number of training pictures."""
-    title = f"Accuracy on {len(classes)} classes, %"
-    table = Table("pictures per class", "fine-tuned", "linear probe", "from scratch", title=title)
-    tuned = FinetuneSettings(weights=arguments.backbone, epochs=arguments.epochs)
-    scratch = TrainSettings(
+    kinds: dict[str, TrainSettings | FinetuneSettings | None] = {
+        f"fine-tuned after {layer}": FinetuneSettings(
+            weights=arguments.backbone, epochs=arguments.epochs, freeze_to=layer
+        )
+        for layer in arguments.freeze_to
+    }
+    kinds["linear probe"] = None
+    kinds["from scratch"] = TrainSettings(
         arch=arguments.arch, size=arguments.size, epochs=arguments.scratch_epochs, batch=32, mixup=0
     )
+    table = Table("pictures per class", *kinds, title=f"Accuracy on {len(classes)} classes, %")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         rows = described(write_table(folder / "all.csv", **both(classes)), pretrained(arguments), ["pool5"])["pool5"]
@@ -172,10 +177,14 @@ def measure_pictures(arguments: argparse.Namespace, classes: Classes) -> Table:
             found: dict[str, list[float]] = defaultdict(list)
             for seed in range(arguments.seeds):
                 learn, test = drawn(classes, count, arguments.test, seed)
-                found["tuned"].append(trained_accuracy(folder, tuned, learn, test))
-                found["probe"] += probe_accuracy(rows, learn, [test])
-                found["scratch"].append(trained_accuracy(folder, scratch, learn, test))
-            table.add_row(str(count), *(summary(found[kind]) for kind in ("tuned", "probe", "scratch")))
+                for kind, settings in kinds.items():
+                    found[kind] += (
+                        [trained_accuracy(folder, settings, learn, test)]
+                        if settings
+                        else probe_accuracy(rows, learn, [test])
+                    )
+                print(count, seed, {kind: round(values[-1], 1) for kind, values in found.items()}, flush=True)
+            table.add_row(str(count), *(summary(found[kind]) for kind in kinds))
     return table
 
 
@@ -253,6 +262,7 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=60, help="pictures per class at most")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20, help="of fine-tuning")
+    parser.add_argument("--freeze-to", nargs="+", default=["pool4", "relu5_3"], help="where fine-tuning begins")
     parser.add_argument("--arch", default="32-64x2-128x2-256x2-512x2_bn", help="the network from scratch")
     parser.add_argument("--size", type=int, default=128, help="its pictures, in pixels")
     parser.add_argument("--scratch-epochs", type=int, default=40)

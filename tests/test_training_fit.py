@@ -42,6 +42,18 @@ def copied(values: dict[str, Any]) -> dict[str, Any]:
     return torch.load(file, weights_only=True)
 
 
+def test_a_model_may_take_several_inputs() -> None:
+    """A bilinear layer of (x, 1) is the linear layer of x."""
+    other = linear()
+    both = nn.Bilinear(4, 1, 3)
+    both.weight.data.copy_(other.weight.data.unsqueeze(2))
+    both.bias.data.copy_(other.bias.data)
+    paired = [((x, torch.ones(len(x), 1)), y) for x, y in BATCHES]
+    plain = replace(SGD, weight_decay=0)
+    losses = [step.loss for step in fit(both, paired, nn.CrossEntropyLoss(), plain)]
+    assert losses == pytest.approx([step.loss for step in fit(other, BATCHES, nn.CrossEntropyLoss(), plain)], rel=1e-5)
+
+
 def test_sgd_steps_equal_those_of_torchvisions_network() -> None:
     ours = initialize(VGG("vgg11_bn", head="gap", classes=5), seed=1).double()
     body = torchvision_vgg.make_layers(torchvision_vgg.cfgs["A"], batch_norm=True)

@@ -39,8 +39,9 @@ def fit(
 
     Args:
         model: any module; it is trained in place, on the device where it is.
-        batches: each gives (inputs, targets, ...). ``batches.epoch(number, start)``, if there is one, gives those of an
-            epoch from any batch on, which makes resuming within an epoch quick.
+        batches: each gives (inputs, targets, ...). A tuple of inputs is passed as several arguments.
+            ``batches.epoch(number, start)``, if there is one, gives those of an epoch from any batch on, which makes
+            resuming within an epoch quick.
         loss: ``loss(model(inputs), targets)``, a mean over the batch.
         settings: see :class:`FitSettings`.
         metrics: of torchmetrics, updated with outputs and targets and reset at the start of each epoch.

@@ -98,7 +98,7 @@ class Run:
                     learning_rate=rate,
                     gradient_norm=norm,
                     metrics={name: float(metric.compute()) for name, metric in self.metrics.items()},
-                    pictures=sum(len(batch[0]) for batch in group),
+                    pictures=sum(map(_count, group)),
                     unreadable=tuple(line for batch in group for line in getattr(batch, "unreadable", ())),
                     _run=self,
                 )
@@ -140,7 +140,7 @@ class Run:
         self._train_mode()
         self.optimizer.zero_grad(set_to_none=True)
         rate = max(self.rate.rates)
-        counts = torch.tensor([len(batch[0]) for batch in group], dtype=torch.float64, device=self.device)
+        counts = torch.tensor([_count(batch) for batch in group], dtype=torch.float64, device=self.device)
         every = counts.sum()
         ranks = 1
         if dist.is_initialized():
@@ -148,17 +148,17 @@ class Run:
             ranks = dist.get_world_size()
         value = torch.zeros((), dtype=torch.float64, device=self.device)
         for number, batch in enumerate(group, 1):
-            if not len(batch[0]) and ranks == 1:
+            if not _count(batch) and ranks == 1:
                 continue
             # DDP averages over the processes, whose batches may differ in size: a mean over all pictures, exactly.
             share = (counts[number - 1] * ranks / every).float()
             with self._synchronized(last=number == len(group)), _on(self.device):
-                inputs, targets = self._moved(batch[0]), self._moved(batch[1])
-                is_empty = not len(inputs)  # no picture of this process could be read, and the others wait for it
+                inputs, targets = tuple(map(self._moved, _inputs(batch))), self._moved(batch[1])
+                is_empty = not _count(batch)  # no picture of this process could be read, and the others wait for it
                 if is_empty:
-                    inputs = inputs.new_zeros((1, *inputs.shape[1:]))
+                    inputs = tuple(one.new_zeros((1, *one.shape[1:])) for one in inputs)
                 with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
-                    outputs = _as_float(self.trained(inputs))
+                    outputs = _as_float(self.trained(*inputs))
                 one = 0 * outputs.sum() if is_empty else self.loss(outputs, targets) * share
                 one.backward()  # type: ignore[no-untyped-call]
             value += one.detach() / ranks
@@ -236,6 +236,15 @@ class Run:
         self.average.load(state["average"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.generators.state, self.at_epoch = tuple(state["random"]), tuple(state["at_epoch"])
+
+
+def _inputs(batch: Batch) -> tuple[Any, ...]:
+    return batch[0] if isinstance(batch[0], tuple) else (batch[0],)
+
+
+def _count(batch: Batch) -> int:
+    """Number of examples in a batch."""
+    return len(_inputs(batch)[0])
 
 
 def _as_float(outputs: Any) -> Any:

@@ -13,7 +13,7 @@ from vggapps.optimize._step import Progress
 if TYPE_CHECKING:
     from vggapps.training._loop import Run
 
-Batch = Sequence[Any]  # inputs, targets, and more, which the loop passes over
+Batch = Sequence[Any]  # inputs, one or a tuple of several; targets; and more, which the loop passes over
 
 
 class Metric(Protocol):
