@@ -61,6 +61,18 @@ def test_options_replace_what_the_recipe_sets() -> None:
     assert FinetuneSettings().recipe == "finetune"
 
 
+def test_another_optimizer_has_the_rate_and_decay_of_the_recipe_that_is_for_it() -> None:
+    modern, tuned = TrainSettings(optimizer="adamw", batch=32), FinetuneSettings()
+    assert (modern.learning_rate, modern.weight_decay) == (tuned.learning_rate, tuned.weight_decay)
+    assert TrainSettings(optimizer="adamw", weight_decay=0.1).weight_decay == 0.1
+    other = FinetuneSettings(optimizer="sgd", batch=128, weights="auto")
+    assert (other.learning_rate, other.weight_decay) == (TrainSettings().learning_rate, TrainSettings().weight_decay)
+
+
+def test_the_rate_of_adamw_follows_the_root_of_the_batch() -> None:
+    assert FinetuneSettings(batch=128).learning_rate == pytest.approx(2 * FinetuneSettings(batch=32).learning_rate)
+
+
 def test_learning_rates_follow_the_batch_unless_they_are_given() -> None:
     """Linear scaling: Goyal et al. 2017 (arXiv 1706.02677), section 2.1."""
     assert TrainSettings(batch=256).learning_rate == 2 * TrainSettings().learning_rate

@@ -151,8 +151,8 @@ class RunSettings(FitSettings):
         "optimizer", "SGD with momentum 0.9, plain or Nesterov's; or AdamW.", panel=OPTIMIZATION
     )
     learning_rate: float = _by_recipe(
-        "learning_rate", "The highest learning rate, for the recipe's batch; by default it is scaled with the batch, "
-        "and a fifth for modern without batch norm.", minimum=0, metavar="RATE", panel=OPTIMIZATION,
+        "learning_rate", "The highest learning rate, for the recipe's optimizer and batch; by default it is scaled "
+        "with the batch, and a fifth for modern without batch norm.", minimum=0, metavar="RATE", panel=OPTIMIZATION,
     )  # fmt: skip
     layer_decay: float = _by_recipe(
         "layer_decay", "Learning rate of each block relative to the one after it.", minimum=0, maximum=1,
@@ -202,11 +202,18 @@ class RunSettings(FitSettings):
         check(self)
         if "warmup" not in given:
             object.__setattr__(self, "warmup", 0.0 if self.schedule == "plateau" else min(self.warmup, self.epochs / 5))
+        adaptive = self.optimizer == "adamw"
+        if adaptive != (table["optimizer"] == "adamw"):
+            # A rate of SGD is far too high for AdamW: those of a recipe for this optimizer are used.
+            table = RECIPES["finetune" if adaptive else "modern"]
+        if "weight_decay" not in given:
+            object.__setattr__(self, "weight_decay", table["weight_decay"])
         if "learning_rate" not in given:
-            plain = self.recipe == "modern" and self.weights == "none" and not self.arch.endswith("_bn")
-            object.__setattr__(
-                self, "learning_rate", self.learning_rate * self.batch / table["batch"] / (5 if plain else 1)
-            )
+            # With the batch for SGD (Goyal et al. 2017, arXiv 1706.02677, section 2.1), with its root for Adam
+            # (Malladi et al., NeurIPS 2022, arXiv 2205.10287).
+            scale = (self.batch / table["batch"]) ** (0.5 if adaptive else 1)
+            plain = table is RECIPES["modern"] and self.weights == "none" and not self.arch.endswith("_bn")
+            object.__setattr__(self, "learning_rate", table["learning_rate"] * scale / (5 if plain else 1))
         super().__post_init__()
         if self.head not in ("gap", "fc"):
             raise SettingsError(f"{argument('head', self.head)} has no classes", "use gap or fc")
