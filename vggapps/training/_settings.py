@@ -33,7 +33,9 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
     },
     "finetune": {
         "epochs": 20, "batch": 32, "optimizer": "adamw", "learning_rate": 1e-3, "weight_decay": 0.05,
-        "schedule": "cosine", "warmup": 1.0, "label_smoothing": 0.1, "mixup": 0.2, "cutmix": 0.0, "ema": 0.99,
+        # Label smoothing and mixup draw a head away from the probe that it begins with: 4 points worse with 5 pictures
+        # per class, 1 with 30 (3 seeds, 10 classes of Caltech-101).
+        "schedule": "cosine", "warmup": 1.0, "label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0, "ema": 0.99,
         "clip": 5.0, "arch": "vgg19", "weights": "auto", "head": "gap", "init": "he", "augment": "auto",
         "freeze_to": "pool4", "layer_decay": 0.1,
     },
