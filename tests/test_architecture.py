@@ -48,6 +48,7 @@ ROOMS["features"] = GROUND
 ROOMS["visualization"] = GROUND | {"objectives"}
 ROOMS["explanation"] = GROUND | {"objectives"}
 ROOMS["training"] = GROUND | {"features"}  # fine-tuning begins with a probe
+ROOMS["painters"] = GROUND | {"style", "training"}  # they learn the loss of style transfer by the training loop
 ROOMS["classification"] = GROUND | {"features", "explanation"}  # a class is localized by what decided for it
 MIDDLE = set(ROOMS) - GROUND
 DOORS = ("cli", "web", "__main__")

@@ -29,7 +29,7 @@ class StyleTerm:
         distance: of moments or of positions, which both can be added up over tiles.
         target: by layer; maps of 1 × c × h × w for a distance of positions.
         shares: weights of the layers in the term.
-        units: divisors of the layers' distances.
+        units: divisors of the layers' distances, for each picture.
     """
 
     name: str
@@ -37,7 +37,7 @@ class StyleTerm:
     distance: Distance
     target: Mapping[str, Measured]
     shares: Mapping[str, float]
-    units: Mapping[str, Tensor] = field(default_factory=dict)
+    units: Mapping[str, Float[Tensor, " n"]] = field(default_factory=dict)
 
     @property
     def of_moments(self) -> bool:
@@ -57,9 +57,9 @@ class StyleTerm:
         """
         layers = []
         for layer, target in self.target.items():
-            distance = self.distance(measured[layer], target).mean()
+            distance = self.distance(measured[layer], target)
             distance = distance / self.units[layer] if layer in self.units else distance
-            layers.append(self.shares[layer] * distance * (held or {}).get(layer, 1.0))
+            layers.append(self.shares[layer] * distance.mean() * (held or {}).get(layer, 1.0))
         return torch.stack(layers).sum()
 
     def part(self, places: Places) -> StyleTerm:
@@ -90,12 +90,12 @@ def style_term(
     return StyleTerm("style", weight, of_moments[distance], dict(target), shares)
 
 
-def content_term(target: Mapping[str, Float[Tensor, "1 c h w"]], weight: float = 1.0) -> StyleTerm:
+def content_term(target: Mapping[str, Float[Tensor, "n c h w"]], weight: float = 1.0) -> StyleTerm:
     """Squared error of features over the target's mean square: Gatys 2016, eq. 1, made relative.
 
     0 for equal features, 1 for zero features, at any size and layer; layers are averaged.
     """
-    units = {name: t.float().square().mean() + 1e-12 for name, t in target.items()}
+    units = {name: t.float().square().mean((1, 2, 3)) + 1e-12 for name, t in target.items()}
     return StyleTerm("content", weight, DISTANCES["l2"], dict(target), dict.fromkeys(target, 1 / len(target)), units)
 
 

@@ -1,0 +1,87 @@
+"""Files of painters, and photos of any size painted in parts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from vggapps.errors import WeightsError
+from vggapps.painters import _painting as painting
+from vggapps.painters._files import load_painter, save_painter
+from vggapps.painters._network import Painter
+from vggapps.painters._painting import paint
+
+
+@pytest.fixture
+def painter() -> Painter:
+    torch.manual_seed(0)
+    made = Painter(["waves", "night"], channels=16, blocks=2)
+    nn.init.normal_(made.convs[-1].weight, std=0.05)
+    for norm in made.norms:
+        nn.init.normal_(norm.weight, mean=1, std=0.2)
+    return made.requires_grad_(False).eval()
+
+
+def photo(height: int, width: int) -> torch.Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def test_a_file_gives_the_same_picture_to_an_8_bit_level(painter: Painter, tmp_path: Path) -> None:
+    save_painter(painter, tmp_path / "p.safetensors")
+    read = load_painter(tmp_path / "p.safetensors")
+    assert read.styles == painter.styles
+    before, after = (paint(one, photo(48, 64), {"night": 1}, dtype="float32") for one in (painter, read))
+    assert (before - after).abs().mean() < 1 / 255
+    assert (before - photo(48, 64)).abs().mean() > 0.02  # it does paint
+
+
+def test_a_painter_of_the_usual_size_needs_at_most_1_2_megabytes(tmp_path: Path) -> None:
+    save_painter(Painter(["a", "b", "c", "d"]), tmp_path / "p.safetensors")
+    assert (tmp_path / "p.safetensors").stat().st_size <= 1.2e6
+
+
+def test_each_weight_is_within_half_a_level_of_its_channel(painter: Painter, tmp_path: Path) -> None:
+    save_painter(painter, tmp_path / "p.safetensors")
+    for one, other in zip(painter.convs, load_painter(tmp_path / "p.safetensors").convs, strict=True):
+        level = one.weight.abs().amax((1, 2, 3), keepdim=True) / 127
+        assert ((one.weight - other.weight).abs() <= 0.501 * level).all()
+
+
+def test_parts_are_the_whole_with_the_same_statistics(painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(painting, "THUMBNAIL", 96)
+    monkeypatch.setattr(painting, "TILE", 64)
+    large, mix = photo(200, 150), painter.mix({"waves": 1})
+    in_parts = paint(painter, large, {"waves": 1}, dtype="float32")
+    statistics = painter.statistics(painting.resize(large, (96, 72)), mix)
+    whole = painter(large, mix, statistics).clamp(0, 1)
+    assert (in_parts - whole).abs().max() < 1 / 255
+
+
+@pytest.mark.parametrize("damage", ["missing", "other", "cut", "tensors"])
+def test_files_that_are_no_painters_are_refused(painter: Painter, tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "p.safetensors"
+    save_painter(painter, file)
+    if damage == "missing":
+        file.unlink()
+    elif damage == "other":
+        safetensors.torch.save_file({"a": torch.zeros(1)}, file)
+    elif damage == "cut":
+        file.write_bytes(file.read_bytes()[:-100])
+    else:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            notes, tensors = opened.metadata(), {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        del tensors["norms.0.weight"]
+        safetensors.torch.save_file(tensors, file, metadata=notes)
+    with pytest.raises(WeightsError) as caught:
+        load_painter(file)
+    assert "p.safetensors" in caught.value.message
+    assert caught.value.hint
+
+
+def test_another_suffix_is_refused(painter: Painter, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"p\.pth"):
+        save_painter(painter, tmp_path / "p.pth")

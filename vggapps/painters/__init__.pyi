@@ -1,0 +1,15 @@
+from ._files import load_painter as load_painter
+from ._files import save_painter as save_painter
+from ._network import Painter as Painter
+from ._painting import paint as paint
+from ._settings import PainterSettings as PainterSettings
+from ._training import train_painter as train_painter
+
+__all__ = [
+    "Painter",
+    "PainterSettings",
+    "load_painter",
+    "paint",
+    "save_painter",
+    "train_painter",
+]

@@ -1,0 +1,73 @@
+"""What a painter learns from: random parts of photos, each with a style and a strength."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2  # type: ignore[import-untyped]
+
+from vggapps.painters._loss import Wanted
+from vggapps.painters._network import Painter
+from vggapps.training import PictureBatches, Pictures
+from vggapps.training._augmentation import Transform
+
+_AREA = (0.1, 0.6)  # of the parts, relative to the photo
+_ASPECT = (3 / 4, 4 / 3)
+_NORMAL, _LEAST = 0.5, 0.1  # half of the batches have the normal strength, the others a random one from the least to 1
+
+
+class PainterBatch(NamedTuple):
+    """Parts of photos with the scales and shifts to use, and what they are painted for; see ``training.Batch``."""
+
+    inputs: tuple[Tensor, Tensor]
+    wanted: Wanted
+    files: tuple[str, ...]
+    unreadable: tuple[str, ...]
+
+
+class PainterBatches:
+    """``steps`` batches of parts of photos, as one epoch.
+
+    Args:
+        photos: each is seen equally often.
+        painter: whose styles are drawn at random.
+        steps: number of batches.
+        size: side of the parts in pixels.
+        count: of parts in a batch.
+        seed: of all random choices but styles and strengths, which are from torch's default generator.
+        workers: processes that read.
+    """
+
+    def __init__(
+        self, photos: Pictures, painter: Painter, steps: int, *, size: int, count: int, seed: int = 0, workers: int = 0
+    ) -> None:
+        crop = v2.RandomResizedCrop(size, scale=_AREA, ratio=_ASPECT)
+        to_floats = v2.ToDtype(torch.float32, scale=True)
+        views = Transform((v2.ToImage(), crop, v2.RandomHorizontalFlip(), to_floats), at_least=3 * size)
+        self.photos = PictureBatches(photos, views, count, classes=1, seed=seed, workers=workers)
+        self.painter, self.steps = painter, steps
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[PainterBatch]:
+        return self.epoch(0)
+
+    def epoch(self, _: int, start: int = 0) -> Iterator[PainterBatch]:
+        """The batches from ``start`` on."""
+        while start < self.steps:
+            epoch, begun = divmod(start, len(self.photos))
+            for batch in self.photos.epoch(epoch, begun):
+                yield self._painted(batch.images, batch.files, batch.unreadable)
+                start += 1
+                if start == self.steps:
+                    return
+
+    def _painted(self, photos: Tensor, files: tuple[str, ...], unreadable: tuple[str, ...]) -> PainterBatch:
+        strength = _NORMAL if torch.rand(()) < 0.5 else float(torch.empty(()).uniform_(_LEAST, 1))
+        rows = torch.randint(len(self.painter.styles), (len(photos),))
+        mixes = [self.painter.mix({name: 1.0}, strength) for name in self.painter.styles]
+        return PainterBatch((photos, torch.cat(mixes)[rows]), Wanted(photos, rows, strength), files, unreadable)

@@ -1,0 +1,83 @@
+"""Files of painters: .safetensors with convolutions in 8 bits, about 1 MB."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from jaxtyping import Float, Int8
+from torch import Tensor
+
+from vggapps.errors import WeightsError
+from vggapps.painters._network import Painter
+from vggapps.weights._files import write_tensors
+
+_LEVELS = 127
+
+
+def save_painter(painter: Painter, path: str | Path, about: dict[str, Any] | None = None) -> None:
+    """Write a painter; it replaces a file atomically.
+
+    Convolutions are rounded to 8 bits with a scale for each output channel, scales and shifts to 16.
+
+    Args:
+        painter: to write.
+        path: a name that ends in ``.safetensors``.
+        about: JSON that is kept with it.
+
+    Raises:
+        WeightsError: another suffix, or a folder that is not writable.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"cannot save a painter as {path.name}", "use a name that ends in .safetensors")
+    tensors: dict[str, Tensor] = {}
+    for name, value in painter.state_dict().items():
+        value = value.detach().float().cpu()
+        if value.ndim == 4:
+            tensors[name], tensors[f"{name}_scale"] = _rounded(value)
+        else:
+            tensors[name] = value.half()
+    notes = {"styles": painter.styles, "channels": painter.channels, "blocks": painter.blocks, "about": about or {}}
+    write_tensors(path, tensors, {"vggapps-painter": json.dumps(notes)})
+
+
+def load_painter(path: str | Path) -> Painter:
+    """Read a painter that :func:`save_painter` wrote, frozen and in evaluation mode, on the CPU.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or not a painter.
+    """
+    path = Path(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as opened:
+            notes = json.loads((opened.metadata() or {}).get("vggapps-painter", "null"))
+            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}", "check the file's name") from None
+    except (safetensors.SafetensorError, ValueError) as error:
+        raise WeightsError(f"{path.name} is damaged: {error}", "train it again, or use another file") from None
+    if not notes:
+        raise WeightsError(f"{path.name} is not a painter", "use a file that vggapps train-style wrote")
+    try:
+        painter = Painter(notes["styles"], notes["channels"], notes["blocks"])
+        painter.load_state_dict({name: _read(name, tensors) for name in painter.state_dict()})
+    except (KeyError, RuntimeError):
+        raise WeightsError(f"{path.name} is damaged: it has other tensors than its network", "train it again") from None
+    return painter.requires_grad_(False).eval()
+
+
+def _rounded(weight: Float[Tensor, "o i h w"]) -> tuple[Int8[Tensor, "o i h w"], Float[Tensor, "o 1 1 1"]]:
+    """Whole numbers from -127 to 127, and the scale of each output channel."""
+    scale = (weight.abs().amax((1, 2, 3), keepdim=True) / _LEVELS).clamp_min(torch.finfo(torch.float32).tiny)
+    return (weight / scale).round().to(torch.int8), scale
+
+
+def _read(name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+    """A tensor of the network from those of a file."""
+    value = tensors[name].float()
+    return value * tensors[f"{name}_scale"] if value.ndim == 4 else value

@@ -1,0 +1,97 @@
+"""The loss of a painter: that of style transfer by optimization, at several sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from vggapps.image import resize
+from vggapps.losses._moments import Moments, add_up
+from vggapps.style._score import StyleScore, content_term, style_term, whole
+from vggapps.style._settings import StylizeSettings
+from vggapps.style._styles import Painting
+from vggapps.style._tiling import Tiling
+from vggapps.style._transfer import term_weights
+from vggapps.vgg._network import VGG
+
+HALVINGS = (1, 2)  # the crops are compared at their size and at half of it, where large strokes are seen
+_TILE = 1024  # side in pixels of the tiles in which the styles are measured
+
+
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """What a batch is painted for.
+
+    Attributes:
+        photo: that is painted.
+        rows: the style of each, an index.
+        strength: of all of them.
+    """
+
+    photo: Float[Tensor, "n 3 h w"]
+    rows: Int64[Tensor, " n"]
+    strength: float
+
+
+class PainterLoss:
+    """The loss of :func:`~vggapps.style.stylize_steps`, for a batch with a style for each picture.
+
+    Args:
+        vgg: from :func:`~vggapps.style.load_backbone`.
+        styles: each one or several paintings, whose shares add up to 1.
+        size: (height, width) of a whole photo, for which the styles are measured, in pixels.
+        settings: of the style transfer that is learnt; the strength is that of each batch.
+    """
+
+    def __init__(
+        self, vgg: VGG, styles: Sequence[Sequence[Painting]], size: tuple[int, int], settings: StylizeSettings
+    ) -> None:
+        self.vgg, self.settings = vgg, settings
+        height, width = size
+        self.targets = [
+            _stacked([self._moments(style, (height // halving, width // halving)) for style in styles])
+            for halving in HALVINGS
+        ]
+
+    def _moments(self, style: Sequence[Painting], size: tuple[int, int]) -> dict[str, Moments]:
+        view = Tiling(self.vgg, self.settings.style_layer_weights, _TILE)
+        parts = []
+        for painting in style:
+            found = view.moments(*painting.resized_for(size, self.settings.style_size))
+            parts.append({layer: one * painting.share for layer, one in found.items()})
+        return add_up(parts)
+
+    def __call__(self, painted: Float[Tensor, "n 3 h w"], wanted: Wanted) -> Float[Tensor, ""]:
+        """The mean over the pictures and sizes."""
+        settings = replace(self.settings, strength=wanted.strength)
+        style_weight, content_weight, tv_weight = term_weights(settings)
+        height, width = painted.shape[2:]
+        values = []
+        for halving, targets in zip(HALVINGS, self.targets, strict=True):
+            size = (height // halving, width // halving)
+            photo = resize(wanted.photo.to(painted.device), size)
+            with torch.no_grad():
+                content = self.vgg.features(photo, settings.content_layers)
+            rows = wanted.rows.to(painted.device)
+            target = {layer: replace(m, mean=m.mean[rows], second=m.second[rows]) for layer, m in targets.items()}
+            terms = [
+                style_term(target, settings.style_loss, settings.style_layer_weights, style_weight),
+                content_term(content, content_weight),
+            ]
+            value, _ = whole(self.vgg, StyleScore(terms, tv_weight))(resize(painted, size))
+            values.append(value)
+        return torch.stack(values).mean()
+
+
+def _stacked(styles: Sequence[dict[str, Moments]]) -> dict[str, Moments]:
+    """The moments of all styles by layer, one after the other."""
+    return {
+        layer: replace(
+            one, mean=torch.cat([s[layer].mean for s in styles]), second=torch.cat([s[layer].second for s in styles])
+        )
+        for layer, one in styles[0].items()
+    }
