@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vggapps.errors import SettingsError
 from vggapps.training._network import (
+    before_last_convolution,
     copy_first_layers,
     freeze_to,
     normalize_channels,
@@ -142,6 +143,18 @@ def test_layers_are_frozen_up_to_the_named_one(name: str, layer: str) -> None:
     freeze_to(network, layer)
     wanted = {f"{one}.{part}" for one in FROZEN[name, layer].split() for part in ("weight", "bias")}
     assert {key for key, parameter in network.named_parameters() if not parameter.requires_grad} == wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [("vgg19", "relu5_3"), ("vgg16", "relu5_2"), ("vgg11_bn", "relu5_1"), ("8-8_bn", "pool1"), ("8x2", "relu1_1")],
+)
+def test_the_last_convolution_and_what_follows_it_are_trained(name: str, layer: str) -> None:
+    network = on_meta(name)
+    assert before_last_convolution(network) == layer
+    freeze_to(network, layer)
+    trained = {key.partition(".")[0] for key, parameter in network.named_parameters() if parameter.requires_grad}
+    assert len([one for one in trained if one.startswith("conv")]) == 1
 
 
 def test_an_unknown_layer_freezes_nothing() -> None:

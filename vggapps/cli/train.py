@@ -87,10 +87,10 @@ def finetune(
     folder and --resume are those of [bold]vggapps train[/bold].
 
     A new head is first set to a linear probe of the network's features (logistic
-    regression). Then the head and the layers after --freeze-to are trained, each
-    block at a tenth of the learning rate of the one after it. The maps of the
-    frozen layers are computed once, for each picture and its mirror image, if
-    there is room for them.
+    regression). Then the head and the last convolution are trained, or all layers
+    after --freeze-to, each block at a tenth of the learning rate of the one after
+    it. The maps of the frozen layers are computed once, for each picture and its
+    mirror image, if there is room for them.
 
     [bold]Examples[/bold]
 

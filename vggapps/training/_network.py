@@ -163,6 +163,21 @@ def freeze_to(network: VGG, layer: str) -> None:
             return
 
 
+def before_last_convolution(network: VGG) -> str:
+    """The layer before the last convolution: ``relu5_3`` of VGG-19, ``relu5_2`` of VGG-16.
+
+    Raises:
+        SettingsError: it is the only convolution.
+    """
+    names = list(layer_names(network.plan))
+    last = max(index for index, name in enumerate(names) if name.startswith("conv"))
+    if not last:
+        raise SettingsError(
+            "the network has one convolution: nothing can be frozen before it", f"set {argument('freeze_to', 'none')}"
+        )
+    return names[last - 1]
+
+
 def rates_by_block(network: VGG, decay: float = 0.1) -> Callable[[str], float]:
     """Learning rates that fall from the head to the first block.
 

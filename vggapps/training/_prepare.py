@@ -20,7 +20,14 @@ from vggapps.training._augmentation import augment, evaluate_transform, principa
 from vggapps.training._batches import PictureBatches
 from vggapps.training._cached import CachedBatches, bytes_for, tail_of
 from vggapps.training._checkpointed import Checkpointed
-from vggapps.training._network import copy_first_layers, freeze_to, normalize_channels, plan_for, with_new_head
+from vggapps.training._network import (
+    before_last_convolution,
+    copy_first_layers,
+    freeze_to,
+    normalize_channels,
+    plan_for,
+    with_new_head,
+)
 from vggapps.training._pictures import Pictures, TrainingData
 from vggapps.training._settings import RECIPES, RunSettings
 from vggapps.vgg._network import INITS, VGG, initialize
@@ -152,6 +159,8 @@ def prepare(
         some = batches(data.training, transform=plain)
         normalize_channels(network, (b.images for b in islice(some, max(1, _NORMALIZED // settings.batch))))
         notes.append("channels are rescaled to a mean of 1")
+    if settings.freeze_to == "auto":
+        settings = replace(settings, freeze_to=before_last_convolution(network))
     frozen = settings.freeze_to != "none"
     if frozen:
         freeze_to(network, settings.freeze_to)

@@ -37,7 +37,7 @@ RECIPES: dict[Recipe, dict[str, Any]] = {
         # per class, 1 with 30 (3 seeds, 10 classes of Caltech-101).
         "schedule": "cosine", "warmup": 1.0, "label_smoothing": 0.0, "mixup": 0.0, "cutmix": 0.0, "ema": 0.99,
         "clip": 5.0, "arch": "vgg19", "weights": "auto", "head": "gap", "init": "he", "augment": "auto",
-        "freeze_to": "pool4", "layer_decay": 0.1,
+        "freeze_to": "auto", "layer_decay": 0.1,
     },
 }  # fmt: skip
 """What each recipe sets; every value can be replaced by an option."""
@@ -126,8 +126,9 @@ class RunSettings(FitSettings):
         "connected layers of a trained network.", metavar="he|glorot|paper|staged=FILE", panel=NETWORK,
     )  # fmt: skip
     freeze_to: str = _by_recipe(
-        "freeze_to", "The last layer whose weights stay as they are; none trains all.", metavar="LAYER", panel=NETWORK
-    )
+        "freeze_to", "The last layer whose weights stay as they are: auto, that before the last convolution; none "
+        "trains all.", metavar="LAYER|auto|none", panel=NETWORK,
+    )  # fmt: skip
     normalize: bool = setting(
         False, help="First rescale channels to a mean of 1, exactly (networks without batch norm).", panel=NETWORK
     )
