@@ -191,8 +191,8 @@ def measure_pictures(arguments: argparse.Namespace, classes: Classes) -> Table:
 def measure_domains(arguments: argparse.Namespace) -> Table:
     """Accuracy in each domain after training on one of them."""
     source: str = arguments.train
-    domains = {path.name: classes_of(path, arguments.most) for path in Path(arguments.data).iterdir() if path.is_dir()}
-    others = [name for name in sorted(domains) if name != source]
+    others: list[str] = arguments.others
+    domains = {name: classes_of(Path(arguments.data, name), arguments.most) for name in (source, *others)}
     table = Table("trained on " + source, source, *others, title="Accuracy by domain, %")
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
     settings = FinetuneSettings(weights=arguments.backbone, epochs=arguments.epochs)
@@ -254,6 +254,7 @@ def main() -> None:
     parser.add_argument("part", choices=["layers", "pictures", "domains"])
     parser.add_argument("data", help="a folder with a folder per class; for domains, with such folders")
     parser.add_argument("--train", default="photo", help="the domain to train on")
+    parser.add_argument("--others", nargs="+", default=["art_painting", "cartoon", "sketch"], help="those to test on")
     parser.add_argument("--backbone", default="auto")
     parser.add_argument("--classes", type=int, help="number of classes, chosen at random; all by default")
     parser.add_argument("--leave-out", nargs="*", default=["BACKGROUND_Google"], help="classes to leave out")
