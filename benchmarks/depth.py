@@ -22,8 +22,8 @@ from PIL import Image, ImageOps
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from scipy import stats  # type: ignore[import-untyped]
 from torch import nn
+from transfer import summary
 
 from vggapps import VGG
 from vggapps.training import FitSettings, PictureBatches, TrainingData, augment, fit, read_training_data
@@ -103,9 +103,7 @@ def main() -> None:
                 seconds[name].append(time.perf_counter() - begin)
                 print(f"{name}, seed {seed}: {errors[name][-1]:.1f} %, {seconds[name][-1]:.0f} s", flush=True)
     for name in arguments.only:
-        half = stats.t.ppf(0.975, len(errors[name]) - 1) * stats.sem(errors[name])
-        found = f"{statistics.mean(errors[name]):.1f} ± {half:.1f}"
-        table.add_row(name, found, f"{statistics.mean(seconds[name]):.0f}", f"{PAPER[name]:.1f}")
+        table.add_row(name, summary(errors[name]), f"{statistics.mean(seconds[name]):.0f}", f"{PAPER[name]:.1f}")
     Console().print(table)
 
 

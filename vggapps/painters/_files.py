@@ -62,7 +62,7 @@ def load_painter(path: str | Path) -> Painter:
     except (safetensors.SafetensorError, ValueError) as error:
         raise WeightsError(f"{path.name} is damaged: {error}", "train it again, or use another file") from None
     if not notes:
-        raise WeightsError(f"{path.name} is not a painter", "use a file that vggapps train-style wrote")
+        raise WeightsError(f"{path.name} is not a painter", "use a file that save_painter wrote")
     try:
         painter = Painter(notes["styles"], notes["channels"], notes["blocks"])
         painter.load_state_dict({name: _read(name, tensors) for name in painter.state_dict()})

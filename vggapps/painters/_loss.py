@@ -10,16 +10,14 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from vggapps.image import resize
-from vggapps.losses._moments import Moments, add_up
+from vggapps.losses._moments import Moments
 from vggapps.style._score import StyleScore, content_term, style_term, whole
 from vggapps.style._settings import StylizeSettings
 from vggapps.style._styles import Painting
-from vggapps.style._tiling import Tiling
-from vggapps.style._transfer import term_weights
+from vggapps.style._transfer import style_moments, term_weights
 from vggapps.vgg._network import VGG
 
 HALVINGS = (1, 2)  # the crops are compared at their size and at half of it, where large strokes are seen
-_TILE = 1024  # side in pixels of the tiles in which the styles are measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,17 +51,9 @@ class PainterLoss:
         self.vgg, self.settings = vgg, settings
         height, width = size
         self.targets = [
-            _stacked([self._moments(style, (height // halving, width // halving)) for style in styles])
+            _stacked([style_moments(vgg, style, settings, (height // halving, width // halving)) for style in styles])
             for halving in HALVINGS
         ]
-
-    def _moments(self, style: Sequence[Painting], size: tuple[int, int]) -> dict[str, Moments]:
-        view = Tiling(self.vgg, self.settings.style_layer_weights, _TILE)
-        parts = []
-        for painting in style:
-            found = view.moments(*painting.resized_for(size, self.settings.style_size))
-            parts.append({layer: one * painting.share for layer, one in found.items()})
-        return add_up(parts)
 
     def __call__(self, painted: Float[Tensor, "n 3 h w"], wanted: Wanted) -> Float[Tensor, ""]:
         """The mean over the pictures and sizes."""

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from vggapps.image import resize, scaled
-from vggapps.painters._network import STRIDE, Painter
+from vggapps.painters._network import Painter
 from vggapps.style._tiling import tiles
 from vggapps.vgg._device import pick_dtype
 
@@ -52,7 +52,7 @@ def paint(
             return _finished(painter(_on(photo, device), mix))
         statistics = painter.statistics(_on(resize(photo, scaled(height, width, THUMBNAIL)), device), mix)
         result = torch.empty(1, 3, height, width)
-        for tile in tiles((height, width), TILE, -(-painter.reach // STRIDE) * STRIDE):
+        for tile in tiles((height, width), TILE, painter.reach):
             part = painter(_on(photo[:, :, *tile.outer], device), mix, statistics)
             result[:, :, *tile.core] = tile.crop(_finished(part), 1)
         return result

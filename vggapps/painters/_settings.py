@@ -16,7 +16,7 @@ _painting = partial(setting, panel="The pictures")
 
 @dataclass(frozen=True)
 class PainterSettings:
-    """Settings of ``vggapps train-style``.
+    """Settings of :func:`train_painter`.
 
     The loss is that of :func:`~vggapps.style.stylize`, and the weights mean the same.
     """

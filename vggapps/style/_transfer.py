@@ -219,17 +219,26 @@ def _score(
 ) -> Score:
     """The score of one scale, with targets at that size."""
     layers = settings.style_layer_weights
-
-    def share(painting: Painting) -> dict[str, Moments]:
-        found = Tiling(vgg, layers, TILE).moments(*painting.resized_for(size, settings.style_size))
-        return {name: m * painting.share for name, m in found.items()}
-
-    target = add_up(share(painting) for painting in paintings)
+    target = style_moments(vgg, paintings, settings, size)
     content = Tiling(vgg, settings.content_layers, TILE).gather(mirrored(resize(photo, size), MARGIN))
     style_weight, content_weight, tv_weight = term_weights(settings)
     style = style_term(target, settings.style_loss, layers, style_weight)
     parts = StyleScore([style, content_term(content, content_weight)], tv_weight)
     return whole(vgg, parts) if tile is None else tiled(vgg, parts, tile)
+
+
+def style_moments(
+    vgg: VGG, paintings: Sequence[Painting], settings: StylizeSettings, size: tuple[int, int]
+) -> dict[str, Moments]:
+    """The moments of a mixture of paintings by layer, for a result of (height, width)."""
+
+    def share(painting: Painting) -> dict[str, Moments]:
+        found = Tiling(vgg, settings.style_layer_weights, TILE).moments(
+            *painting.resized_for(size, settings.style_size)
+        )
+        return {name: m * painting.share for name, m in found.items()}
+
+    return add_up(share(painting) for painting in paintings)
 
 
 def term_weights(settings: StylizeSettings) -> tuple[float, float, float]:
