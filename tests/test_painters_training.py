@@ -18,6 +18,7 @@ from vggapps.losses._moments import moments
 from vggapps.losses._variation import total_variation
 from vggapps.painters import PainterSettings, train_painter
 from vggapps.painters._loss import PainterLoss, Wanted
+from vggapps.painters._motion import known, moved, random_motion
 from vggapps.style import StylizeSettings, load_backbone
 from vggapps.style._styles import Painting
 from vggapps.training import Pictures
@@ -71,6 +72,34 @@ def test_each_picture_of_a_batch_has_its_own_style() -> None:
         loss(painted[i : i + 1], Wanted(photos[i : i + 1], torch.tensor([row]), 0.7)) for i, row in enumerate((1, 0))
     ]
     torch.testing.assert_close(both, sum(alone) / 2)
+
+
+def test_what_moves_with_the_photo_costs_nothing() -> None:
+    """A painting that is the photo moves as the photo does; noise that stays in its place does not."""
+    vgg, photo = load_backbone(SETTINGS), open_picture(ASSETS / VILLAGE, longer_side=128).rgb
+    motion = random_motion(1, (96, 128))
+    still = PainterLoss(vgg, [[Painting(photo, None, 1.0)]], (96, 128), SETTINGS)
+    moving = PainterLoss(vgg, [[Painting(photo, None, 1.0)]], (96, 128), SETTINGS, motion_weight=3.0)
+    wanted, noise = Wanted(photo, torch.tensor([0]), 0.5), random(1, 1, 3, 96, 128)
+
+    def cost(painted: Tensor, copy: Tensor) -> float:
+        both = moving(torch.cat([painted, copy]), replace(wanted, motion=motion)) - still(painted, wanted)
+        return float(both)
+
+    assert cost(photo, moved(photo, motion)) == pytest.approx(0, abs=1e-6)
+    copy = moved(photo, motion)
+    inside = known(motion).expand_as(copy)
+    expected = 3 * float((copy - noise)[inside].abs().mean())
+    assert cost(photo, noise) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_motion_of_whole_pixels_is_a_shift() -> None:
+    picture, motion = random(0, 1, 3, 20, 30), torch.tensor([4.0, -3.0]).view(1, 2, 1, 1).expand(1, 2, 20, 30)
+    copy = moved(picture, motion)
+    torch.testing.assert_close(copy[:, :, 3:, :-4], picture[:, :, :-3, 4:])
+    inside = known(motion)[0, 0]
+    assert inside[3:, :-4].all()
+    assert int(inside.sum()) == 17 * 26
 
 
 def test_a_training_goes_on_where_it_was_interrupted(photos: Pictures) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -10,12 +11,14 @@ from torch import Tensor
 from torchvision.transforms import v2  # type: ignore[import-untyped]
 
 from vggapps.painters._loss import Wanted
+from vggapps.painters._motion import moved, random_motion
 from vggapps.painters._network import Painter
 from vggapps.training import PictureBatches, Pictures
 from vggapps.training._augmentation import Transform
 
 _AREA = (0.1, 0.6)  # of the parts, relative to the photo
 _ASPECT = (3 / 4, 4 / 3)
+_NOISE = 0.0015  # of the copies that are moved
 _NORMAL, _LEAST = 0.5, 0.1  # half of the batches have the normal strength, the others a random one from the least to 1
 
 
@@ -37,18 +40,28 @@ class PainterBatches:
         steps: number of batches.
         size: side of the parts in pixels.
         count: of parts in a batch.
+        motion: whether moved copies of the first half of each batch are painted, too.
         seed: of all random choices but styles and strengths, which are from torch's default generator.
         workers: processes that read.
     """
 
     def __init__(
-        self, photos: Pictures, painter: Painter, steps: int, *, size: int, count: int, seed: int = 0, workers: int = 0
+        self,
+        photos: Pictures,
+        painter: Painter,
+        steps: int,
+        *,
+        size: int,
+        count: int,
+        motion: bool = False,
+        seed: int = 0,
+        workers: int = 0,
     ) -> None:
         crop = v2.RandomResizedCrop(size, scale=_AREA, ratio=_ASPECT)
         to_floats = v2.ToDtype(torch.float32, scale=True)
         views = Transform((v2.ToImage(), crop, v2.RandomHorizontalFlip(), to_floats), at_least=3 * size)
         self.photos = PictureBatches(photos, views, count, classes=1, seed=seed, workers=workers)
-        self.painter, self.steps = painter, steps
+        self.painter, self.steps, self.motion = painter, steps, motion
 
     def __len__(self) -> int:
         return self.steps
@@ -70,4 +83,14 @@ class PainterBatches:
         strength = _NORMAL if torch.rand(()) < 0.5 else float(torch.empty(()).uniform_(_LEAST, 1))
         rows = torch.randint(len(self.painter.styles), (len(photos),))
         mixes = [self.painter.mix({name: 1.0}, strength) for name in self.painter.styles]
-        return PainterBatch((photos, torch.cat(mixes)[rows]), Wanted(photos, rows, strength), files, unreadable)
+        wanted, inputs = Wanted(photos, rows, strength), photos
+        if self.motion:
+            first = photos[: (len(photos) + 1) // 2]
+            motion = random_motion(len(first), (photos.shape[2], photos.shape[3]))
+            copies = moved(first, motion)
+            wanted, inputs = (
+                replace(wanted, motion=motion),
+                torch.cat([photos, copies + _NOISE * torch.randn_like(copies)]),
+            )
+            rows = torch.cat([rows, rows[: len(first)]])
+        return PainterBatch((inputs, torch.cat(mixes)[rows]), wanted, files, unreadable)

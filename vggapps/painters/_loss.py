@@ -1,4 +1,4 @@
-"""The loss of a painter: that of style transfer by optimization, at several sizes."""
+"""The loss of a painter: that of style transfer by optimization, at several sizes, and stability under motion."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vggapps.image import resize
 from vggapps.losses._moments import Moments
+from vggapps.painters._motion import known, moved
 from vggapps.style._score import StyleScore, content_term, style_term, whole
 from vggapps.style._settings import StylizeSettings
 from vggapps.style._styles import Painting
@@ -28,11 +29,13 @@ class Wanted:
         photo: that is painted.
         rows: the style of each, an index.
         strength: of all of them.
+        motion: that moves the first pictures; their moved copies are painted, too, after all others.
     """
 
     photo: Float[Tensor, "n 3 h w"]
     rows: Int64[Tensor, " n"]
     strength: float
+    motion: Float[Tensor, "k 2 h w"] | None = None
 
 
 class PainterLoss:
@@ -43,20 +46,36 @@ class PainterLoss:
         styles: each one or several paintings, whose shares add up to 1.
         size: (height, width) of a whole photo, for which the styles are measured, in pixels.
         settings: of the style transfer that is learnt; the strength is that of each batch.
+        motion_weight: of the mean absolute difference between what is painted and moved, and moved and painted.
     """
 
     def __init__(
-        self, vgg: VGG, styles: Sequence[Sequence[Painting]], size: tuple[int, int], settings: StylizeSettings
+        self,
+        vgg: VGG,
+        styles: Sequence[Sequence[Painting]],
+        size: tuple[int, int],
+        settings: StylizeSettings,
+        motion_weight: float = 0.0,
     ) -> None:
-        self.vgg, self.settings = vgg, settings
+        self.vgg, self.settings, self.motion_weight = vgg, settings, motion_weight
         height, width = size
         self.targets = [
             _stacked([style_moments(vgg, style, settings, (height // halving, width // halving)) for style in styles])
             for halving in HALVINGS
         ]
 
-    def __call__(self, painted: Float[Tensor, "n 3 h w"], wanted: Wanted) -> Float[Tensor, ""]:
-        """The mean over the pictures and sizes."""
+    def __call__(self, painted: Float[Tensor, "m 3 h w"], wanted: Wanted) -> Float[Tensor, ""]:
+        """The mean over the pictures and sizes, plus that of the motion."""
+        count = len(wanted.photo)
+        value = self._still(painted[:count], wanted)
+        if wanted.motion is None:
+            return value
+        motion = wanted.motion.to(painted.device)
+        difference = (moved(painted[: len(motion)], motion) - painted[count:]).abs()
+        there = known(motion).expand_as(difference)
+        return value + self.motion_weight * (difference * there).sum() / there.sum()
+
+    def _still(self, painted: Float[Tensor, "n 3 h w"], wanted: Wanted) -> Float[Tensor, ""]:
         settings = replace(self.settings, strength=wanted.strength)
         style_weight, content_weight, tv_weight = term_weights(settings)
         height, width = painted.shape[2:]

@@ -22,7 +22,7 @@ class PainterSettings:
     """
 
     steps: int = _training(8000, minimum=1, metavar="N", help="Steps of the training.")
-    batch: int = _training(4, minimum=1, metavar="N", help="Parts of photos in a batch.")
+    batch: int = _training(2, minimum=1, metavar="N", help="Parts of photos in a batch.")
     crop: int = _training(192, minimum=64, maximum=1024, metavar="PIXELS", help="Side of these parts.")
     learning_rate: float = _training(2e-3, minimum=0, metavar="RATE", help="The highest learning rate, of AdamW.")
     seed: int = _training(0, minimum=0, metavar="N", help="Seed of weights, parts and styles.")
@@ -37,6 +37,9 @@ class PainterSettings:
     style_weight: float = _painting(1.0, minimum=0, help="Weight of the style loss.")
     content_weight: float = _painting(1.0, minimum=0, help="Weight of the content loss.")
     tv_weight: float = _painting(1.0, minimum=0, help="Weight of total variation, which smooths grain.")
+    motion_weight: float = _painting(
+        1.0, minimum=0, help="Weight of stability: what moves a little is painted in the same way."
+    )
 
     backbone: str = setting("auto", metavar="NAME|FILE", help="The network of the loss.", panel=_SPEED)
     device: Device = device_setting(_SPEED)

@@ -20,6 +20,8 @@ from vggapps.vgg._device import pick_device
 
 _WARMUP = 100  # steps
 _EMA, _CLIP = 0.999, 1.0
+# Without relu5_1: at half the size, relu4_1 sees what it sees, and the network is a quarter smaller.
+_LAYERS = ("relu1_1:1.6", "relu2_1:1.3", "relu3_1:1", "relu4_1:0.7")
 _LONGEST, _SHORTEST = 4, 3  # sides of the photo for whose size the styles are measured
 
 
@@ -51,10 +53,12 @@ def train_painter(
     painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shape = torch.zeros(1, 3, settings.size * _SHORTEST // _LONGEST, settings.size)
     paintings = [read_styles(style, shape, settings.style_size) for style in styles.values()]
-    loss = PainterLoss(load_backbone(wanted), paintings, (shape.shape[2], shape.shape[3]), wanted)
+    loss = PainterLoss(
+        load_backbone(wanted), paintings, (shape.shape[2], shape.shape[3]), wanted, settings.motion_weight
+    )
     batches = PainterBatches(
-        photos, painter, settings.steps, size=settings.crop, count=settings.batch, seed=settings.seed,
-        workers=settings.workers,
+        photos, painter, settings.steps, size=settings.crop, count=settings.batch,
+        motion=settings.motion_weight > 0, seed=settings.seed, workers=settings.workers,
     )  # fmt: skip
     how = FitSettings(
         epochs=1, learning_rate=settings.learning_rate, warmup=min(0.2, _WARMUP / settings.steps), ema=_EMA,
@@ -68,5 +72,5 @@ def style_settings(settings: PainterSettings) -> StylizeSettings:
     return StylizeSettings(
         size=settings.size, style_size=settings.style_size, style_weight=settings.style_weight,
         content_weight=settings.content_weight, tv_weight=settings.tv_weight, backbone=settings.backbone,
-        device=settings.device, dtype=settings.dtype,
+        device=settings.device, dtype=settings.dtype, style_layers=_LAYERS,
     )  # fmt: skip
