@@ -10,10 +10,10 @@ import torch
 from torch import nn
 
 from vggapps.errors import WeightsError
-from vggapps.painters import _painting as painting
+from vggapps.painters import _tiles as painting
 from vggapps.painters._files import load_painter, save_painter
 from vggapps.painters._network import Painter
-from vggapps.painters._painting import paint
+from vggapps.painters._tiles import paint_tensor as paint
 
 
 @pytest.fixture

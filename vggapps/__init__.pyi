@@ -8,6 +8,7 @@ from . import image as image
 from . import losses as losses
 from . import objectives as objectives
 from . import optimize as optimize
+from . import painters as painters
 from . import settings as settings
 from . import style as style
 from . import training as training
@@ -23,6 +24,7 @@ from .image import open_picture as open_picture
 from .image import save_picture as save_picture
 from .losses import PerceptualLoss as PerceptualLoss
 from .losses import compare as compare
+from .painters import paint as paint
 from .style import stylize as stylize
 from .training import finetune as finetune
 from .training import train as train
@@ -60,6 +62,8 @@ __all__ = [
     "objectives",
     "open_picture",
     "optimize",
+    "paint",
+    "painters",
     "record",
     "save_picture",
     "settings",

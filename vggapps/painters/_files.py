@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from jaxtyping import Float, Int8
 from torch import Tensor
 
 from vggapps.errors import WeightsError
+from vggapps.image._identity import Identity, identify
 from vggapps.painters._network import Painter
 from vggapps.weights._files import write_tensors
 
+SAMPLES = "samples"  # the name of the painter of the sample styles
 _LEVELS = 127
 
 
@@ -49,10 +52,23 @@ def save_painter(painter: Painter, path: str | Path, about: dict[str, Any] | Non
 def load_painter(path: str | Path) -> Painter:
     """Read a painter that :func:`save_painter` wrote, frozen and in evaluation mode, on the CPU.
 
+    Args:
+        path: the file; ``samples`` is the painter of the sample styles, which is part of this package.
+
     Raises:
         WeightsError: the file is missing, damaged, or not a painter.
     """
-    path = Path(path)
+    if path == SAMPLES:
+        with resources.as_file(resources.files("vggapps") / "data" / "painter-samples.safetensors") as shipped:
+            painter = _load(shipped)
+            painter.file = Identity(SAMPLES, identify(shipped).sha256)
+    else:
+        painter = _load(Path(path))
+        painter.file = identify(path)
+    return painter
+
+
+def _load(path: Path) -> Painter:
     try:
         with safetensors.safe_open(path, framework="pt") as opened:
             notes = json.loads((opened.metadata() or {}).get("vggapps-painter", "null"))

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from vggapps.errors import SettingsError, argument, unknown
+from vggapps.image._identity import Identity
 
 STRENGTHS = (0.25, 0.5, 1.0)  # for which a style has scales and shifts of its own
 STRIDE = 4  # of the residual blocks, in pixels
@@ -76,7 +77,10 @@ class Painter(nn.Module):
 
     Attributes:
         styles: their names.
+        file: the identity of the file that it was read from, for recipes; None for a new one.
     """
+
+    file: Identity | None = None
 
     def __init__(self, styles: Sequence[str], channels: int = 96, blocks: int = 5) -> None:
         super().__init__()
