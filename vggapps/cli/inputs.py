@@ -206,10 +206,19 @@ def mixtures_of(weighted: Mixture, *, each_style: bool, quiet: bool) -> list[Mix
                 quiet=quiet,
             )
         return [weighted]
-    if path := next((path for path, weight in weighted if weight != 1), None):
-        raise SettingsError(f"{path}: a weight has no effect on a style that is not mixed", "leave the weight out")
-    found = dict.fromkeys(style.path for path, _ in weighted for style in expand([path], quiet=quiet))
+    found = dict.fromkeys(style.path for path in each_alone(weighted) for style in expand([path], quiet=quiet))
     return [[(path, 1.0)] for path in found]
+
+
+def each_alone(weighted: Mixture) -> list[str]:
+    """The styles, without duplicates, of results with one style each.
+
+    Raises:
+        SettingsError: one has a weight.
+    """
+    if style := next((style for style, weight in weighted if weight != 1), None):
+        raise SettingsError(f"{style}: a weight has no effect on a style that is not mixed", "leave the weight out")
+    return list(dict.fromkeys(style for style, _ in weighted))
 
 
 def weighted_style(word: str) -> tuple[str, float]:

@@ -107,7 +107,8 @@ def with_settings(
     """Add an option for every field of the settings dataclasses, and ``--verbose``.
 
     The command receives ``settings`` and an instance of each class in ``more``, under that name. If it has an option
-    :data:`Recorded`, that recipe provides the settings and the command's own options that are not typed.
+    :data:`Recorded`, that recipe provides the settings and the command's own options that are not typed. A command with
+    a parameter ``typed`` receives the names of all arguments and options that were typed.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -119,24 +120,28 @@ def with_settings(
             del arguments["verbose"]
             if arguments.get("quiet"):
                 logging.getLogger("vggapps").setLevel(logging.ERROR)
+            typed = {name for name in arguments if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
             values = {option.name: arguments.pop(option.name) for option in options}
-            typed = {name for name in values if str(ctx.get_parameter_source(name)).endswith("COMMANDLINE")}
             given = {
                 group: {n: _value(values[n], hint) for n, hint in hints(kind).items() if n in typed}
                 for group, kind in groups.items()
             }
             made: dict[str, Any] = {group: kind(**given[group]) for group, kind in more.items()}
+            if wants_typed:
+                made["typed"] = frozenset(typed)
             if found := arguments.get("recorded"):
                 made["settings"] = _settings_from_recipe(ctx, settings, found, given["settings"], arguments)
             else:
                 made["settings"] = settings(**given["settings"])
             return command(**made, **arguments)
 
-        own = inspect.signature(command, eval_str=True).parameters.values()
+        signature = inspect.signature(command, eval_str=True).parameters
+        wants_typed = "typed" in signature
         keyword = inspect.Parameter.KEYWORD_ONLY
         context = inspect.Parameter("ctx", keyword, annotation=typer.Context)
         verbose = inspect.Parameter("verbose", keyword, default=0, annotation=Verbose)
-        parameters = [p.replace(kind=keyword) for p in own if p.name not in groups]
+        own = [p for p in signature.values() if p.name not in (*groups, "typed")]
+        parameters = [p.replace(kind=keyword) for p in own]
         parameters = [context, *sorted(parameters, key=_is_option), verbose, *options]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -74,7 +74,9 @@ def _load(path: Path) -> Painter:
             notes = json.loads((opened.metadata() or {}).get("vggapps-painter", "null"))
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
     except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror}", "check the file's name") from None
+        reason = error.strerror or ("there is no such file" if not path.exists() else str(error))
+        hint = f"check the file's name; {SAMPLES} is the painter that is part of vggapps"
+        raise WeightsError(f"cannot read {path}: {reason}", hint) from None
     except (safetensors.SafetensorError, ValueError) as error:
         raise WeightsError(f"{path.name} is damaged: {error}", "train it again, or use another file") from None
     if not notes:

@@ -8,9 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float
-from torch import Tensor
-
 from vggapps._memory import available_memory
 from vggapps.errors import OutOfMemoryError, SettingsError, argument
 from vggapps.image import Picture, resize, scaled
@@ -72,12 +69,35 @@ def paint(
     mixture = mixture_of(loaded, styles)
     loaded.mix(mixture, settings.strength)  # raises an error before the photo is read
     source, identity = identified(photo)
-    opened, longer_side = open_photo(source, StylizeSettings(size=settings.size), identity.name)
-    size = scaled(*opened.size, longer_side)
-    _check_memory(size)
-    picture = opened.with_rgb(resize(opened.rgb, size))
+    opened, size = open_photo(source, StylizeSettings(size=settings.size), identity.name)
     made = painted_recipe(settings, identity, loaded.file, mixture)
-    return replace(picture.with_rgb(_painted(loaded, picture, mixture, settings, progress)), settings=made)
+    return replace(painted(loaded, opened, size, mixture, settings, progress=progress), settings=made)
+
+
+def painted(
+    painter: Painter,
+    photo: Picture,
+    longer_side: int,
+    styles: Mapping[str, float],
+    settings: PaintSettings,
+    *,
+    progress: bool = False,
+) -> Picture:
+    """The photo painted at that size in pixels, on the painter's device.
+
+    Raises:
+        OutOfMemoryError: the result is too large for the available memory.
+    """
+    size = scaled(*photo.size, longer_side)
+    _check_memory(size)
+    photo = photo.with_rgb(resize(photo.rgb, size))
+    if settings.strength == 0:
+        return photo
+    strength, dtype = settings.strength, settings.dtype
+    made = paint_tensor(painter, photo.rgb, styles, strength=strength, dtype=dtype, progress=progress)
+    if settings.colors == "content":
+        made = match_colors(made, photo.rgb, photo.alpha, photo.alpha).clamp_(0, 1)
+    return photo.with_rgb(made)
 
 
 def mixture_of(painter: Painter, styles: Mixture | None) -> dict[str, float]:
@@ -104,20 +124,6 @@ def painted_recipe(
     """The recipe to write into the picture."""
     inputs = {"content": [content], "painter": [painter or Identity("painter", None)]}
     return recipe("stylize", settings, inputs, {"styles": [f"{name}:{weight}" for name, weight in mixture.items()]})
-
-
-def _painted(
-    painter: Painter, photo: Picture, mixture: Mapping[str, float], settings: PaintSettings, progress: bool
-) -> Float[Tensor, "1 3 h w"]:
-    """The photo's RGB, painted, at its size."""
-    if settings.strength == 0:
-        return photo.rgb
-    painted = paint_tensor(
-        painter, photo.rgb, mixture, strength=settings.strength, dtype=settings.dtype, progress=progress
-    )
-    if settings.colors == "content":
-        return match_colors(painted, photo.rgb, photo.alpha, photo.alpha).clamp_(0, 1)
-    return painted
 
 
 def _check_memory(size: tuple[int, int]) -> None:
