@@ -19,7 +19,7 @@ from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
 from vggapps.web import stylize, visualize
 from vggapps.web.classify import classifier_of
-from vggapps.web.running import classifying, loaded
+from vggapps.web.running import _loaded, classifying, loaded
 from vggapps.weights import _backbone as loading
 
 
@@ -33,9 +33,9 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(loading, "load_vgg", load)
     monkeypatch.setattr("vggapps.vgg._device.has_native_bfloat16", lambda _: False)
-    loaded.cache_clear()
+    _loaded.cache_clear()
     yield
-    loaded.cache_clear()
+    _loaded.cache_clear()
 
 
 def storages(*networks: nn.Module) -> dict[str, set[int]]:

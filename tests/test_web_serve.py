@@ -128,7 +128,7 @@ def test_every_endpoint_says_what_it_does_and_what_it_takes() -> None:
             names = {name for name in parameters if parameters[name]}
             assert len(names) == len(one.inputs) - (one.api_name == "stylize")  # whose state nobody gives
     finally:
-        page.device.close()
+        page.close()
         SHARED.leave()
 
 

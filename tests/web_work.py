@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from vggapps.web.device import Device, Job, Updates
+from vggapps.web.turns import Turns
 
 SOON = 5  # seconds: generous, for what takes a hundredth of one
 
@@ -20,6 +21,16 @@ def a_device() -> Iterator[Device]:
     device = Device(waiting=100, seconds=60)
     yield device
     device.close()
+
+
+@pytest.fixture(name="two")
+def two_devices() -> Iterator[tuple[Device, Device]]:
+    """The worker for long jobs and that for quick ones, as a page has them."""
+    turns = Turns()
+    long, quick = Device(waiting=100, seconds=60, turns=turns), Device(100, 60, turns, "quick")
+    yield long, quick
+    long.close()
+    quick.close()
 
 
 @pytest.fixture(name="gate")

@@ -68,4 +68,4 @@ def classify_tab(page: Page) -> None:
 
     inputs = {"image": image, **controls.by_name, "backbone": backbone}
     helps = {"image": "The picture.", "backbone": "The network.", **controls.helps()}
-    frame.offer(classify, inputs, [bars, why], helps=helps, required=("image",))
+    frame.offer(classify, inputs, [bars, why], helps=helps, required=("image",), quick=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import gradio as gr
 
@@ -15,6 +16,7 @@ from vggapps.web.messages import label, sentence
 from vggapps.web.running import Page, loaded
 
 SIZE = "Scale both down to this longer side in pixels first; 0 keeps their sizes."
+QUICK_SIDE = 512  # pixels
 SCALE = "Scale B to the size of A: bicubic, antialiased."
 
 
@@ -80,4 +82,12 @@ def compare_tab(page: Page) -> None:
     inputs = {"a": a, "b": b, "size": side, "map_of": drawn, "scale_to_a": scale}
     helps = {"a": "A picture.", "b": "The picture to compare it with, of the same size.", "size": SIZE}
     helps |= {"map_of": "The metric of the map.", "scale_to_a": SCALE}
-    frame.offer(compare, inputs, [table, heat, frame.download], helps=helps, required=("a", "b"))
+    frame.offer(compare, inputs, [table, heat, frame.download], helps=helps, required=("a", "b"), quick=_is_quick)
+
+
+def _is_quick(given: Mapping[str, Any]) -> bool:
+    """Whether the pictures are small enough for all metrics within seconds."""
+    from vggapps.image import size_of
+
+    sides = [int(given["size"] or 0) or max(size_of(given[name])) for name in ("a", "b") if given[name]]
+    return max(sides, default=0) <= QUICK_SIDE

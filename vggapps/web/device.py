@@ -1,4 +1,4 @@
-"""A job queue with one worker for a device: jobs report updates and can be stopped at any time."""
+"""A job queue with one worker: jobs report updates, and can be stopped and held up at any time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from threading import Condition, Lock
 from typing import Any, Literal, TypeVar
 
 from vggapps.errors import VggappsError
+from vggapps.web.turns import Lane, Turns
 
 T = TypeVar("T")
 Updates = Mapping[Any, Any]  # new values by component
@@ -65,8 +66,9 @@ class Job:
         self._deadline = self._started + self.seconds
         if self.should_end():
             raise self.ended_empty()
-        for updates in self._work(self):
-            self.show(updates)
+        with self._device.turns.running(self._device.lane):
+            for updates in self._work(self):
+                self.show(updates)
 
     def show(self, updates: Updates) -> None:
         """Publish updates; later ones replace earlier ones."""
@@ -86,6 +88,11 @@ class Job:
             self.reason = "time"
         return bool(self.reason) or self.abandoned
 
+    def _held_up_or_ends(self) -> bool:
+        """Wait for the device's turn, which does not count as time of the job; whether the work must end."""
+        self._deadline += self._device.turns.wait(self._device.lane, lambda: bool(self.reason) or self.abandoned)
+        return self.should_end()
+
     @property
     def abandoned(self) -> bool:
         """Whether the visitor has left."""
@@ -99,7 +106,7 @@ class Job:
 
         while not self.should_end():
             try:
-                with interruptible(self.should_end):
+                with interruptible(self._held_up_or_ends):
                     item = next(items)
             except (StopIteration, Interrupted):
                 return
@@ -114,7 +121,7 @@ class Job:
         from vggapps.optimize._interrupt import Interrupted, interruptible
 
         try:
-            with interruptible(self.should_end):
+            with interruptible(self._held_up_or_ends):
                 return make()
         except Interrupted:
             raise self.ended_empty() from None
@@ -171,11 +178,13 @@ class Device:
     Args:
         waiting: the most jobs that may wait.
         seconds: the time limit of each job.
+        turns: shared with another device that uses the same processors; by default there is none.
+        lane: which of the two it is.
     """
 
-    def __init__(self, waiting: int, seconds: float) -> None:
-        self.waiting, self.seconds = waiting, seconds
-        self._worker = ThreadPoolExecutor(1, "device")
+    def __init__(self, waiting: int, seconds: float, turns: Turns | None = None, lane: Lane = "long") -> None:
+        self.waiting, self.seconds, self.turns, self.lane = waiting, seconds, turns or Turns(), lane
+        self._worker = ThreadPoolExecutor(1, f"device-{lane}")
         self._queue: list[Job] = []
         self._lock = Lock()
 

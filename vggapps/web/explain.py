@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ WORDS = {
     "target": ("Class", "The class to explain: any of ImageNet's, predicted or not."),
     "layer": ("Layer", "The layer of the ...-cam methods."),
 }
+SLOW = {"integrated-gradients", "smoothgrad", "score-cam", "ablation-cam", "occlusion", "rise"}  # of many passes
 NAMED = ("the predicted class", "")
 LAST = ("the last convolution", "")
 
@@ -102,4 +103,9 @@ def explain_tab(page: Page) -> None:
 
     inputs = {"image": image, **controls.by_name}
     helps = {"image": "The picture.", **controls.helps()}
-    frame.offer(explain, inputs, [why, answer, frame.download], helps=helps, required=("image",))
+    outputs = [why, answer, frame.download]
+    frame.offer(explain, inputs, outputs, helps=helps, required=("image",), quick=_is_quick)
+
+
+def _is_quick(given: Mapping[str, Any]) -> bool:
+    return given["method"] not in SLOW

@@ -28,6 +28,7 @@ from vggapps.web.messages import refusal, sentence
 from vggapps.web.running import Page
 
 Work = Callable[..., Iterator[Updates]]
+Quick = bool | Callable[[Mapping[str, Any]], bool]
 
 STATUS = """
 <div class="status" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100"
@@ -70,9 +71,10 @@ class Frame:
             self._run.render()
             self._stop.render()
 
-    def before(self, update: Callable[[], Any], outputs: Sequence[Component]) -> None:
-        """Update components when the button is pressed."""
-        self._run.click(update, None, list(outputs), api_visibility="private", queue=False)
+    def before(self, update: Callable[[], Any], outputs: Sequence[Component], *buttons: Any) -> None:
+        """Update components when the run button, or one of these, is pressed."""
+        triggers = [button.click for button in (self._run, *buttons)]
+        gr.on(triggers, update, None, list(outputs), api_visibility="private", queue=False)
 
     def offer(
         self,
@@ -82,6 +84,9 @@ class Frame:
         *,
         helps: Mapping[str, str],
         required: Sequence[str] = (),
+        quick: Quick = False,
+        on: Callable[..., Any] | None = None,
+        **event: Any,
     ) -> Any:
         """Run work when the button is pressed, and expose it as a named API endpoint.
 
@@ -91,18 +96,22 @@ class Frame:
             outputs: the components that it may update, besides the status line.
             helps: descriptions of the arguments.
             required: the arguments without a default, which come first.
+            quick: whether it takes seconds at most, so that it need not wait for pictures of others; by the arguments,
+                if it depends on them.
+            on: another event of Gradio than the button's click.
+            event: options of the event.
 
         Returns:
             Gradio's event, to chain others.
         """
-        done = self._run.click(
-            _endpoint(self.page, work, inputs, [*outputs, self.status], helps, required),
+        done = (on or self._run.click)(
+            _endpoint(self.page, work, inputs, [*outputs, self.status], helps, required, quick),
             list(inputs.values()),
             [*outputs, self.status],
             api_name=work.__name__,
             concurrency_limit=None,  # vggapps.web.device has its own queue
-            trigger_mode="once",
             show_progress="hidden",
+            **{"trigger_mode": "once", **event},
         )
         if self.download.is_rendered:
             done.success(lambda: gr.update(visible=True), None, self.download, api_visibility="private", queue=False)
@@ -110,7 +119,7 @@ class Frame:
         return done
 
     def _stop_runs(self, request: gr.Request) -> None:
-        if not self.page.device.stop(request.session_hash or ""):
+        if not self.page.stop(request.session_hash or ""):
             gr.Info("There is nothing to stop.", duration=3)
 
 
@@ -121,6 +130,7 @@ def _endpoint(
     outputs: Sequence[Component],
     helps: Mapping[str, str],
     required: Sequence[str],
+    quick: Quick,
 ) -> Callable[..., Iterator[Any]]:
     """Wrap work for Gradio, which derives the API from the name, signature and docstring."""
     line = outputs[-1]
@@ -136,7 +146,8 @@ def _endpoint(
             def start(job: Job) -> Iterator[Updates]:
                 return work(job, files, **given)
 
-            for updates in page.device.submit(session, start).follow():
+            device = page.quick if (quick(given) if callable(quick) else quick) else page.device
+            for updates in device.submit(session, start).follow():
                 shown |= _waiting(updates, line) if isinstance(updates, Heartbeat) else updates
                 yield [*shown.values()]
         except Exception as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import resources
-from typing import Any
+from typing import Any, get_args
 
 # Read when gradio is imported: no telemetry.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -22,6 +22,7 @@ from vggapps.web.files import SHARED, Results
 from vggapps.web.limits import Limits
 from vggapps.web.running import Page
 from vggapps.web.stylize import stylize_tab
+from vggapps.web.turns import Lane, Turns
 from vggapps.web.visualize import visualize_tab
 
 TABS = {
@@ -45,11 +46,13 @@ def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page
         limits: what the page accepts.
 
     Returns:
-        Gradio's Blocks; the arguments of their ``launch`` that set theme and safety; and the page, whose ``device``
-        does the work.
+        Gradio's Blocks; the arguments of their ``launch`` that set theme and safety; and the page, whose ``close``
+        ends its work.
     """
     limits = limits or Limits()
-    page = Page(Device(limits.max_waiting, limits.max_seconds), limits, Results(SHARED.enter()))
+    turns = Turns()
+    long, quick = (Device(limits.max_waiting, limits.max_seconds, turns, lane) for lane in get_args(Lane))
+    page = Page(long, quick, limits, Results(SHARED.enter()))
     with gr.Blocks(title="vggapps", analytics_enabled=False, delete_cache=(60, 3600)) as demo:
         gr.HTML(HEADER.format(about=_about()), js_on_load=None)
         with gr.Tabs(elem_id="tabs"):
@@ -60,11 +63,11 @@ def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page
 
         def stop(request: gr.Request) -> int:
             """Stop the runs of this session and return their number; a picture that exists by then is kept."""
-            return page.device.stop(request.session_hash or "")
+            return page.stop(request.session_hash or "")
 
         def leave(request: gr.Request) -> None:
             session = request.session_hash or ""
-            page.device.stop(session, "left")
+            page.stop(session, "left")
             page.results.clear(session)
 
         api(stop, queue=False)
@@ -132,7 +135,7 @@ def _launch(limits: Limits) -> dict[str, Any]:
         "css": _asset("page.css"),
         "js": _asset("page.js"),
         "max_file_size": round(limits.max_upload * 1e6),
-        "max_threads": 40 + limits.max_waiting,  # each waiting job briefly holds one
+        "max_threads": 40 + 2 * limits.max_waiting,  # each waiting job briefly holds one
         "show_error": False,
         "allowed_paths": [],
         "run_history": False,

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock, get_ident
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakSet
 
 from gradio.components import Component
 
-from vggapps.web.device import Device, Job, Updates
+from vggapps.web.device import Device, Job, Reason, Updates
 from vggapps.web.files import Results
 from vggapps.web.limits import Limits
 
@@ -22,15 +23,33 @@ if TYPE_CHECKING:
 N = TypeVar("N")
 
 _LIVE: WeakSet[Any] = WeakSet()  # loaded networks that are still in use
+_LOADING = Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """The parts of a page: the device that runs its jobs, its limits, and the files of its results."""
+    """The parts of a page.
+
+    Attributes:
+        device: runs its long jobs.
+        quick: runs its quick jobs, between the operations of the long ones.
+        limits: what it accepts.
+        results: the files of its results.
+    """
 
     device: Device
+    quick: Device
     limits: Limits
     results: Results
+
+    def stop(self, session: str, reason: Reason = "stopped") -> int:
+        """Stop the jobs of a session; returns their number."""
+        return self.device.stop(session, reason) + self.quick.stop(session, reason)
+
+    def close(self) -> None:
+        """Stop all jobs and wait until they have ended."""
+        self.device.close()
+        self.quick.close()
 
 
 def drained(
@@ -77,12 +96,19 @@ def ending(job: Job, seconds: float) -> str:
     return f"100 % · done in {seconds:.0f} s"
 
 
-@lru_cache(maxsize=10)  # about as many as a visitor who tries every tab needs
 def loaded(load: Callable[..., N], *arguments: Any) -> N:
-    """Load networks and cache the most recent ones. Only the device's thread may call this.
+    """Load networks and cache the most recent ones.
 
-    Weights that several networks have in common are stored once.
+    Each thread has its own networks, because hooks are part of a network. Weights that several have in common are
+    stored once.
     """
+    with _LOADING:
+        result: N = _loaded(get_ident(), load, *arguments)
+        return result
+
+
+@lru_cache(maxsize=16)  # about as many as a visitor who tries every tab needs
+def _loaded(_: int, load: Callable[..., N], *arguments: Any) -> N:
     from torch import nn
 
     from vggapps.vgg._moving import share_weights

@@ -81,7 +81,7 @@ def served(
         page.device.submit("", lambda _: _warm_up())
         yield Served(str(demo.local_url), demo.share_url, page)
     finally:
-        page.device.close()
+        page.close()
         demo.close(verbose=False)
         SHARED.leave()
 
