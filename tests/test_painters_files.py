@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from vggapps.errors import WeightsError
-from vggapps.painters import _tiles as painting
+from vggapps.image import resize, scaled
+from vggapps.painters import _tiles as tiling
 from vggapps.painters._files import load_painter, save_painter
 from vggapps.painters._network import Painter
-from vggapps.painters._tiles import paint_tensor as paint
+from vggapps.painters._tiles import paint_tensor
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_a_file_gives_the_same_picture_to_an_8_bit_level(painter: Painter, tmp_p
     save_painter(painter, tmp_path / "p.safetensors")
     read = load_painter(tmp_path / "p.safetensors")
     assert read.styles == painter.styles
-    before, after = (paint(one, photo(48, 64), {"night": 1}, dtype="float32") for one in (painter, read))
+    before, after = (paint_tensor(one, photo(48, 64), {"night": 1}, dtype="float32") for one in (painter, read))
     assert (before - after).abs().mean() < 1 / 255
     assert (before - photo(48, 64)).abs().mean() > 0.02  # it does paint
 
@@ -51,14 +52,28 @@ def test_each_weight_is_within_half_a_level_of_its_channel(painter: Painter, tmp
         assert ((one.weight - other.weight).abs() <= 0.501 * level).all()
 
 
-def test_parts_are_the_whole_with_the_same_statistics(painter: Painter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(painting, "THUMBNAIL", 96)
-    monkeypatch.setattr(painting, "TILE", 64)
-    large, mix = photo(200, 150), painter.mix({"waves": 1})
-    in_parts = paint(painter, large, {"waves": 1}, dtype="float32")
-    statistics = painter.statistics(painting.resize(large, (96, 72)), mix)
-    whole = painter(large, mix, statistics).clamp(0, 1)
+def test_a_painter_that_was_read_is_written_as_it_was(painter: Painter, tmp_path: Path) -> None:
+    save_painter(painter, tmp_path / "p.safetensors")
+    save_painter(load_painter(tmp_path / "p.safetensors"), tmp_path / "again.safetensors")
+    first, again = (safetensors.torch.load_file(tmp_path / f"{name}.safetensors") for name in ("p", "again"))
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("size", [(200, 150), (131, 259)])
+def test_parts_are_the_whole_with_the_same_statistics(
+    painter: Painter, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], dtype: str
+) -> None:
+    monkeypatch.setattr(tiling, "THUMBNAIL", 96)
+    monkeypatch.setattr(tiling, "TILE", 64)
+    large, mix = photo(*size), painter.mix({"waves": 0.3, "night": 0.7}, 0.8)
+    in_parts = paint_tensor(painter, large, {"waves": 3, "night": 7}, strength=0.8, dtype=dtype)
+    with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bfloat16"):
+        statistics = painter.statistics(resize(large, scaled(*size, 96)), mix)
+        whole = painter(large, mix, statistics).clamp(0, 1)
     assert (in_parts - whole).abs().max() < 1 / 255
+    assert (whole - large).abs().mean() > 0.02
 
 
 @pytest.mark.parametrize("damage", ["missing", "other", "cut", "tensors"])

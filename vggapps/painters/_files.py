@@ -40,7 +40,7 @@ def save_painter(painter: Painter, path: str | Path, about: dict[str, Any] | Non
         raise WeightsError(f"cannot save a painter as {path.name}", "use a name that ends in .safetensors")
     tensors: dict[str, Tensor] = {}
     for name, value in painter.state_dict().items():
-        value = value.detach().float().cpu()
+        value = value.detach().float().cpu().contiguous()  # the training uses channels_last
         if value.ndim == 4:
             tensors[name], tensors[f"{name}_scale"] = _rounded(value)
         else:
@@ -90,8 +90,12 @@ def _load(path: Path) -> Painter:
 
 
 def _rounded(weight: Float[Tensor, "o i h w"]) -> tuple[Int8[Tensor, "o i h w"], Float[Tensor, "o 1 1 1"]]:
-    """Whole numbers from -127 to 127, and the scale of each output channel."""
+    """Whole numbers from -127 to 127, and the scale of each output channel.
+
+    A scale has 8 significant bits, so that its multiples are exact: a painter that was read is written as it was.
+    """
     scale = (weight.abs().amax((1, 2, 3), keepdim=True) / _LEVELS).clamp_min(torch.finfo(torch.float32).tiny)
+    scale = scale.bfloat16().float()
     return (weight / scale).round().to(torch.int8), scale
 
 
