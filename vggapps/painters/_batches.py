@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -36,10 +36,11 @@ class PainterBatches:
 
     Args:
         photos: each is seen equally often.
-        painter: whose styles are drawn at random.
+        painter: that is trained.
         steps: number of batches.
         size: side of the parts in pixels.
         count: of parts in a batch.
+        styles: those that are drawn at random; by default all of the painter.
         motion: whether moved copies of the first half of each batch are painted, too.
         seed: of all random choices but styles and strengths, which are from torch's default generator.
         workers: processes that read.
@@ -53,6 +54,7 @@ class PainterBatches:
         *,
         size: int,
         count: int,
+        styles: Sequence[str] | None = None,
         motion: bool = False,
         seed: int = 0,
         workers: int = 0,
@@ -62,6 +64,7 @@ class PainterBatches:
         views = Transform((v2.ToImage(), crop, v2.RandomHorizontalFlip(), to_floats), at_least=3 * size)
         self.photos = PictureBatches(photos, views, count, classes=1, seed=seed, workers=workers)
         self.painter, self.steps, self.motion = painter, steps, motion
+        self.styles = tuple(styles or painter.styles)
 
     def __len__(self) -> int:
         return self.steps
@@ -81,8 +84,8 @@ class PainterBatches:
 
     def _painted(self, photos: Tensor, files: tuple[str, ...], unreadable: tuple[str, ...]) -> PainterBatch:
         strength = _NORMAL if torch.rand(()) < 0.5 else float(torch.empty(()).uniform_(_LEAST, 1))
-        rows = torch.randint(len(self.painter.styles), (len(photos),))
-        mixes = [self.painter.mix({name: 1.0}, strength) for name in self.painter.styles]
+        rows = torch.randint(len(self.styles), (len(photos),))
+        mixes = [self.painter.mix({name: 1.0}, strength) for name in self.styles]
         wanted, inputs = Wanted(photos, rows, strength), photos
         if self.motion:
             first = photos[: (len(photos) + 1) // 2]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from vggapps.errors import SettingsError
 from vggapps.painters._batches import PainterBatches
+from vggapps.painters._extend import extended
 from vggapps.painters._loss import PainterLoss
 from vggapps.painters._network import Painter
 from vggapps.painters._settings import PainterSettings
@@ -18,6 +20,7 @@ from vggapps.style._transfer import load_backbone
 from vggapps.training import FitSettings, Pictures, TrainingStep, fit
 from vggapps.vgg._device import pick_device
 
+STEPS_ON_BASE = PainterSettings().steps // 10
 _WARMUP = 100  # steps
 _EMA, _CLIP = 0.999, 1.0
 # Without relu5_1: at half the size, relu4_1 sees what it sees, and the network is a quarter smaller.
@@ -30,6 +33,7 @@ def train_painter(
     photos: Pictures,
     settings: PainterSettings | None = None,
     *,
+    base: Painter | None = None,
     state: Mapping[str, Any] | None = None,
 ) -> Iterator[TrainingStep]:
     """Train a painter for styles, step by step: ``step.network()`` is the painter so far, with averaged weights.
@@ -37,27 +41,29 @@ def train_painter(
     Args:
         styles: by name; each one picture or a mixture of several, as for :func:`~vggapps.style.stylize`.
         photos: to learn from, a few hundred or more; their classes are not used.
-        settings: see :class:`PainterSettings`.
+        settings: see :class:`PainterSettings`; by default with a tenth of the steps if there is a ``base``.
+        base: a trained painter that learns the styles besides its own, which it paints as before: its convolutions are
+            kept, and scales and shifts for the new styles are trained.
         state: ``step.state()`` of an earlier training with the same arguments, to go on from.
 
     Raises:
         VggappsError: invalid arguments, before the first step.
         DivergedError: the loss is infinite or NaN.
     """
-    settings = settings or PainterSettings()
+    settings = settings or (PainterSettings() if base is None else replace(PainterSettings(), steps=STEPS_ON_BASE))
     if not styles:
         raise SettingsError("there is no style", "name at least one picture")
     wanted = style_settings(settings)
     torch.manual_seed(settings.seed)
-    painter = Painter(list(styles)).to(pick_device(settings.device))
-    painter.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    painter = Painter(list(styles)) if base is None else extended(base, list(styles))
+    painter.to(pick_device(settings.device)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shape = torch.zeros(1, 3, settings.size * _SHORTEST // _LONGEST, settings.size)
     paintings = [read_styles(style, shape, settings.style_size) for style in styles.values()]
     loss = PainterLoss(
         load_backbone(wanted), paintings, (shape.shape[2], shape.shape[3]), wanted, settings.motion_weight
     )
     batches = PainterBatches(
-        photos, painter, settings.steps, size=settings.crop, count=settings.batch,
+        photos, painter, settings.steps, size=settings.crop, count=settings.batch, styles=list(styles),
         motion=settings.motion_weight > 0, seed=settings.seed, workers=settings.workers,
     )  # fmt: skip
     how = FitSettings(
