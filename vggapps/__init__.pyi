@@ -25,6 +25,7 @@ from .image import save_picture as save_picture
 from .losses import PerceptualLoss as PerceptualLoss
 from .losses import compare as compare
 from .painters import paint as paint
+from .painters import train_style as train_style
 from .style import stylize as stylize
 from .training import finetune as finetune
 from .training import train as train
@@ -71,6 +72,7 @@ __all__ = [
     "style",
     "stylize",
     "train",
+    "train_style",
     "training",
     "vgg",
     "visualization",

@@ -87,7 +87,7 @@ class PainterBatches:
         rows = torch.randint(len(self.styles), (len(photos),))
         mixes = [self.painter.mix({name: 1.0}, strength) for name in self.styles]
         wanted, inputs = Wanted(photos, rows, strength), photos
-        if self.motion:
+        if self.motion and len(photos):  # there is none if none of a batch can be read
             first = photos[: (len(photos) + 1) // 2]
             motion = random_motion(len(first), (photos.shape[2], photos.shape[3]))
             copies = moved(first, motion)

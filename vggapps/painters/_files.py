@@ -86,6 +86,7 @@ def _load(path: Path) -> Painter:
         painter.load_state_dict({name: _read(name, tensors) for name in painter.state_dict()})
     except (KeyError, RuntimeError):
         raise WeightsError(f"{path.name} is damaged: it has other tensors than its network", "train it again") from None
+    painter.about = notes["about"]
     return painter.requires_grad_(False).eval()
 
 

@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -78,9 +80,11 @@ class Painter(nn.Module):
     Attributes:
         styles: their names.
         file: the identity of the file that it was read from, for recipes; None for a new one.
+        about: how it was made, as its file says; empty for a new one.
     """
 
     file: Identity | None = None
+    about: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, styles: Sequence[str], channels: int = 96, blocks: int = 5) -> None:
         super().__init__()
