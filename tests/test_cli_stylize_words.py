@@ -71,10 +71,10 @@ def test_the_quality_of_a_jpeg(town: Path, cli: Cli) -> None:
     sizes = []
     for quality in (10, 90):
         name = f"{quality}.jpg"
-        assert cli("stylize", "town.png", "waves.png", *QUICK, "--quality", quality, "-o", name).code == 0
+        assert cli("stylize", "town.png", "waves.png", *QUICK, "--jpeg-quality", quality, "-o", name).code == 0
         sizes.append(Path(name).stat().st_size)
     assert sizes[0] < sizes[1]
-    ran = cli("stylize", "town.png", "waves.png", *QUICK, "--quality", 90)  # a PNG has none
+    ran = cli("stylize", "town.png", "waves.png", *QUICK, "--jpeg-quality", 90)  # a PNG has none
     assert (ran.code, "has no quality" in ran.err) == (2, True)
 
 

@@ -234,7 +234,7 @@ def _check_format(path: Path, saving: Saving) -> None:
     except SettingsError as error:
         raise SettingsError(f"{path}: {error.message}", f"{error.hint}; to write into a folder: {path}/") from None
     try:
-        check_format(path.suffix, bits=saving.bits, quality=saving.quality)
+        check_format(path.suffix, bits=saving.bits, quality=saving.jpeg_quality)
     except SettingsError as error:
         raise error.about(path) from None
 

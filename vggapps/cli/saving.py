@@ -33,7 +33,7 @@ class Saving:
         None, help="Format of results without a name given by -o.", panel="The file"
     )
     bits: int = setting(8, minimum=8, maximum=16, help="Bits per channel: 8, or 16 (PNG, TIFF).", panel="The file")
-    quality: int | None = setting(
+    jpeg_quality: int | None = setting(
         None, minimum=1, maximum=100, help="Quality of JPEG and WebP; default 95.", panel="The file"
     )
     strip: bool = setting(
@@ -141,7 +141,7 @@ def check_room(
 
     saving = target.saving
     check_format(
-        target.suffix, bits=saving.bits, quality=saving.quality, size=size, settings=recipe,
+        target.suffix, bits=saving.bits, quality=saving.jpeg_quality, size=size, settings=recipe,
         metadata=None if saving.strip else metadata, name=Path(target.path).name,
     )  # fmt: skip
 
@@ -165,7 +165,7 @@ def deliver_picture(target: Target, picture: Picture | Tensor, recipe: Mapping[s
     saving, path = target.saving, Path(target.path)
     if saving.strip and isinstance(picture, Picture):
         picture = dataclasses.replace(picture, metadata=None)
-    requested = {"bits": saving.bits, "quality": saving.quality}
+    requested = {"bits": saving.bits, "quality": saving.jpeg_quality}
     attempts: list[tuple[str, str, dict[str, Any]]] = [
         ("", target.suffix, {**requested, "settings": recipe}),
         ("it is written without its settings", target.suffix, requested),
