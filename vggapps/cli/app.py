@@ -35,6 +35,7 @@ from vggapps.cli import (
     similar,
     stylize,
     train,
+    train_style,
     visualize,
     web,
     weights,
@@ -74,6 +75,7 @@ app.command(no_args_is_help=True)(evaluate.evaluate)
 app.command(no_args_is_help=True)(localize.localize)
 app.command(no_args_is_help=True)(train.train)
 app.command(no_args_is_help=True)(train.finetune)
+app.command(no_args_is_help=True)(train_style.train_style)
 app.command(no_args_is_help=True)(visualize.visualize)
 app.command(no_args_is_help=True)(dream.dream)
 app.command(no_args_is_help=True)(invert.invert)

@@ -1,4 +1,4 @@
-"""Intermediate pictures of a run: a preview, which is removed at the end, and frames, which are kept.
+"""Intermediate pictures of a run: previews and frames.
 
 An error in writing them does not stop the run.
 """
@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 
 class Preview:
-    """``OUTPUT.preview.png``, overwritten by each preview and removed at the end. Existing files are not touched."""
+    """``OUTPUT.preview.png``, overwritten by each preview.
 
-    def __init__(self, target: Target) -> None:
+    Args:
+        target: the output.
+        replace: whether an existing preview, of an earlier run, is overwritten. Other existing files are not touched.
+    """
+
+    def __init__(self, target: Target, *, replace: bool = False) -> None:
         self.wanted = Path(target.path).with_suffix(".preview.png")
-        self.path: Path | None = None  # once it has been written
-        self.identity: tuple[int, int] | None = None
+        self.path = self.wanted if replace else None  # None until it has been written
+        self.identity = _identity(self.wanted) if replace else None
         self.broken = False
 
     def show(self, picture: Picture) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,20 @@ def run(
         _train(made, as_json=as_json, quiet=quiet)
 
 
+class Unreadable:
+    """Says once for each picture that it can't be read."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet, self.reported = quiet, set[str]()
+
+    def report(self, lines: Iterable[str]) -> None:
+        """Print the lines that are new."""
+        for line in lines:
+            if line not in self.reported:
+                note(f"left out: {line}", quiet=self.quiet)
+                self.reported.add(line)
+
+
 @contextmanager
 def _processes(settings: RunSettings) -> Iterator[None]:
     """Join the other processes of ``torchrun``, if this is one of several."""
@@ -69,14 +83,11 @@ def _train(run: TrainingRun, *, as_json: bool, quiet: bool) -> None:
     quiet = quiet or not run.is_first
     for line in _plan(run, quiet=quiet):
         note(line, quiet=quiet)
-    reported: set[str] = set()
+    unreadable = Unreadable(quiet=quiet)
     last = None
     with stoppable("stopping after this step and saving a checkpoint") as stop:
         for last in watched(run.steps(lambda: bool(stop.code)), "training", quiet=quiet, note=progress_note):
-            for line in last.step.unreadable:
-                if line not in reported:
-                    note(f"left out: {line}", quiet=quiet)
-                    reported.add(line)
+            unreadable.report(last.step.unreadable)
             if last.row:
                 note(_epoch(run, last), quiet=quiet)
     assert last is not None, "a run has at least one step"
@@ -107,13 +118,14 @@ def _plan(run: TrainingRun, *, quiet: bool) -> Iterator[str]:
             pass
     cost = run.estimate
     yield (
-        f"about {_duration(cost.seconds)}, and {cost.bytes / 1e9:.1f} GB of memory ({cost.free / 1e9:.1f} GB are free)"
+        f"about {duration(cost.seconds)}, and {cost.bytes / 1e9:.1f} GB of memory ({cost.free / 1e9:.1f} GB are free)"
     )
     if run.done:
         yield f"goes on after step {run.done} of {run.total}"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time in words."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -31,8 +31,7 @@ def extended(painter: Painter, names: Sequence[str]) -> Painter:
     Raises:
         SettingsError: the painter has a style of that name.
     """
-    if known := [name for name in names if name in painter.styles]:
-        raise SettingsError(f"the painter has a style {known[0]} already", "choose another name")
+    check_new(painter, names)
     made = Painter([*painter.styles, *names], painter.channels, painter.blocks)
     made.to(next(painter.parameters()).device)
     made.convs.load_state_dict(painter.convs.state_dict())
@@ -40,6 +39,12 @@ def extended(painter: Painter, names: Sequence[str]) -> Painter:
         new.load_state_dict({name: _with_means(value, len(names)) for name, value in old.state_dict().items()})
     made.convs.requires_grad_(False)
     return made
+
+
+def check_new(painter: Painter, names: Sequence[str]) -> None:
+    """Raise a SettingsError if the painter has one of the styles."""
+    if known := next((name for name in names if name in painter.styles), None):
+        raise SettingsError(f"the painter has a style {known} already", "choose another name")
 
 
 def _with_means(rows: Float[Tensor, "rows c"], count: int) -> Float[Tensor, "more c"]:

@@ -18,6 +18,7 @@ from vggapps._progress import watched
 from vggapps.errors import OutputExistsError, PictureError, SettingsError, WeightsError, argument
 from vggapps.image import Picture, scan_folder
 from vggapps.image._identity import identified
+from vggapps.painters._extend import check_new
 from vggapps.painters._files import load_painter, save_painter
 from vggapps.painters._network import Painter
 from vggapps.painters._settings import PainterSettings
@@ -26,7 +27,7 @@ from vggapps.settings import to_dict
 from vggapps.style._styles import Styles, open_style, pairs_of
 from vggapps.training import Pictures, TrainingStep
 from vggapps.training._checkpoints import load_checkpoint, save_checkpoint
-from vggapps.training._pictures import Files
+from vggapps.training._pictures import Files, sampled
 
 log = logging.getLogger(__name__)
 
@@ -116,12 +117,14 @@ class PainterRun:
             raise WeightsError(f"cannot save a painter as {self.output.name}", "use a name that ends in .safetensors")
         check_writable(self.output, overwrite=overwrite)
         self.checkpoint = self.output.with_name(f"{self.output.name}.checkpoint")
-        self._base = load_painter(base) if isinstance(base, str | Path) else base
-        self._paintings, listed = _opened(_by_name(styles), settings)
+        self._base, named = load_painter(base) if isinstance(base, str | Path) else base, _by_name(styles)
+        if self._base is not None:
+            check_new(self._base, list(named))
+        self._paintings, listed = _opened(named, settings)
         self.names = tuple(self._paintings)
         self.photos, digest = _read_photos(photos)
         if len(self.photos) < FEW:
-            log.warning("%d photos are few: a painter of a few hundred is better", len(self.photos))
+            log.warning("%d photos are few: the painter learns more from a few hundred, of any kind", len(self.photos))
         from_base = None if self._base is None else _about(self._base)
         self._facts = {"settings": to_dict(settings), "styles": listed, "photos": digest, "base": from_base}
         self._recent: deque[float] = deque(maxlen=_RECENT)
@@ -234,9 +237,12 @@ def _read_photos(source: Photos) -> tuple[Pictures, str]:
     paths = tuple(str(path) for path in source)
     if not paths:
         raise PictureError("there are no photos", "give a folder with a few hundred")
-    listed = [f"{Path(path).name} {Path(path).stat().st_size if Path(path).exists() else 0}" for path in paths]
-    digest = hashlib.sha256("\n".join(listed).encode("utf-8", "surrogateescape")).hexdigest()
-    return Pictures(paths, (0,) * len(paths), Files(paths)), digest
+    if missing := next((path for path in paths if not Path(path).is_file()), None):
+        raise PictureError(f"{missing}: there is no such file", "check its name and folder")
+    pictures = Pictures(paths, (0,) * len(paths), Files(paths))
+    sampled(pictures)  # raises an error if none can be read
+    listed = [f"{Path(path).name} {Path(path).stat().st_size}" for path in paths]
+    return pictures, hashlib.sha256("\n".join(listed).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _about(base: Painter) -> dict[str, Any]:

@@ -209,12 +209,16 @@ def _checked(
             f"the classes differ in size: {classes[largest]} has {most} pictures for training, "
             f"{classes[smallest]} has {least}"
         )
-    is_grey, side = _sampled(training)
+    is_grey, side = sampled(training)
     return TrainingData(classes, training, validation, tuple(notes), is_grey, side)
 
 
-def _sampled(pictures: Pictures) -> tuple[bool, int]:
-    """Whether all pictures of a sample are grey, and the median of their shorter sides in pixels."""
+def sampled(pictures: Pictures) -> tuple[bool, int]:
+    """Whether all pictures of a sample are grey, and the median of their shorter sides in pixels.
+
+    Raises:
+        PictureError: none of the sample can be read.
+    """
     greys, sides = [], []
     for index in range(0, len(pictures), -(-len(pictures) // _SAMPLE)):
         try:
