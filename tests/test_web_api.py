@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = GRADIOS_OWN
 PLAIN = {"evaluate": False, "no_caption": False}  # arguments of the command that the page does not have
-ENDPOINTS = {"stylize", "stop", "classify", "explain", "visualize", "compare"}
+ENDPOINTS = {"stylize", "preview", "refine", "stop", "classify", "explain", "visualize", "compare"}
 OF = {
     "stylize": StylizeSettings,
     "classify": ClassifySettings,

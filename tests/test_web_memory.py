@@ -17,9 +17,9 @@ from vggapps.style._settings import StylizeSettings
 from vggapps.vgg._moving import share_weights
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import Plan
-from vggapps.web import stylize, visualize
+from vggapps.web import visualize
 from vggapps.web.classify import classifier_of
-from vggapps.web.running import _loaded, classifying, loaded
+from vggapps.web.running import _loaded, classifying, loaded, network
 from vggapps.weights import _backbone as loading
 
 
@@ -41,8 +41,8 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def storages(*networks: nn.Module) -> dict[str, set[int]]:
     """Where the tensors of each name lie."""
     found: dict[str, set[int]] = {}
-    for network in networks:
-        for name, parameter in network.named_parameters():
+    for one in networks:
+        for name, parameter in one.named_parameters():
             found.setdefault(name, set()).add(parameter.untyped_storage().data_ptr())
     return found
 
@@ -50,8 +50,8 @@ def storages(*networks: nn.Module) -> dict[str, set[int]]:
 def test_tabs_views_and_methods_keep_one_copy() -> None:
     image = torch.rand(1, 3, 64, 64)
     networks: list[nn.Module] = [
-        stylize.network(StylizeSettings()),
-        stylize.network(StylizeSettings(pooling="average")),
+        network(StylizeSettings()),
+        network(StylizeSettings(pooling="average")),
         loaded(visualize._networks, True, "auto", "max")[""],
         loaded(visualize._networks, False, "auto", "l2")[""],
         *(network for views in get_args(Views) for network in classifier_of("auto", views).networks),

@@ -33,11 +33,17 @@ _WHERE = "GRADIO_TEMP_DIR"
 KEPT_SECONDS = 3600  # results are deleted after this time even if the visitor has not left
 
 
-def upload(label: str, limits: Limits, **properties: Any) -> gr.Image:
+def upload(label: str, limits: Limits, checked: gr.State | None = None, **properties: Any) -> gr.Image:
     """An input for a picture; the handler gets the path of a checked file that was uploaded to this page.
 
     Gradio 6.31 accepts any path in a request and downloads any URL: both are rejected here first. The file is not
     modified.
+
+    Args:
+        label: shown above it.
+        limits: of the file.
+        checked: is set to the path of each picture that is accepted, and to None when it is removed.
+        properties: further ones of the component.
     """
 
     def preprocess(_: gr.Image, payload: Any) -> str | None:
@@ -55,8 +61,11 @@ def upload(label: str, limits: Limits, **properties: Any) -> gr.Image:
     sources: list[Literal["upload", "webcam", "clipboard"]] = ["upload", "clipboard"]
     component = Upload(label=label, type="filepath", image_mode=None, format="png", sources=sources, **properties)
     # The event runs preprocess: an invalid file is rejected and removed at once, not when the button is pressed.
-    checked = component.upload(lambda _: None, component, None, api_visibility="private")
-    checked.failure(lambda: None, None, component, api_visibility="private", queue=False)
+    if checked is None:
+        check = component.upload(lambda _: None, component, None, api_visibility="private")
+    else:
+        check = component.change(lambda path: path, component, checked, api_visibility="private")
+    check.failure(lambda: None, None, component, api_visibility="private", queue=False)
     return component
 
 
@@ -124,14 +133,21 @@ class RunFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._previews: list[Path] = []
+        self._whole: list[Path] = []
 
     def preview(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> str:
         """A small temporary JPEG of a picture. The last two are kept, as a browser may still load the previous one."""
         path = self.thumbnail(picture)
-        self._previews.append(Path(path))
-        for old in self._previews[:-2]:
-            old.unlink(missing_ok=True)
-        self._previews = self._previews[-2:]
+        _keep_two(self._previews, path)
+        return path
+
+    def whole_preview(self, picture: Picture, name: str) -> str:
+        """Likewise in full size with its settings, as PNG if it is transparent."""
+        from vggapps.image import save_picture
+
+        suffix = "jpg" if picture.alpha is None else "png"
+        path = str(save_picture(picture, self.folder / f"{name}-{secrets.token_hex(4)}.{suffix}"))
+        _keep_two(self._whole, path)
         return path
 
     def thumbnail(self, picture: Picture | Float[Tensor, "1 3 h w"]) -> str:
@@ -150,13 +166,26 @@ class RunFiles:
         return str(save_picture(picture, self.folder / f"{name}.png", settings=settings, overwrite=True))
 
 
-def examples(kind: str, target: gr.Image) -> None:
-    """Sample pictures for an upload, ``content`` or ``style``: from a checkout, or else from the package's data."""
+def _keep_two(files: list[Path], path: str) -> None:
+    """Add a file to a list, and delete those before the last two."""
+    files.append(Path(path))
+    for old in files[:-2]:
+        old.unlink(missing_ok=True)
+    del files[:-2]
+
+
+def samples(kind: str) -> list[Path]:
+    """Sample pictures, ``content`` or ``style``: from a checkout, or else from the package's data."""
     package = Path(__file__).parents[1]
     folder = next((f for f in (package / "data" / "samples", package.parent / "assets") if f.is_dir()), package)
-    if paths := sorted(map(str, (folder / kind).glob("*.jpg"))):
+    return sorted((folder / kind).glob("*.jpg"))
+
+
+def examples(kind: str, target: gr.Image) -> None:
+    """Sample pictures for an upload, ``content`` or ``style``."""
+    if paths := samples(kind):
         gr.Examples(
-            [[path] for path in paths], [target], label="Or choose an example",
+            [[str(path)] for path in paths], [target], label="Or choose an example",
             cache_examples=False, api_visibility="private", elem_id=f"{target.elem_id}-examples",
         )  # fmt: skip
 

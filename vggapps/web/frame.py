@@ -70,6 +70,7 @@ class Frame:
         with gr.Row():
             self._run.render()
             self._stop.render()
+        self._stop.click(self._stop_runs, api_name=f"{self._name}-stop", api_visibility="private", queue=False)
 
     def before(self, update: Callable[[], Any], outputs: Sequence[Component], *buttons: Any) -> None:
         """Update components when the run button, or one of these, is pressed."""
@@ -86,7 +87,7 @@ class Frame:
         required: Sequence[str] = (),
         quick: Quick = False,
         on: Callable[..., Any] | None = None,
-        **event: Any,
+        live: bool = False,
     ) -> Any:
         """Run work when the button is pressed, and expose it as a named API endpoint.
 
@@ -99,23 +100,24 @@ class Frame:
             quick: whether it takes seconds at most, so that it need not wait for pictures of others; by the arguments,
                 if it depends on them.
             on: another event of Gradio than the button's click.
-            event: options of the event.
+            live: whether it follows what the visitor does, without a press of a button: the newest event is answered
+                and those between are dropped, components keep their values until there are new ones, errors are shown
+                only in the status line, and files are those of a preview.
 
         Returns:
             Gradio's event, to chain others.
         """
         done = (on or self._run.click)(
-            _endpoint(self.page, work, inputs, [*outputs, self.status], helps, required, quick),
+            _endpoint(self.page, work, inputs, [*outputs, self.status], helps, required, quick, live),
             list(inputs.values()),
             [*outputs, self.status],
             api_name=work.__name__,
             concurrency_limit=None,  # vggapps.web.device has its own queue
+            trigger_mode="always_last" if live else "once",
             show_progress="hidden",
-            **{"trigger_mode": "once", **event},
         )
-        if self.download.is_rendered:
+        if self.download.is_rendered and not live:
             done.success(lambda: gr.update(visible=True), None, self.download, api_visibility="private", queue=False)
-        self._stop.click(self._stop_runs, api_name=f"{self._name}-stop", api_visibility="private", queue=False)
         return done
 
     def _stop_runs(self, request: gr.Request) -> None:
@@ -131,6 +133,7 @@ def _endpoint(
     helps: Mapping[str, str],
     required: Sequence[str],
     quick: Quick,
+    live: bool,
 ) -> Callable[..., Iterator[Any]]:
     """Wrap work for Gradio, which derives the API from the name, signature and docstring."""
     line = outputs[-1]
@@ -138,10 +141,10 @@ def _endpoint(
     def endpoint(request: gr.Request, *values: Any) -> Iterator[Any]:
         given = dict(zip(inputs, values, strict=True))
         # Accumulated, because API clients need complete results; the page updates only what has changed.
-        shown: dict[Component, Any] = {one: gr.skip() if isinstance(one, gr.State) else None for one in outputs}
+        shown: dict[Component, Any] = {one: gr.skip() if live or isinstance(one, gr.State) else None for one in outputs}
         try:
             session = request.session_hash or ""
-            files: RunFiles = page.results.run(session)
+            files: RunFiles = page.previews.files(session) if live else page.results.run(session)
 
             def start(job: Job) -> Iterator[Updates]:
                 return work(job, files, **given)
@@ -153,7 +156,7 @@ def _endpoint(
         except Exception as error:
             shown[line] = sentence(error)
             yield [*shown.values()]
-            raise refusal(shown[line]) from None
+            raise refusal(shown[line], visible=not live) from None
 
     endpoint.__name__ = work.__name__
     endpoint.__doc__ = f"{inspect.getdoc(work)}\n\nArgs:\n" + "\n".join(f"    {n}: {helps.get(n, '')}" for n in inputs)

@@ -50,6 +50,7 @@ def shown_error(error: Exception) -> gr.Error:
     return error if isinstance(error, gr.Error) else refusal(sentence(error))
 
 
-def refusal(text: str) -> gr.Error:
-    """A message as a Gradio error, escaped because Gradio renders HTML."""
-    return gr.Error(html.escape(text, quote=False), title="That did not work", print_exception=False)
+def refusal(text: str = "", *, visible: bool = True) -> gr.Error:
+    """A message as a Gradio error, escaped because Gradio renders HTML; visible as a box on the page."""
+    title = "That did not work"
+    return gr.Error(html.escape(text, quote=False), title=title, print_exception=False, visible=visible)

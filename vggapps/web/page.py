@@ -20,6 +20,7 @@ from vggapps.web.device import Device
 from vggapps.web.explain import explain_tab
 from vggapps.web.files import SHARED, Results
 from vggapps.web.limits import Limits
+from vggapps.web.previews import Previews
 from vggapps.web.running import Page
 from vggapps.web.stylize import stylize_tab
 from vggapps.web.turns import Lane, Turns
@@ -52,7 +53,8 @@ def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page
     limits = limits or Limits()
     turns = Turns()
     long, quick = (Device(limits.max_waiting, limits.max_seconds, turns, lane) for lane in get_args(Lane))
-    page = Page(long, quick, limits, Results(SHARED.enter()))
+    results = Results(SHARED.enter())
+    page = Page(long, quick, limits, results, Previews(results))
     with gr.Blocks(title="vggapps", analytics_enabled=False, delete_cache=(60, 3600)) as demo:
         gr.HTML(HEADER.format(about=_about()), js_on_load=None)
         with gr.Tabs(elem_id="tabs"):
@@ -66,9 +68,7 @@ def build(limits: Limits | None = None) -> tuple[gr.Blocks, dict[str, Any], Page
             return page.stop(request.session_hash or "")
 
         def leave(request: gr.Request) -> None:
-            session = request.session_hash or ""
-            page.stop(session, "left")
-            page.results.clear(session)
+            page.leave(request.session_hash or "")
 
         api(stop, queue=False)
         demo.unload(leave)

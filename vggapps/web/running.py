@@ -11,6 +11,7 @@ from weakref import WeakSet
 
 from gradio.components import Component
 
+from vggapps.style._settings import StylizeSettings
 from vggapps.web.device import Device, Job, Reason, Updates
 from vggapps.web.files import Results
 from vggapps.web.limits import Limits
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vggapps.optimize._step import Step
     from vggapps.vgg._network import VGG
     from vggapps.vgg._plan import Dtype
+    from vggapps.web.previews import Previews
 
 N = TypeVar("N")
 
@@ -35,16 +37,24 @@ class Page:
         quick: runs its quick jobs, between the operations of the long ones.
         limits: what it accepts.
         results: the files of its results.
+        previews: what visitors want to see before.
     """
 
     device: Device
     quick: Device
     limits: Limits
     results: Results
+    previews: Previews
 
     def stop(self, session: str, reason: Reason = "stopped") -> int:
         """Stop the jobs of a session; returns their number."""
         return self.device.stop(session, reason) + self.quick.stop(session, reason)
+
+    def leave(self, session: str) -> None:
+        """End a session: stop its jobs and delete its files."""
+        self.stop(session, "left")
+        self.results.clear(session)
+        self.previews.clear(session)
 
     def close(self) -> None:
         """Stop all jobs and wait until they have ended."""
@@ -121,6 +131,14 @@ def _loaded(_: int, load: Callable[..., N], *arguments: Any) -> N:
                 share_weights(network, other)
             _LIVE.add(network)
     return result
+
+
+def network(settings: StylizeSettings) -> VGG:
+    """The cached network for the backbone and pooling of these settings."""
+    from vggapps.style._transfer import load_backbone
+
+    vgg: VGG = loaded(load_backbone, StylizeSettings(backbone=settings.backbone, pooling=settings.pooling))
+    return vgg
 
 
 def classifying(backbone: str, dtype: Dtype = "auto") -> VGG:

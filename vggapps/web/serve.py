@@ -7,7 +7,7 @@ import errno
 import socket
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vggapps.errors import SettingsError, argument
+from vggapps.web import previews
 from vggapps.web.files import SHARED
 from vggapps.web.limits import Limits
 from vggapps.web.page import build
@@ -79,6 +80,7 @@ def served(
                 f"the MCP server could not be started: {demo.mcp_error}", run="pip install 'vggapps[mcp]'"
             )
         page.device.submit("", lambda _: _warm_up())
+        page.quick.submit("", lambda _: _warm_up(previews.samples_painter))
         yield Served(str(demo.local_url), demo.share_url, page)
     finally:
         page.close()
@@ -121,14 +123,16 @@ def read_passwords(file: str) -> list[tuple[str, str]]:
     return pairs
 
 
-def _warm_up() -> Iterator[dict[Any, Any]]:
-    """Load the default network and run one step, so that the first visitor does not wait for it."""
+def _warm_up(*others: Callable[[], Any]) -> Iterator[dict[Any, Any]]:
+    """Load the default network and run a step, and load others, so that the first visitor does not wait for it."""
     import torch
 
     from vggapps.style._settings import StylizeSettings
     from vggapps.style._transfer import stylize_steps
-    from vggapps.web.stylize import network
+    from vggapps.web.running import loaded, network
 
+    for load in others:
+        loaded(load)
     settings = StylizeSettings(size=128, steps=6)
     next(stylize_steps(torch.rand(1, 3, 96, 128), torch.rand(1, 3, 96, 128), settings, vgg=network(settings)))
     yield {}
