@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vggapps import VGG
 from vggapps.image import open_picture
-from vggapps.painters import load_painter, paint
+from vggapps.painters import Painter, paint
 from vggapps.style import StylizeSettings, stylize_steps
 
 View = Callable[[], Tensor]  # shows the picture so far; called before the next one is asked for
@@ -60,13 +60,12 @@ def ours(settings: StylizeSettings, vgg: VGG) -> Contestant:
     return run
 
 
-def painter(file: Path) -> Contestant:
-    """A painter, of the styles that it was trained for, which are named like the files of the paintings."""
-    network = load_painter(file)
+def painted(painter: Painter) -> Contestant:
+    """A painter, on the styles that it was trained for, which are named like the files of the paintings."""
 
     def run(content: Path, style: Path, size: int) -> Iterator[View]:
-        if style.stem in network.styles:
-            image = paint(network, open_picture(content, longer_side=size).rgb, {style.stem: 1})
+        if style.stem in painter.styles:
+            image = paint(painter, content, style.stem, size=size).rgb
             yield lambda: image
 
     return run

