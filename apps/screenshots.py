@@ -36,7 +36,8 @@ def drop(page: Page, where: str, file: Path) -> None:
 def run(page: Page, button: str, tab: str) -> None:
     """Press a button, and wait until it is done."""
     page.get_by_role("button", name=button, exact=True).click()
-    expect(page.locator(f"#{tab}-status .status")).to_have_text(re.compile("^100 %"), timeout=300_000)
+    finished = re.compile("^100 % · (?!preview)")  # the preview of a painting is there before
+    expect(page.locator(f"#{tab}-status .status")).to_have_text(finished, timeout=300_000)
     page.wait_for_timeout(1500)
     page.mouse.move(0, 0)
 

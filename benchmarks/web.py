@@ -31,6 +31,7 @@ def requests(client: Client) -> list[Callable[[], object]]:
     photo, painting = handle_file(PHOTO), handle_file(PAINTING)
     return [
         lambda: client.predict(photo, painting, size=96, steps=6, api_name="/stylize"),
+        lambda: client.predict(photo, painting, size=96, api_name="/preview"),
         lambda: client.predict(photo, api_name="/classify"),
         lambda: client.predict(photo, api_name="/explain"),
         lambda: client.predict("conv2_1", 3, steps=4, api_name="/visualize"),

@@ -54,7 +54,9 @@ class Frame:
         self.status: Any = gr.HTML(
             "", label="Status", html_template=STATUS, js_on_load=None, elem_id=f"{name}-status", render=False
         )
-        self.download: Any = gr.DownloadButton("Download", elem_id=f"{name}-download", visible=False, render=False)
+        self.download: Any = gr.DownloadButton(
+            "Download", elem_id=f"{name}-download", visible=False, min_width=120, render=False
+        )
         self._run: Any = gr.Button(verb, variant="primary", elem_id=name, scale=2, render=False)
         self._stop: Any = gr.Button("Stop", elem_id=f"{name}-stop", render=False)
         self._row = gr.Row(elem_classes="work")

@@ -22,7 +22,7 @@ from vggapps.web.running import Page
 MAIN = ("size", "steps", "colors", "seed")
 SERVERS = ("device", "dtype")  # settings of the server, not of visitors
 SHOW = {"Photo": 100, "Half and half": 50, "Painting": 0}  # percentage of the width that shows the photo
-LIVE = "Shows a small picture at once when you move Strength or choose another photo or painting."
+LIVE = "A small picture when you move Strength or choose a photo or painting. ‘Make it fine’ goes on from it."
 HELPS = {
     "content": "The photo.",
     "style": "The painting.",
@@ -65,8 +65,9 @@ def stylize_tab(page: Page) -> None:
         )  # fmt: skip
         frame.status.render()
         show = gr.Radio(list(SHOW), value="Painting", label="Show", visible=False, elem_id="show")
-        fine: Any = gr.Button("Make it fine", variant="primary", elem_id="fine", visible=False)
-        frame.download.render()
+        with gr.Row():
+            fine: Any = gr.Button("Make it fine", variant="primary", elem_id="fine", visible=False, min_width=120)
+            frame.download.render()
         gallery = gr.Gallery(
             label="This visit", format="png", type="filepath", columns=5, fit_columns=False, height="auto",
             visible=False, interactive=False, allow_preview=False, buttons=[], object_fit="cover", elem_id="visit",
