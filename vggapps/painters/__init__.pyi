@@ -1,3 +1,5 @@
+from ._export import export_painter as export_painter
+from ._export import folded as folded
 from ._files import load_painter as load_painter
 from ._files import save_painter as save_painter
 from ._network import Painter as Painter
@@ -12,6 +14,8 @@ __all__ = [
     "PaintSettings",
     "Painter",
     "PainterSettings",
+    "export_painter",
+    "folded",
     "load_painter",
     "paint",
     "paint_tensor",

@@ -158,21 +158,32 @@ class Painter(nn.Module):
         return tuple(found)
 
     def _paint(self, photo: Tensor, mix: Tensor, statistics: Callable[[Tensor], Statistics]) -> Tensor:
+        height, width = photo.shape[2:]
+        padded = F.pad(photo, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
+        return photo + self.change(padded, mix, statistics)[:, :, :height, :width]
+
+    def change(
+        self, photo: Float[Tensor, "n 3 h w"], mix: Float[Tensor, "#n rows"], statistics: Callable[[Tensor], Statistics]
+    ) -> Float[Tensor, "n 3 h w"]:
+        """What is added to photos whose sides are multiples of 4.
+
+        Args:
+            photo: RGB in [0, 1].
+            mix: see :meth:`mix`.
+            statistics: from the maps before a normalization to their statistics, see :func:`statistics_of`.
+        """
         convs, norms = iter(self.convs), iter(self.norms)
 
         def normalized(maps: Tensor) -> Tensor:
             maps = next(convs)(maps)
             return next(norms)(maps, mix, statistics(maps))  # type: ignore[no-any-return]
 
-        height, width = photo.shape[2:]
-        padded = F.pad(photo, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-        maps = normalized(F.pixel_unshuffle(padded - 0.5, 2)).relu()
+        maps = normalized(F.pixel_unshuffle(photo - 0.5, 2)).relu()
         maps = normalized(maps).relu()
         for _ in range(self.blocks):
             maps = maps + normalized(normalized(maps).relu())
         maps = normalized(F.interpolate(maps, scale_factor=2, mode="nearest")).relu()
-        change = F.pixel_shuffle(next(convs)(maps), 2)
-        return photo + change[:, :, :height, :width]
+        return F.pixel_shuffle(next(convs)(maps), 2)
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
