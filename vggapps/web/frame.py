@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Literal
 
 import gradio as gr
@@ -28,6 +28,7 @@ from vggapps.web.messages import refusal, sentence
 from vggapps.web.running import Page
 
 Work = Callable[..., Iterator[Updates]]
+During = Callable[[str], AbstractContextManager[Any]]
 Quick = bool | Callable[[Mapping[str, Any]], bool]
 
 STATUS = """
@@ -90,6 +91,7 @@ class Frame:
         quick: Quick = False,
         on: Callable[..., Any] | None = None,
         live: bool = False,
+        during: During = nullcontext,
     ) -> Any:
         """Run work when the button is pressed, and expose it as a named API endpoint.
 
@@ -105,12 +107,13 @@ class Frame:
             live: whether it follows what the visitor does, without a press of a button: the newest event is answered
                 and those between are dropped, components keep their values until there are new ones, errors are shown
                 only in the status line, and files are those of a preview.
+            during: a context, by the session, from the press of the button to the result.
 
         Returns:
             Gradio's event, to chain others.
         """
         done = (on or self._run.click)(
-            _endpoint(self.page, work, inputs, [*outputs, self.status], helps, required, quick, live),
+            _endpoint(self.page, work, inputs, [*outputs, self.status], helps, required, quick, live, during),
             list(inputs.values()),
             [*outputs, self.status],
             api_name=work.__name__,
@@ -136,6 +139,7 @@ def _endpoint(
     required: Sequence[str],
     quick: Quick,
     live: bool,
+    during: During,
 ) -> Callable[..., Iterator[Any]]:
     """Wrap work for Gradio, which derives the API from the name, signature and docstring."""
     line = outputs[-1]
@@ -152,9 +156,10 @@ def _endpoint(
                 return work(job, files, **given)
 
             device = page.quick if (quick(given) if callable(quick) else quick) else page.device
-            for updates in device.submit(session, start).follow():
-                shown |= _waiting(updates, line) if isinstance(updates, Heartbeat) else updates
-                yield [*shown.values()]
+            with during(session):
+                for updates in device.submit(session, start).follow():
+                    shown |= _waiting(updates, line) if isinstance(updates, Heartbeat) else updates
+                    yield [*shown.values()]
         except Exception as error:
             shown[line] = sentence(error)
             yield [*shown.values()]

@@ -29,7 +29,7 @@ class Limits:
         300.0, minimum=1, help="Longest run in seconds; the picture made by then is kept.", panel="Limits"
     )
     max_waiting: int = setting(
-        32, minimum=0, help="How many runs may wait, of the long and of the quick ones.", panel="Limits"
+        32, minimum=0, help="How many runs may wait: long ones, and as many quick ones.", panel="Limits"
     )
 
     def __post_init__(self) -> None:

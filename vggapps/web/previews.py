@@ -27,7 +27,6 @@ DRAFT_SIDE = 320  # of one that is a draft
 
 # Settings that a painter follows, and those that do not matter for it; with others a preview is a draft.
 _PAINTERS = {"size", "strength", "colors", "steps", "optimizer", "seed"}
-_BUSY = object()  # equal to no choice
 
 
 def preview_settings(settings: StylizeSettings, size: int) -> StylizeSettings:
@@ -69,6 +68,7 @@ class Previews:
     def __init__(self, results: Results) -> None:
         self._results = results
         self._wanted: dict[str, object] = {}
+        self._painting: list[str] = []  # sessions, once for each picture
         self._files: dict[str, RunFiles] = {}
         self._photos: dict[str, Photo] = {}
 
@@ -85,20 +85,20 @@ class Previews:
 
     def is_wanted(self, session: str, choice: object) -> bool:
         """Whether a visitor has made no other choice meanwhile."""
-        return self._wanted.get(session, choice) == choice
+        return not self.is_suspended(session) and self._wanted.get(session, choice) == choice
 
     def is_suspended(self, session: str) -> bool:
-        """Whether a picture is painted for a visitor."""
-        return self._wanted.get(session) is _BUSY
+        """Whether a picture is painted for a visitor, or waits for that."""
+        return session in self._painting
 
     @contextmanager
     def suspended(self, session: str) -> Iterator[None]:
-        """While a picture is painted for a visitor."""
-        self._wanted[session] = _BUSY
+        """While a picture is painted for a visitor, or waits for that."""
+        self._painting.append(session)
         try:
             yield
         finally:
-            self._wanted.pop(session, None)
+            self._painting.remove(session)
 
     def files(self, session: str) -> RunFiles:
         """The folder of a visitor's previews."""

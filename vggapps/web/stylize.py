@@ -92,9 +92,10 @@ def stylize_tab(page: Page) -> None:
     about: dict[str, Any] = {"helps": HELPS | controls.helps(), "required": ("content", "style")}
     shown = [result, both, show, frame.download, fine]
     frame.before(_reset_results, shown, fine)
+    results = [result, both, frame.download, visit]
     for run, button in ((work.stylize, None), (work.refine, fine.click)):
         state = {"visit": visit} | ({"seen": seen} if button else {})
-        done = frame.offer(run, inputs | state, [result, both, frame.download, visit], **about, on=button)
+        done = frame.offer(run, inputs | state, results, **about, on=button, during=page.previews.suspended)
         done.success(_show_latest, visit, [*shown, gallery], api_visibility="private")
 
     def ask(request: gr.Request, live: bool, *values: Any) -> None:
