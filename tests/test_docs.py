@@ -70,9 +70,11 @@ def test_the_python_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pyte
     others = {"town": "village", "starry-night": "starry-hills", "waves": "woodcut-waves"}
     for name in (*samples, *others):
         save_picture(open_picture(samples[others.get(name, name)], longer_side=64), f"{name}.jpg")
+    Path("photos").mkdir()
+    save_picture(open_picture("village.jpg"), "photos/village.jpg")
     names: dict[str, object] = {}
     for block in blocks(page, "python"):
-        quick = re.sub(r"size=\d+", "size=64, steps=2", block)
+        quick = re.sub(r"size=\d+", "size=64, steps=2", re.sub(r"steps=\d+", "steps=2", block))
         exec(compile(quick, page.name, "exec"), names)
 
 

@@ -31,7 +31,7 @@ Painter = Annotated[
     typer.Option(
         "--painter",
         metavar="NAME.safetensors[:STYLE]|samples[:STYLE]",
-        help="Paint in one pass, in a second, by a network trained for some styles.",
+        help="Paint in one pass, by a small network for some styles.",
     ),
 ]
 EachStyle = Annotated[bool, typer.Option("--each-style", help="Make one picture per style instead of mixing them.")]
