@@ -13,6 +13,7 @@ from torch import Tensor
 from vggapps.errors import DivergedError, SettingsError
 from vggapps.optimize._engine import optimize
 from vggapps.optimize._optimizers import LBFGS, Adam, Optimizer
+from vggapps.optimize._precondition import favour_large
 from vggapps.optimize._pyramid import Scale, plan_scales, pyramid, upsample
 from vggapps.optimize._step import last
 
@@ -263,3 +264,31 @@ def test_cudnn_is_tuned_while_a_step_is_computed_and_as_it_was_otherwise(monkeyp
     for _ in optimize([torch.zeros(1, 3, 2, 2)], lambda leaves: leaves[0], score, Adam(), 2):
         assert not torch.backends.cudnn.benchmark
     assert seen == [True, True]
+
+
+def test_a_precondition_is_a_change_of_variables() -> None:
+    """L-BFGS with H0 = P is plain L-BFGS in u, where x = P^(1/2) u, for any symmetric positive definite P."""
+    torch.manual_seed(2)
+    bowl, root = (torch.randn(6, 6, dtype=torch.float64) for _ in range(2))
+    bowl, root = (m @ m.T + torch.eye(6, dtype=torch.float64) for m in (bowl, root))
+
+    def gradient(x: Tensor) -> Tensor:
+        return bowl @ x + x**3 / 5
+
+    u = torch.randn(6, dtype=torch.float64)
+    x = root @ u
+    largest = (root @ root @ gradient(x)).abs().max() / (root @ gradient(x)).abs().max()
+    plain = LBFGS(4, first_step=0.02)
+    preconditioned = LBFGS(4, first_step=0.02 * float(largest), precondition=lambda g: root @ root @ g)
+    for _ in range(10):
+        plain.update([u], [root @ gradient(root @ u)])
+        preconditioned.update([x], [gradient(x)])
+        torch.testing.assert_close(x, root @ u, rtol=1e-9, atol=1e-11)
+
+
+def test_favouring_large_areas_divides_by_frequency() -> None:
+    """A wave of 1/8 cycles per pixel is an eigenvector; a constant is left as it is."""
+    columns = torch.arange(32, dtype=torch.float64)
+    wave = (2 * torch.pi * columns / 8).cos().expand(1, 3, 24, 32)
+    torch.testing.assert_close(favour_large(wave, corner=0.05), wave / (1 + 0.125 / 0.05))
+    torch.testing.assert_close(favour_large(torch.ones(1, 1, 5, 7), corner=0.05), torch.ones(1, 1, 5, 7))

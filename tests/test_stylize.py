@@ -22,7 +22,7 @@ from vggapps.style._memory import plan_memory
 from vggapps.style._score import StyleScore, StyleTerm, content_term, style_term, whole
 from vggapps.style._settings import StyleLossName, StylizeSettings
 from vggapps.style._tiling import Tiling, tiled, tiles
-from vggapps.style._transfer import split_steps, stylize_steps
+from vggapps.style._transfer import stylize_steps
 from vggapps.vgg._network import VGG, initialize
 from vggapps.vgg._plan import PLANS
 
@@ -240,15 +240,6 @@ def test_tiled_and_whole_runs_look_the_same(narrow: VGG, monkeypatch: pytest.Mon
     monkeypatch.setattr("vggapps.style._transfer.plan_memory", lambda *_: memory.MemoryPlan(32, 0, 1))
     many = run(narrow)
     assert (one - many).abs().mean() < 0.01
-
-
-def test_steps_are_split_from_coarse_to_fine_and_add_up() -> None:
-    assert split_steps(120, 512) == [60, 40, 20]
-    for steps in (1, 2, 3, 7, 50, 120, 999):
-        for side in (64, 512, 513, 2048, 8000):
-            counts = split_steps(steps, side)
-            assert sum(counts) == steps
-            assert counts[-1] >= 1
 
 
 @pytest.mark.gpu

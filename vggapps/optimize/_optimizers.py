@@ -40,10 +40,14 @@ class LBFGS:
     Args:
         history: number of previous steps to keep.
         first_step: largest change of any element by the first step, before curvature is known.
+        precondition: a symmetric, positive definite operator, near the inverse Hessian up to a factor; the identity by
+            default.
     """
 
-    def __init__(self, history: int = 20, first_step: float = 0.02) -> None:
-        self.first_step = first_step
+    def __init__(
+        self, history: int = 20, first_step: float = 0.02, precondition: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        self.first_step, self.precondition = first_step, precondition
         self.pairs: deque[tuple[list[Tensor], list[Tensor], Tensor]] = deque(maxlen=history)  # s, y, 1 / s·y
         self.before: tuple[list[Tensor], list[Tensor]] | None = None  # leaves and gradients of the previous step
 
@@ -69,9 +73,10 @@ class LBFGS:
             steps.append(alpha)
             for d, y_ in zip(direction, y, strict=True):
                 d -= alpha * y_
+        direction = self._preconditioned(direction)
         if self.pairs:
             _, y, rho = self.pairs[-1]
-            scale = 1 / (rho * _dot(y, y))
+            scale = 1 / (rho * _dot(y, self._preconditioned(y)))
         else:
             largest = torch.stack([d.abs().max() for d in direction]).max()
             scale = self.first_step / largest.clamp_min(torch.finfo(largest.dtype).tiny)
@@ -82,6 +87,9 @@ class LBFGS:
             for d, s_ in zip(direction, s, strict=True):
                 d += beta * s_
         return direction
+
+    def _preconditioned(self, tensors: list[Tensor]) -> list[Tensor]:
+        return tensors if self.precondition is None else [self.precondition(t) for t in tensors]
 
     def resample(self, resample: Resample, area: float) -> None:
         """Resample the curvature pairs.

@@ -58,10 +58,12 @@ class PainterLoss:
         motion_weight: float = 0.0,
     ) -> None:
         self.vgg, self.settings, self.motion_weight = vgg, settings, motion_weight
-        height, width = size
+        (height, width), layers = size, settings.style_layer_weights
         self.targets = [
-            _stacked([style_moments(vgg, style, settings, (height // halving, width // halving)) for style in styles])
-            for halving in HALVINGS
+            _stacked(
+                [style_moments(vgg, style, layers, settings.style_size, (height // n, width // n)) for style in styles]
+            )
+            for n in HALVINGS
         ]
 
     def __call__(self, painted: Float[Tensor, "m 3 h w"], wanted: Wanted) -> Float[Tensor, ""]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from vggapps.errors import SettingsError, argument
 from vggapps.settings import setting
+from vggapps.style._schedule import Quality, split_steps
 from vggapps.vgg._settings import NetworkSettings
 
 SMALLEST, LARGEST = 32, 32768  # longer side of the result, in pixels
@@ -39,8 +40,11 @@ class StylizeSettings(NetworkSettings):
     strength: float = setting(
         0.5, minimum=0, maximum=1, help="From 0, only the photo, to 1, only style; the main control."
     )
-    steps: int = setting(
-        120, minimum=1, maximum=100000, help="Steps over all scales: 60 for a draft; more than 120 improve little."
+    quality: Quality = setting(
+        "normal", help="How far the painting is worked out: draft takes a third of the time of normal, fine triple."
+    )
+    steps: int | None = setting(
+        None, minimum=1, maximum=100000, help="Steps over all scales, instead of those of the quality."
     )
     style_weight: float = setting(1.0, minimum=0, help="Weight of the style loss.")
     content_weight: float = setting(1.0, minimum=0, help="Weight of the content loss.")
@@ -90,6 +94,10 @@ class StylizeSettings(NetworkSettings):
                 f"it must be at least {SMALLEST} and at most {LARGEST}",
             )
         return math.floor(pixels + 0.5)
+
+    def steps_at(self, longer_side: int) -> list[int]:
+        """Steps at each scale of a result, coarse to fine."""
+        return split_steps(self.quality, self.steps, longer_side)
 
     @property
     def style_layer_weights(self) -> dict[str, float]:

@@ -6,6 +6,7 @@ Differences from the paper:
 - means and covariances are matched separately instead of Gram matrices, which leave contrast ambiguous (Risser 2017);
 - every loss is relative to its target, so that the weights do not depend on size and layer;
 - three or more scales, each twice the previous size: large strokes form where a step costs a sixteenth;
+- L-BFGS is preconditioned, so that large areas change as fast as fine detail;
 - the start is the photo with the style's colours, which saves the first dozens of steps;
 - a margin around the picture is optimized and cut off, as padding changes the features near the border and leaves a
   rim. The first convolution replicates the border; zero padding acts like a dark frame.
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -28,10 +29,12 @@ from vggapps.image import Picture, open_picture, resize, scaled
 from vggapps.losses._moments import Moments, add_up
 from vggapps.optimize._engine import Score
 from vggapps.optimize._optimizers import LBFGS, Adam, Optimizer
+from vggapps.optimize._precondition import favour_large
 from vggapps.optimize._pyramid import mirrored, plan_scales, pyramid
 from vggapps.optimize._step import Step
 from vggapps.style._color import match_colors
 from vggapps.style._memory import TILE, MemoryPlan, plan_memory
+from vggapps.style._schedule import LARGE, SCHEDULES
 from vggapps.style._score import StyleScore, content_term, style_term, whole
 from vggapps.style._settings import LARGEST, StylizeSettings
 from vggapps.style._styles import Painting, Source, Styles, is_grey, pairs_of, read, read_styles, style_bytes
@@ -44,7 +47,9 @@ from vggapps.weights._backbone import load_network
 log = logging.getLogger(__name__)
 
 SMALLEST = 64  # longer side of the coarsest scale, in pixels: four positions of relu5_1
+COARSE = 16  # stride of layers that are matched at the coarsest scales only, that is of relu5_1
 HISTORY = 8  # 20 gave the same pictures and distances, with two and a half times the memory
+CORNER = 0.05  # cycles per pixel, above which the gradient is damped
 MARGIN = 16  # pixels around the picture that are optimized and cut off: one position of relu5_1. With 8 a rim remains.
 
 # The scale of each weight, found by eye and by the measure of docs/stylize.md.
@@ -104,11 +109,13 @@ def stylize_steps(
     start = _start(settings, photo, None if picture.alpha is None else resize(picture.alpha, size), paintings)
     if grey := _is_grey(settings, photo, paintings):
         start = start.mean(1, keepdim=True)
-    scales = plan_scales(size, split_steps(settings.steps, max(size)), SMALLEST, narrowest)
+    scales = plan_scales(size, settings.steps_at(max(size)), SMALLEST, narrowest)
     device = vgg.device
     paintings = [painting.to(device) for painting in paintings]
     score = partial(_score, vgg, photo.to(device), paintings, settings, memory.tile)
-    optimizer: Optimizer = LBFGS(HISTORY) if settings.optimizer == "lbfgs" else Adam()
+    optimizer: Optimizer = (
+        LBFGS(HISTORY, precondition=partial(favour_large, corner=CORNER)) if settings.optimizer == "lbfgs" else Adam()
+    )
     return pyramid(
         partial(resize, start.to(device)), scales, score, optimizer,
         average=AVERAGE, margin=MARGIN, render=_in_grey if grey else None,
@@ -157,23 +164,6 @@ def _plan(size: tuple[int, int], vgg: VGG, inputs: int) -> MemoryPlan:
     return memory
 
 
-def split_steps(steps: int, longer_side: int) -> list[int]:
-    """Number of steps at each scale, coarse to fine; they add up to ``steps``, at least one of them at full size.
-
-    In proportion 6 : 4 : 2 up to 512 px; each doubling adds a scale with half the steps of the previous one, which
-    takes twice its time.
-
-    >>> split_steps(120, 512), split_steps(120, 2048)
-    ([60, 40, 20], [53, 36, 18, 9, 4])
-    """
-    doublings = max(0, math.ceil(math.log2(longer_side / 512)))
-    shares = [6.0, 4.0, 2.0, *(2 / 2**n for n in range(1, doublings + 1))]
-    counts = [round(steps * share / sum(shares)) for share in shares]
-    counts[-1] = max(1, counts[-1])
-    counts[0] = max(0, steps - sum(counts[1:]))
-    return counts
-
-
 def _recolor(painting: Painting, photo: Picture) -> Painting:
     """A painting with the photo's colours."""
     rgb = match_colors(painting.rgb, photo.rgb, painting.alpha, photo.alpha).clamp(0, 1)
@@ -218,24 +208,34 @@ def _score(
     size: tuple[int, int],
 ) -> Score:
     """The score of one scale, with targets at that size."""
-    layers = settings.style_layer_weights
-    target = style_moments(vgg, paintings, settings, size)
+    layers = _layers_at(size, photo, vgg, settings.style_layer_weights)
+    target = style_moments(vgg, paintings, layers, settings.style_size, size)
     content = Tiling(vgg, settings.content_layers, TILE).gather(mirrored(resize(photo, size), MARGIN))
     style_weight, content_weight, tv_weight = term_weights(settings)
-    style = style_term(target, settings.style_loss, layers, style_weight)
+    style = style_term(target, settings.style_loss, layers, style_weight * SCHEDULES[settings.quality].style)
     parts = StyleScore([style, content_term(content, content_weight)], tv_weight)
     return whole(vgg, parts) if tile is None else tiled(vgg, parts, tile)
 
 
+def _layers_at(size: tuple[int, int], photo: Tensor, vgg: VGG, weights: dict[str, float]) -> dict[str, float]:
+    """The style layers of a scale, with their weights: from half the size on without those of the largest stride.
+
+    What these see there, others have seen at the coarser scales. Without relu5_1 both distances are smaller after an
+    equal number of steps, and a step takes a quarter less time: see docs/stylize.md.
+    """
+    if max(size) <= 3 / 8 * min(max(photo.shape[2:]), LARGE):  # half the size is above this, a quarter below
+        return weights
+    strides = {facts.name: facts.stride for facts in layer_facts(vgg.plan, head="none")}
+    return {name: weight for name, weight in weights.items() if strides[name] < COARSE} or weights
+
+
 def style_moments(
-    vgg: VGG, paintings: Sequence[Painting], settings: StylizeSettings, size: tuple[int, int]
+    vgg: VGG, paintings: Sequence[Painting], layers: Iterable[str], style_size: float, size: tuple[int, int]
 ) -> dict[str, Moments]:
     """The moments of a mixture of paintings by layer, for a result of (height, width)."""
 
     def share(painting: Painting) -> dict[str, Moments]:
-        found = Tiling(vgg, settings.style_layer_weights, TILE).moments(
-            *painting.resized_for(size, settings.style_size)
-        )
+        found = Tiling(vgg, layers, TILE).moments(*painting.resized_for(size, style_size))
         return {name: m * painting.share for name, m in found.items()}
 
     return add_up(share(painting) for painting in paintings)

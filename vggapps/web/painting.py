@@ -112,22 +112,21 @@ class Painting:
         from vggapps.style._styles import open_photo
 
         weighted = weighted_of(given)
-        with self.page.previews.suspended(job.session):
-            yield {self.status: "0 % · reading the pictures"}
-            photo, size = open_photo(given["content"], settings)
-            self.page.limits.check_work(size, settings.steps)
-            step = yield from self._drained(job, files, photo, started(job, photo, weighted, settings, size))
-            picture, name = photo.with_rgb(step.full_image()), _name(given, weighted)
-            path = files.save(picture, name, _recipe(settings, given, weighted, step))
-            small = fit(*picture.size, SHOWN)
-            slides = files.thumbnail(replace(photo, rgb=resize(photo.rgb, small), alpha=None)), files.thumbnail(picture)
-            yield {
-                self.result: path,
-                self.both: slides,
-                self.download: path,
-                self.status: ending(job, step.seconds),
-                self.visit: [{"path": path, "slides": slides, "name": name}, *given["visit"]],
-            }
+        yield {self.status: "0 % · reading the pictures"}
+        photo, size = open_photo(given["content"], settings)
+        self.page.limits.check_work(size, sum(settings.steps_at(size)))
+        step = yield from self._drained(job, files, photo, started(job, photo, weighted, settings, size))
+        picture, name = photo.with_rgb(step.full_image()), _name(given, weighted)
+        path = files.save(picture, name, _recipe(settings, given, weighted, step))
+        small = fit(*picture.size, SHOWN)
+        slides = files.thumbnail(replace(photo, rgb=resize(photo.rgb, small), alpha=None)), files.thumbnail(picture)
+        yield {
+            self.result: path,
+            self.both: slides,
+            self.download: path,
+            self.status: ending(job, step.seconds),
+            self.visit: [{"path": path, "slides": slides, "name": name}, *given["visit"]],
+        }
 
     def _drained(
         self, job: Job, files: RunFiles, photo: Picture, steps: Iterator[Step]
