@@ -20,6 +20,9 @@ _AREA = (0.1, 0.6)  # of the parts, relative to the photo
 _ASPECT = (3 / 4, 4 / 3)
 _NOISE = 0.0015  # of the copies that are moved
 _NORMAL, _LEAST = 0.5, 0.1  # half of the batches have the normal strength, the others a random one from the least to 1
+# At the beginning all are near 1, and the least strength is only reached after this part of the steps: a painter that
+# has to keep the content from the start learns to change the colours and little else.
+_DESCENT = 0.4
 
 
 class PainterBatch(NamedTuple):
@@ -77,13 +80,15 @@ class PainterBatches:
         while start < self.steps:
             epoch, begun = divmod(start, len(self.photos))
             for batch in self.photos.epoch(epoch, begun):
-                yield self._painted(batch.images, batch.files, batch.unreadable)
+                yield self._painted(batch.images, batch.files, batch.unreadable, start / self.steps)
                 start += 1
                 if start == self.steps:
                     return
 
-    def _painted(self, photos: Tensor, files: tuple[str, ...], unreadable: tuple[str, ...]) -> PainterBatch:
-        strength = _NORMAL if torch.rand(()) < 0.5 else float(torch.empty(()).uniform_(_LEAST, 1))
+    def _painted(
+        self, photos: Tensor, files: tuple[str, ...], unreadable: tuple[str, ...], fraction: float
+    ) -> PainterBatch:
+        strength = _strength(fraction)
         rows = torch.randint(len(self.styles), (len(photos),))
         mixes = [self.painter.mix({name: 1.0}, strength) for name in self.styles]
         wanted, inputs = Wanted(photos, rows, strength), photos
@@ -97,3 +102,10 @@ class PainterBatches:
             )
             rows = torch.cat([rows, rows[: len(first)]])
         return PainterBatch((inputs, torch.cat(mixes)[rows]), wanted, files, unreadable)
+
+
+def _strength(fraction: float) -> float:
+    """A random strength for a batch after that fraction of the training."""
+    least = 1 - (1 - _LEAST) * min(1.0, fraction / _DESCENT)
+    normal = least <= _NORMAL and bool(torch.rand(()) < 0.5)
+    return _NORMAL if normal else float(torch.empty(()).uniform_(least, 1))

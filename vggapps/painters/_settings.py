@@ -38,7 +38,7 @@ class PainterSettings:
     content_weight: float = _painting(1.0, minimum=0, help="Weight of the content loss.")
     tv_weight: float = _painting(1.0, minimum=0, help="Weight of total variation, which smooths grain.")
     motion_weight: float = _painting(
-        1.0, minimum=0, help="Weight of stability: what moves a little is painted in the same way."
+        0.3, minimum=0, help="Weight of stability: what moves a little is painted in the same way."
     )
 
     backbone: str = setting("auto", metavar="NAME|FILE", help="The network of the loss.", panel=_SPEED)
