@@ -28,7 +28,7 @@ class Schedule:
         """Steps at each scale of a picture, coarse to fine.
 
         >>> SCHEDULES["normal"].at(512), SCHEDULES["normal"].at(2048)
-        ([20, 10, 8], [20, 10, 8, 2, 1])
+        ([12, 10, 10], [12, 10, 10, 2, 1])
         """
         doublings = max(0, math.ceil(math.log2(longer_side / LARGE)))
         return [*self.steps, *(max(1, round(self.steps[2] / 4**n)) for n in range(1, doublings + 1))]
@@ -36,8 +36,8 @@ class Schedule:
 
 # Found on ten pairs of photos and paintings, see docs/stylize.md.
 SCHEDULES: dict[Quality, Schedule] = {
-    "draft": Schedule((8, 6, 2), style=1.8),
-    "normal": Schedule((20, 10, 8), style=1.5),
+    "draft": Schedule((8, 6, 2), style=2.2),
+    "normal": Schedule((12, 10, 10), style=1.6),
     "fine": Schedule((40, 30, 28), style=1.3),
 }
 
@@ -47,8 +47,8 @@ def split_steps(quality: Quality, steps: int | None, longer_side: int) -> list[i
 
     At least one is at full size.
 
-    >>> split_steps("normal", 76, 512)
-    [40, 20, 16]
+    >>> split_steps("normal", 64, 512)
+    [24, 20, 20]
     """
     planned = SCHEDULES[quality].at(longer_side)
     if steps is None:
