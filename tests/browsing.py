@@ -91,11 +91,21 @@ def status(page: Page, tab: str, wanted: str) -> str:
 
 
 def prepare(page: Page, size: int, steps: int) -> None:
-    """Choose a photo, a painting and how long it takes."""
+    """Choose a photo, a painting and how long it takes; no previews."""
+    page.get_by_label("Paint while I choose").uncheck()
     drop(page, "content", ROOT / "assets" / "content" / "village.jpg")
     drop(page, "style", ROOT / "assets" / "style" / "starry-hills.jpg")
     choose_number(page, "Size", size)
-    choose_number(page, "Steps", steps)
+    choose_steps(page, steps)
+
+
+def choose_steps(page: Page, steps: int) -> None:
+    """Type the number of steps, which is under *More*."""
+    box = page.locator("#tab-stylize").get_by_label("Steps", exact=True)
+    if not box.count():
+        page.locator("#tab-stylize").get_by_role("button", name="More").click()
+    box.fill(str(steps))
+    box.press("Tab")
 
 
 def toast(page: Page) -> str:

@@ -13,9 +13,11 @@ import torch
 
 from tests.browsing import (
     CHROMIUM,
+    PATIENCE,
     ROOT,
     browser,
     choose_number,
+    choose_steps,
     drop,
     open_tab,
     playwright,
@@ -129,7 +131,7 @@ def test_a_picture_is_painted_while_the_slider_moves_and_then_made_fine(browser:
     assert preview["name"].startswith("village_by_woodcut-waves_preview-")
     expect(page.locator("#visit img")).to_have_count(0)  # of finished pictures
 
-    choose_number(page, "Steps", 6)
+    choose_steps(page, 6)
     press(page, "Make it fine")
     status(page, "stylize", "^100 % · done in")
     expect(page.locator("#visit img")).to_have_count(1)
@@ -200,7 +202,7 @@ def test_nobody_waits_behind_a_long_painting_which_ends_with_its_picture(
         drop(page, "content", VILLAGE)
         choose(page, "style", 1)
         status(page, "stylize", "^100 % · preview")
-    choose_number(first, "Steps", 30)
+    choose_steps(first, 30)
     press(first, "Paint")
     status(first, "stylize", r"step \d+ of 30")
     choose_number(first, "Strength", 0.6)  # type: ignore[arg-type] # previews do not hide the picture in the making

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SIDE = 512  # longer side in pixels of a preview, at most
-DRAFT_SIDE = 320  # of one that is a draft
+DRAFT_SIDE = 384  # of one that is a draft
 
 # Settings that a painter follows, and those that do not matter for it; with others a preview is a draft.
-_PAINTERS = {"size", "strength", "colors", "steps", "optimizer", "seed"}
+_PAINTERS = {"size", "strength", "colors", "quality", "steps", "optimizer", "seed"}
 
 
 def preview_settings(settings: StylizeSettings, size: int) -> StylizeSettings:
     """The settings of a draft of at most that size."""
-    return replace(settings, size=min(DRAFT_SIDE, size), steps=24)
+    return replace(settings, size=min(DRAFT_SIDE, size), quality="draft", steps=None)
 
 
 def until_obsolete(steps: Iterator[Step], is_wanted: Callable[[], bool]) -> Iterator[Step]:

@@ -19,7 +19,7 @@ from vggapps.web.messages import refusal, shown_error
 from vggapps.web.painting import CHOSEN, PAINTINGS, Painting
 from vggapps.web.running import Page
 
-MAIN = ("size", "steps", "colors", "seed")
+MAIN = ("size", "quality", "colors", "seed")
 SERVERS = ("device", "dtype")  # settings of the server, not of visitors
 SHOW = {"Photo": 100, "Half and half": 50, "Painting": 0}  # percentage of the width that shows the photo
 LIVE = "A small picture when you move Strength or choose a photo or painting. ‘Make it fine’ goes on from it."
@@ -81,7 +81,7 @@ def stylize_tab(page: Page) -> None:
             mixed = _mixture(page, chosen)
         with gr.Accordion("More", open=False):
             choices = {"init": ("content", "noise"), "backbone": local_networks()}
-            controls.place(*controls.rest(*SERVERS), *choices, choices=choices)
+            controls.place(*controls.rest(*SERVERS), *choices, choices=choices, most=most)
             recorded = upload(
                 "Settings of a painting made here", page.limits, elem_id="recorded", height=120,
                 placeholder="Drop it to restore its settings", alt_text="A painting made before",
