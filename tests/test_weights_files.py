@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from vggapps.errors import WeightsError
 from vggapps.vgg._network import VGG
 from vggapps.vgg._plan import Plan
 from vggapps.weights import _store as store
-from vggapps.weights._files import save_weights
+from vggapps.weights._files import save_weights, write_tensors
 from vggapps.weights._load import load_vgg
 from vggapps.weights._records import RECORDS
 
@@ -223,6 +224,13 @@ def test_a_saved_file_knows_its_network_even_where_the_tensors_are_alike(tmp_pat
     save_weights(load_vgg(with_lrn, None, head="none"), tmp_path / "own.safetensors")
     with pytest.raises(WeightsError, match="holds narrow_lrn, not narrow"):
         load_vgg(NARROW, tmp_path / "own.safetensors")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_a_saved_file_has_the_permissions_of_a_new_file(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "a.safetensors", {"a": torch.zeros(1)})
+    (tmp_path / "b").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "b").stat().st_mode
 
 
 def test_saving_where_nothing_can_be_written(tmp_path: Path) -> None:

@@ -152,7 +152,10 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], notes: Mapping[str,
     try:
         # Under another name first, because a network may have the old file memory-mapped.
         with created(path, overwrite=True) as part:
+            part.touch()  # with the permissions of any new file; safetensors lets only the owner read its files
+            permissions = part.stat().st_mode
             safetensors.torch.save_file(dict(tensors), part, metadata={"format": "pt", **(notes or {})})
+            part.chmod(permissions)
     except PictureError as error:
         raise WeightsError(error.message, error.hint) from None
     except safetensors.SafetensorError as error:
