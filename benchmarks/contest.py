@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 
 from neutral import NETWORKS, Judge
 from torch import Tensor
@@ -56,6 +58,27 @@ def ours(settings: StylizeSettings, vgg: VGG) -> Contestant:
         for step in stylize_steps(content, style, settings, vgg=vgg, size=size):
             if step.index in {math.ceil(step.total * (i / LOOKS) ** 1.5) for i in range(1, LOOKS + 1)}:
                 yield step.full_image
+
+    return run
+
+
+def ours_before(settings: StylizeSettings, vgg: VGG) -> Contestant:
+    """Style transfer as it was before there were qualities: 120 steps, on all layers, without a preconditioner."""
+
+    def at(longer_side: int) -> list[int]:
+        doublings = max(0, math.ceil(math.log2(longer_side / 512)))
+        shares = [6.0, 4.0, 2.0, *(2 / 2**n for n in range(1, doublings + 1))]
+        counts = [round(120 * share / sum(shares)) for share in shares]
+        return [120 - sum(counts[1:]), *counts[1:]]
+
+    def run(content: Path, style: Path, size: int) -> Iterator[View]:
+        schedule = {settings.quality: SimpleNamespace(at=at, style=1.0)}
+        with (
+            mock.patch.dict("vggapps.style._schedule.SCHEDULES", schedule),
+            mock.patch("vggapps.style._transfer.COARSE", math.inf),
+            mock.patch("vggapps.style._transfer.CORNER", math.inf),
+        ):
+            yield from ours(settings, vgg)(content, style, size)
 
     return run
 

