@@ -39,7 +39,10 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium"),
     # gradio's own, in the threads of its server
     pytest.mark.filterwarnings(
-        "ignore::ResourceWarning", "ignore:.*no_silent_downcasting", "ignore::pytest.PytestUnraisableExceptionWarning"
+        "ignore::ResourceWarning",
+        "ignore:.*no_silent_downcasting",
+        "ignore:The copy keyword is deprecated",
+        "ignore::pytest.PytestUnraisableExceptionWarning",
     ),
 ]
 CAT = ROOT / "assets" / "content" / "cat.jpg"
@@ -270,7 +273,7 @@ def test_a_browser_that_is_killed_frees_the_device_for_the_next(
     page.goto(site.url)
     prepare(page, 512, 16)
     press(page, "Paint")
-    status(page, "stylize", r"512 x \d+ px")
+    status(page, "stylize", r"256 x \d+ px")
     assert len(site.page.device) == 1
     for process in psutil.process_iter(["cmdline"]):
         if any(str(tmp_path / "doomed") in word for word in process.info["cmdline"] or []):
