@@ -24,6 +24,8 @@ DEFAULT = StylizeSettings()
 # name: content, styles with weights, settings
 PICTURES: dict[str, tuple[str, dict[str, float], StylizeSettings]] = {
     "village_by_starry-hills": ("village", {"starry-hills": 1}, DEFAULT),
+    "village_by_starry-hills_draft": ("village", {"starry-hills": 1}, replace(DEFAULT, quality="draft")),
+    "village_by_starry-hills_fine": ("village", {"starry-hills": 1}, replace(DEFAULT, quality="fine")),
     "village_by_woodcut-waves": ("village", {"woodcut-waves": 1}, DEFAULT),
     "lighthouse_by_pointillist-park": ("lighthouse", {"pointillist-park": 1}, DEFAULT),
     "cat_by_mosaic-bird": ("cat", {"mosaic-bird": 1}, DEFAULT),
@@ -41,6 +43,7 @@ SHEETS = {
         "cat_by_mosaic-bird",
         "village_by_woodcut-waves",
     ],
+    "quality": ["village_by_starry-hills_draft", "village_by_starry-hills", "village_by_starry-hills_fine"],
     "strength": ["cat_by_starry-hills_strength-0.3", "cat_by_starry-hills", "cat_by_starry-hills_strength-0.7"],
     "features": ["conv4_2", "conv5_2", "classes", "cat_why"],
     "colors-and-mixtures": ["coffee_by_woodcut-waves_colors-content", "coffee_by_both"],

@@ -1,8 +1,8 @@
-"""Trains the painter of the sample styles, which is part of the package.
+"""Trains the painter ``samples`` of the sample styles, into the folder of the package.
 
     python apps/train_painter.py photos/
 
-The photos were 1,000 sample photographs of ImageNet's classes and 300 of BSDS500. Stopped, it goes on with --resume.
+Stopped, it goes on with --resume.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def paint_each(
     if wrong := next((name for name in others if name in typed), None):
         raise SettingsError(f"{option(wrong)} has no effect on a painter", "leave it out, or leave out --painter")
     if not order.content:
-        raise SettingsError("a photo is needed", "vggapps stylize photo.jpg --painter samples:woodcut-waves")
+        raise SettingsError("a photo is needed", "vggapps stylize photo.jpg --painter prints.safetensors:ink")
     painter_settings = PaintSettings(**{name: getattr(settings, name) for name in used})
     path, style = _split(word) if word is not None else (_recorded_painter(recorded), None)
     if style is not None and "styles" in typed:

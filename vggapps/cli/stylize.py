@@ -30,7 +30,7 @@ Painter = Annotated[
     str | None,
     typer.Option(
         "--painter",
-        metavar="NAME.safetensors[:STYLE]|samples[:STYLE]",
+        metavar="NAME.safetensors[:STYLE]",
         help="Paint in one pass, by a small network for some styles.",
     ),
 ]
@@ -64,7 +64,7 @@ def stylize(
     Ctrl-C stops early and keeps the picture so far.
 
     With [bold]--painter[/bold], a small network paints in one pass, in a style that it was
-    trained for. The painter [bold]samples[/bold] has four; [bold]vggapps train-style[/bold] makes others.
+    trained for by [bold]vggapps train-style[/bold].
 
     [bold]Examples[/bold]
 
@@ -76,7 +76,7 @@ def stylize(
 
       vggapps stylize town.jpg styles/ --size original --format jpg
 
-      vggapps stylize photos/ --painter samples:woodcut-waves -o painted/
+      vggapps stylize photos/ --painter prints.safetensors:ink -o painted/
     """
     check_stdout(output, as_json=as_json)
     order = Order(

@@ -26,9 +26,7 @@ Photos = Annotated[
 Output = Annotated[str, typer.Option("--output", "-o", metavar="NAME.safetensors", help="The painter.")]
 Base = Annotated[
     str | None,
-    typer.Option(
-        "--base", metavar="FILE|samples", help="Keep the network and the styles of this painter, and add new styles."
-    ),
+    typer.Option("--base", metavar="FILE", help="Keep the network and the styles of this painter, and add new styles."),
 ]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted training of the same command.")]
 PreviewPhotos = Annotated[
@@ -82,7 +80,7 @@ def train_style(
 
       vggapps train-style waves.jpg stars.jpg --photos photos/ -o my.safetensors
 
-      vggapps train-style ink.jpg --base samples --photos photos/ -o a.safetensors
+      vggapps train-style a.jpg --base my.safetensors --photos photos/ -o b.safetensors
 
       vggapps stylize town.jpg --painter my.safetensors:waves
     """

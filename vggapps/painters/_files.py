@@ -18,6 +18,7 @@ from vggapps.image._identity import Identity, identify
 from vggapps.painters._network import Painter
 from vggapps.weights._files import write_tensors
 
+_SAMPLES_FILE = "painter-samples.safetensors"
 SAMPLES = "samples"  # the name of the painter of the sample styles
 _LEVELS = 127
 
@@ -53,13 +54,13 @@ def load_painter(path: str | Path) -> Painter:
     """Read a painter that :func:`save_painter` wrote, frozen and in evaluation mode, on the CPU.
 
     Args:
-        path: the file; ``samples`` is the painter of the sample styles, which is part of this package.
+        path: the file; ``samples`` is the painter of the sample styles, which ``apps/train_painter.py`` makes.
 
     Raises:
         WeightsError: the file is missing, damaged, or not a painter.
     """
     if path == SAMPLES:
-        with resources.as_file(resources.files("vggapps") / "data" / "painter-samples.safetensors") as shipped:
+        with resources.as_file(resources.files("vggapps") / "data" / _SAMPLES_FILE) as shipped:
             painter = _load(shipped)
             painter.file = Identity(SAMPLES, identify(shipped).sha256)
     else:
@@ -75,7 +76,7 @@ def _load(path: Path) -> Painter:
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
     except OSError as error:
         reason = error.strerror or ("there is no such file" if not path.exists() else str(error))
-        hint = f"check the file's name; {SAMPLES} is the painter that is part of vggapps"
+        hint = "apps/train_painter.py makes it" if path.name == _SAMPLES_FILE else "check the file's name"
         raise WeightsError(f"cannot read {path}: {reason}", hint) from None
     except (safetensors.SafetensorError, ValueError) as error:
         raise WeightsError(f"{path.name} is damaged: {error}", "train it again, or use another file") from None

@@ -38,13 +38,13 @@ def paint(
 ) -> Picture:
     """Paint a photo in one pass, as ``vggapps stylize`` does with a painter.
 
-    >>> picture = vggapps.paint("samples", "town.jpg", "woodcut-waves", strength=0.7)   # doctest: +SKIP
+    >>> picture = vggapps.paint("prints.safetensors", "town.jpg", "ink", strength=0.7)   # doctest: +SKIP
     >>> picture.save("painted.png")                                                     # doctest: +SKIP
 
     Memory is bounded by the sizes of photo and result: a large photo is painted in parts.
 
     Args:
-        painter: a file, ``samples`` for the painter that is part of this package, or the painter from
+        painter: a file, ``samples`` (see :func:`load_painter`), or the painter from
             :func:`load_painter`, for many pictures. That one is moved to the device of the settings; ``auto`` leaves it
             where it is.
         photo: a file, a :class:`~vggapps.image.Picture`, or a 1 × 3 × H × W tensor of RGB in [0, 1].
