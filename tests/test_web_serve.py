@@ -38,7 +38,9 @@ def environment() -> Iterator[None]:
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where files that are passing go."""
+    """Where files that are passing go; not the folder that torch makes when its compiler is imported."""
+    import vggapps.style._transfer  # noqa: F401
+
     folder = tmp_path / "passing"
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))

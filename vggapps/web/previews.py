@@ -160,7 +160,7 @@ def samples_painter() -> Painter | None:
     try:
         return load_painter("samples").to(pick_device("auto"))
     except WeightsError as error:
-        log.warning("previews in the sample styles are drafts: %s", error)
+        log.info("previews in the sample styles are drafts: %s", error)
         return None
 
 
