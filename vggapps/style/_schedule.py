@@ -36,7 +36,7 @@ class Schedule:
 
 # Found on ten pairs of photos and paintings, see docs/stylize.md.
 SCHEDULES: dict[Quality, Schedule] = {
-    "draft": Schedule((8, 6, 2), style=2.2),
+    "draft": Schedule((6, 3, 2), style=2.4),
     "normal": Schedule((12, 10, 10), style=1.6),
     "fine": Schedule((40, 30, 28), style=1.3),
 }
