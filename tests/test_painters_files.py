@@ -11,6 +11,7 @@ from torch import nn
 
 from vggapps.errors import WeightsError
 from vggapps.image import resize, scaled
+from vggapps.painters import _files as files
 from vggapps.painters import _tiles as tiling
 from vggapps.painters._files import load_painter, save_painter
 from vggapps.painters._network import Painter
@@ -100,3 +101,19 @@ def test_files_that_are_no_painters_are_refused(painter: Painter, tmp_path: Path
 def test_another_suffix_is_refused(painter: Painter, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"p\.pth"):
         save_painter(painter, tmp_path / "p.pth")
+
+
+def test_a_missing_painter_of_the_samples_is_an_error_that_says_what_makes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "_SAMPLES_FILE", "absent.safetensors")
+    with pytest.raises(WeightsError, match="there is no such file") as caught:
+        load_painter("samples")
+    assert caught.value.hint == "apps/train_painter.py makes it"
+
+
+def test_a_painter_that_a_training_made_is_written_too(painter: Painter, tmp_path: Path) -> None:
+    """A training keeps its convolutions in the memory format channels_last."""
+    painter.to(memory_format=torch.channels_last)
+    save_painter(painter, tmp_path / "a.safetensors")
+    read = load_painter(tmp_path / "a.safetensors")
+    for name, value in painter.state_dict().items():
+        torch.testing.assert_close(read.state_dict()[name], value, rtol=0.01, atol=0.02)
