@@ -15,8 +15,9 @@ class Schedule:
     """Steps at each scale, coarse to fine.
 
     Attributes:
-        steps: at a quarter, a half and the full size of a picture of up to 512 px. Larger pictures have further scales;
-            each doubling has a quarter of the steps of the one before, as strokes are set at the coarse scales.
+        steps: at a quarter, a half and the full size of a picture of up to 512 px. A larger picture has further scales.
+            The last one has half as many steps for each doubling of the size, and those between a fifth, as strokes are
+            set at the coarse scales.
         style: factor of the style weight. A run that stops early is nearer to the photo than to the style; this evens
             it out.
     """
@@ -28,13 +29,14 @@ class Schedule:
         """Steps at each scale of a picture, coarse to fine.
 
         >>> SCHEDULES["normal"].at(512), SCHEDULES["normal"].at(2048)
-        ([12, 10, 10], [12, 10, 10, 2, 1])
+        ([12, 10, 10], [12, 10, 2, 2, 3])
         """
         doublings = max(0, math.ceil(math.log2(longer_side / LARGE)))
-        return [*self.steps, *(max(1, round(self.steps[2] / 4**n)) for n in range(1, doublings + 1))]
+        *coarse, full = self.steps
+        return [*coarse, *[math.ceil(full / 5)] * doublings, math.ceil(full / 2**doublings)]
 
 
-# Found on ten pairs of photos and paintings, see docs/stylize.md.
+# Found on pairs of photos and paintings, by both judges of docs/stylize.md.
 SCHEDULES: dict[Quality, Schedule] = {
     "draft": Schedule((6, 3, 2), style=2.4),
     "normal": Schedule((12, 10, 10), style=1.6),
