@@ -128,6 +128,8 @@ def test_pictures_are_classified_explained_visualized_and_compared(
 
     open_tab(page, "Explain")
     drop(page, "explain-image", CAT)
+    page.get_by_role("button", name="More").locator("visible=true").click()
+    expect(page.get_by_label("Samples")).to_have_value("")  # which is not 0
     press(page, "Explain")
     status(page, "explain", "^100 %")
     assert "Egyptian cat" in page.get_by_label("Answer").input_value()

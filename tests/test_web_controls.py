@@ -147,7 +147,7 @@ def test_what_the_page_allows_at_most_narrows_a_number_and_its_default() -> None
     controls = placed(StylizeSettings, most)
     size, steps, weight = (controls.by_name[name] for name in most)
     assert (size.maximum, at_first(size)) == (256, 256)  # type: ignore[attr-defined]
-    assert (steps.maximum, at_first(steps)) == (100000, None)  # type: ignore[attr-defined]
+    assert (steps.maximum, at_first(steps)) == (100000, "")  # type: ignore[attr-defined]
     assert weight.maximum == 5  # type: ignore[attr-defined]
     for control, beyond in ((size, 257), (weight, 5.5), (size, 31)):
         with pytest.raises(gr.Error):
@@ -234,6 +234,8 @@ def test_an_empty_choice_or_number_is_none_where_none_is_allowed() -> None:
     read = controls.read(values | {"target": "", "layer": "", "samples": None})
     assert (read.target, read.layer, read.samples) == (None, None, None)
     assert controls.read(values | {"target": "class:tabby", "samples": 7.0}).samples == 7
+    samples: Any = controls.by_name["samples"]  # is shown as empty, where Gradio would show and send 0
+    assert (at_first(samples), [samples.preprocess(sent) for sent in ("", None, 7)]) == ("", [None, None, 7])
 
 
 EMPTIED = [(StylizeSettings, "seed"), (StylizeSettings, "tv_weight"), (ClassifySettings, "top")]

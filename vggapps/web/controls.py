@@ -188,7 +188,24 @@ def _control(
     if default is not None and low is not None and high is not None:
         step = (32 if high >= 512 and low >= 16 else 1) if whole else 0.05
         return gr.Slider(low, high, min(default, high), step=step, precision=0 if whole else None, **about)
-    return gr.Number(default, minimum=low, maximum=high, precision=0 if whole else None, **about)
+    about |= {"minimum": low, "maximum": high, "precision": 0 if whole else None}
+    return (
+        _OptionalNumber(default, placeholder="automatic", **about)
+        if type(None) in kinds
+        else gr.Number(default, **about)
+    )
+
+
+def _without_text(control: gr.Number, payload: float | str | None) -> float | int | None:
+    return None if payload == "" else gr.Number.preprocess(control, payload)  # type: ignore[arg-type]
+
+
+def _as_text(control: gr.Number, value: float | int | None) -> float | int | str | None:
+    return "" if value is None else gr.Number.postprocess(control, value)
+
+
+# A number that may be empty: Gradio 6.31 makes 0 of None as soon as it is shown, and keeps "".
+_OptionalNumber = subclass(gr.Number, preprocess=_without_text, postprocess=_as_text)
 
 
 def _value(choice: str | tuple[str, str]) -> str:
