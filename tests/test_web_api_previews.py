@@ -143,6 +143,23 @@ def test_quick_work_of_others_is_done_while_a_long_painting_runs(site: Served, v
     assert "done" in waiting.result(PATIENCE)[-1]
 
 
+def test_a_draft_is_stopped_with_what_is_there_and_left_by_who_cancels(
+    site: Served, visit: Visit, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(painting, "preview_settings", lambda settings, _: replace(settings, size=64, steps=400))
+    client, given = visit(), [file(pictures / name) for name in ("town.png", "waves.png")]
+    stopped = client.submit(*given, size=64, api_name="/preview")
+    assert until(lambda: any(isinstance(output[0], str) for output in stopped.outputs()), PATIENCE)
+    client.predict(api_name="/stop")
+    shown, _, line = stopped.result(PATIENCE)
+    assert read_settings(shown)["interrupted"] is True  # type: ignore[index]
+    assert "preview of 64 x 48 px" in line
+    left = client.submit(*given, size=64, api_name="/preview")
+    assert until(lambda: any(isinstance(output[0], str) for output in left.outputs()), PATIENCE)
+    left.cancel()
+    assert until(lambda: not len(site.page.quick))
+
+
 def test_previews_of_a_visitor_are_few_files(site: Served, visit: Visit, pictures: Path) -> None:
     client, there = visit(), set(site.page.results.folder.glob("run-*"))
     for strength in (0.2, 0.4, 0.6, 0.8):
