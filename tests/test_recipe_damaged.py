@@ -28,7 +28,7 @@ SETTINGS = {
     "dtype": [32, "float16", None],
     "pooling": [True, "max pooling"],
     "size": [None, "large one", 1e9, -1, 32.5, [512], True, 10**30],
-    "steps": ["many", None, 0, 2.5],
+    "steps": ["many", 0, 2.5],
     "strength": ["0.5", None, 2, {}],
     "seed": [-1, 10**30, "0", None, 1.5],
     "style_weight": [None, -1, "1"],

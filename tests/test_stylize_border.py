@@ -37,11 +37,12 @@ def rings(image: Tensor, count: int) -> Tensor:
 def test_the_border_is_painted_like_the_inside(real: VGG, photo: str) -> None:
     content = PLAIN if photo == "plain" else resize(open_picture(ASSETS / "content/village.jpg").rgb, (96, 128))
     style = resize(open_picture(ASSETS / "style/woodcut-waves.jpg").rgb, (120, 160))
-    # From noise, texture is there after a few steps. One ring of so few pixels differs by chance, up to 0.3.
+    # From noise, texture is there after a few steps. One ring of so few pixels differs by chance, up to 0.25;
+    # without a margin the outermost one by 0.65.
     of_seeds = []
     for seed in range(2):
         settings = StylizeSettings(size=128, steps=30, strength=0.8, init="noise", seed=seed)
         of_seeds.append(rings(last(stylize_steps(content, style, settings, vgg=real)).image(), 20))
     rough = torch.stack(of_seeds).mean(0)
     rim, inside = rough[:6], rough[6:].mean()
-    assert (rim / inside - 1).abs().max() < 0.2
+    assert (rim / inside - 1).abs().max() < 0.3

@@ -80,7 +80,7 @@ def train_style(
 
       vggapps train-style waves.jpg stars.jpg --photos photos/ -o my.safetensors
 
-      vggapps train-style a.jpg --base my.safetensors --photos photos/ -o b.safetensors
+      vggapps train-style a.jpg --base my.safetensors --photos p/ -o b.safetensors
 
       vggapps stylize town.jpg --painter my.safetensors:waves
     """
