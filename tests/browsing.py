@@ -21,6 +21,16 @@ ARGUMENTS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 ]  # fmt: skip
+MARKS = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium"),
+    # gradio's own, in the threads of its server
+    pytest.mark.filterwarnings(
+        "ignore::ResourceWarning",
+        "ignore:.*no_silent_downcasting",
+        "ignore:The copy keyword is deprecated",
+        "ignore::pytest.PytestUnraisableExceptionWarning",
+    ),
+]
 PATIENCE = 60_000  # milliseconds, on a busy machine
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from tests.browsing import (
     ARGUMENTS,
     CHROMIUM,
+    MARKS,
     PATIENCE,
     ROOT,
     browser,
@@ -35,16 +36,7 @@ if TYPE_CHECKING:
     from vggapps.web import Served
 
 __all__ = ["browser", "playwright", "site"]  # fixtures
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium"),
-    # gradio's own, in the threads of its server
-    pytest.mark.filterwarnings(
-        "ignore::ResourceWarning",
-        "ignore:.*no_silent_downcasting",
-        "ignore:The copy keyword is deprecated",
-        "ignore::pytest.PytestUnraisableExceptionWarning",
-    ),
-]
+pytestmark = MARKS
 CAT = ROOT / "assets" / "content" / "cat.jpg"
 
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.browsing import (
-    CHROMIUM,
+    MARKS,
     PATIENCE,
     ROOT,
     browser,
@@ -38,16 +38,7 @@ if TYPE_CHECKING:
     from vggapps.web import Served
 
 __all__ = ["browser", "playwright", "site"]  # fixtures
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium"),
-    # gradio's own, in the threads of its server
-    pytest.mark.filterwarnings(
-        "ignore::ResourceWarning",
-        "ignore:.*no_silent_downcasting",
-        "ignore:The copy keyword is deprecated",
-        "ignore::pytest.PytestUnraisableExceptionWarning",
-    ),
-]
+pytestmark = MARKS
 VILLAGE, CAT = (ROOT / "assets" / "content" / f"{name}.jpg" for name in ("village", "cat"))
 
 

@@ -237,5 +237,5 @@ def test_saving_where_nothing_can_be_written(tmp_path: Path) -> None:
     vgg = load_vgg(NARROW, None, head="none")
     with pytest.raises(WeightsError, match="ends in"):
         save_weights(vgg, tmp_path / "own.pth")
-    with pytest.raises(WeightsError, match="can.t be written"):
+    with pytest.raises(WeightsError, match=r"can.t be written"):
         save_weights(vgg, tmp_path / "nowhere" / "own.safetensors")

@@ -88,7 +88,7 @@ def train_style(
         hint = "vggapps train-style waves.jpg --photos photos/ -o my.safetensors"
         raise SettingsError("a style, photos and an output are needed", hint)
     if base is not None and "steps" not in typed:
-        from vggapps.painters._run import default_settings
+        from vggapps.painters._training import default_settings
 
         settings = replace(settings, steps=default_settings(base).steps)
     paintings, examples = paths_of(styles, quiet=quiet), paths_of([photos], quiet=quiet)

@@ -37,8 +37,7 @@ def save_painter(painter: Painter, path: str | Path, about: dict[str, Any] | Non
         WeightsError: another suffix, or a folder that is not writable.
     """
     path = Path(path)
-    if path.suffix != ".safetensors":
-        raise WeightsError(f"cannot save a painter as {path.name}", "use a name that ends in .safetensors")
+    check_name(path)
     tensors: dict[str, Tensor] = {}
     for name, value in painter.state_dict().items():
         value = value.detach().float().cpu().contiguous()  # the training uses channels_last
@@ -48,6 +47,12 @@ def save_painter(painter: Painter, path: str | Path, about: dict[str, Any] | Non
             tensors[name] = value.half()
     notes = {"styles": painter.styles, "channels": painter.channels, "blocks": painter.blocks, "about": about or {}}
     write_tensors(path, tensors, {"vggapps-painter": json.dumps(notes)})
+
+
+def check_name(path: Path) -> None:
+    """Raise a WeightsError for a name that does not end in ``.safetensors``."""
+    if path.suffix != ".safetensors":
+        raise WeightsError(f"cannot save a painter as {path.name}", "use a name that ends in .safetensors")
 
 
 def load_painter(path: str | Path) -> Painter:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from vggapps._memory import available_memory
-from vggapps.errors import OutOfMemoryError, SettingsError, argument
+from vggapps.errors import SettingsError
 from vggapps.image import Picture, resize, scaled
 from vggapps.image._identity import Identity, identified
 from vggapps.image._recipe import recipe
@@ -18,6 +17,7 @@ from vggapps.painters._network import Painter
 from vggapps.painters._paint_settings import PaintSettings
 from vggapps.painters._tiles import paint_tensor
 from vggapps.style._color import match_colors
+from vggapps.style._memory import too_large
 from vggapps.style._settings import StylizeSettings
 from vggapps.style._styles import Source, open_photo, pairs_of
 from vggapps.vgg._device import pick_device
@@ -131,7 +131,4 @@ def _check_memory(size: tuple[int, int]) -> None:
     height, width = size
     needed, (free, _) = _COPIES * _BYTES * height * width, available_memory()
     if needed > free:
-        raise OutOfMemoryError(
-            f"{width} x {height} px takes about {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free",
-            f"try {argument('size', max(32, int(max(size) * math.sqrt(free / needed)) // 32 * 32))}",
-        )
+        raise too_large(size, needed, free)

@@ -15,14 +15,14 @@ from typing import Any
 from vggapps import __version__
 from vggapps._files import check_writable
 from vggapps._progress import watched
-from vggapps.errors import OutputExistsError, PictureError, SettingsError, WeightsError, argument
+from vggapps.errors import OutputExistsError, PictureError, SettingsError, argument
 from vggapps.image import Picture, scan_folder
 from vggapps.image._identity import identified
 from vggapps.painters._extend import check_new
-from vggapps.painters._files import load_painter, save_painter
+from vggapps.painters._files import check_name, load_painter, save_painter
 from vggapps.painters._network import Painter
 from vggapps.painters._settings import PainterSettings
-from vggapps.painters._training import STEPS_ON_BASE, train_painter
+from vggapps.painters._training import default_settings, train_painter
 from vggapps.settings import to_dict
 from vggapps.style._styles import Styles, open_style, pairs_of
 from vggapps.training import Pictures, TrainingStep
@@ -85,11 +85,6 @@ def train_style(
     return load_painter(output)
 
 
-def default_settings(base: object | None) -> PainterSettings:
-    """Those of a painter from scratch, or of one whose network is given."""
-    return PainterSettings() if base is None else PainterSettings(steps=STEPS_ON_BASE)
-
-
 class PainterRun:
     """A training that ends with a file; arguments and errors are those of :func:`train_style`.
 
@@ -113,8 +108,7 @@ class PainterRun:
         overwrite: bool = False,
     ) -> None:
         self.output, self.settings = Path(output), settings
-        if self.output.suffix != ".safetensors":
-            raise WeightsError(f"cannot save a painter as {self.output.name}", "use a name that ends in .safetensors")
+        check_name(self.output)
         check_writable(self.output, overwrite=overwrite)
         self.checkpoint = self.output.with_name(f"{self.output.name}.checkpoint")
         self._base, named = load_painter(base) if isinstance(base, str | Path) else base, _by_name(styles)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -50,7 +49,7 @@ def train_painter(
         VggappsError: invalid arguments, before the first step.
         DivergedError: the loss is infinite or NaN.
     """
-    settings = settings or (PainterSettings() if base is None else replace(PainterSettings(), steps=STEPS_ON_BASE))
+    settings = settings or default_settings(base)
     if not styles:
         raise SettingsError("there is no style", "name at least one picture")
     wanted = style_settings(settings)
@@ -71,6 +70,11 @@ def train_painter(
         clip=_CLIP, dtype=settings.dtype, seed=settings.seed,
     )  # fmt: skip
     return fit(painter, batches, loss, how, state=state)
+
+
+def default_settings(base: object | None) -> PainterSettings:
+    """Those of a painter from scratch, or of one whose network is given."""
+    return PainterSettings() if base is None else PainterSettings(steps=STEPS_ON_BASE)
 
 
 def style_settings(settings: PainterSettings) -> StylizeSettings:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 
 from vggapps._memory import free_memory
+from vggapps.errors import OutOfMemoryError, argument
 
 # Peak bytes per pixel of a forward and backward pass to relu5_1 of VGG-19, with statistics in float32, above the loaded
 # network: measured at 512 px (1.34 and 1.92 kB; at 900 px 1.24 and 1.47) and rounded up.
@@ -53,3 +55,12 @@ def plan_memory(
     if in_one <= free / 2:
         return MemoryPlan(None, in_one, free)
     return MemoryPlan(TILE, features * min(pixels, (TILE + 160) ** 2) + pictures + GATHERED * pixels, free)
+
+
+def too_large(size: tuple[int, int], needed: int, free: int) -> OutOfMemoryError:
+    """The error for a result of (height, width) that needs more bytes than are free; it proposes a size that fits."""
+    height, width = size
+    return OutOfMemoryError(
+        f"{width} x {height} px takes about {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free",
+        f"try {argument('size', max(32, int(max(size) * math.sqrt(free / needed)) // 32 * 32))}",
+    )

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vggapps.errors import OutOfMemoryError, SettingsError, argument
+from vggapps.errors import SettingsError, argument
 from vggapps.image import Picture, open_picture, resize, scaled
 from vggapps.losses._moments import Moments, add_up
 from vggapps.optimize._engine import Score
@@ -33,7 +33,7 @@ from vggapps.optimize._precondition import favour_large
 from vggapps.optimize._pyramid import mirrored, plan_scales, pyramid
 from vggapps.optimize._step import Step
 from vggapps.style._color import match_colors
-from vggapps.style._memory import TILE, MemoryPlan, plan_memory
+from vggapps.style._memory import TILE, MemoryPlan, plan_memory, too_large
 from vggapps.style._schedule import LARGE, SCHEDULES
 from vggapps.style._score import StyleScore, content_term, style_term, whole
 from vggapps.style._settings import LARGEST, StylizeSettings
@@ -157,10 +157,7 @@ def _plan(size: tuple[int, int], vgg: VGG, inputs: int) -> MemoryPlan:
     memory = plan_memory(size_with_margin, 2 * HISTORY, weight.dtype, weight.device, inputs)
     log.info("%d x %d px %s", width, height, memory)
     if memory.bytes > memory.free:
-        raise OutOfMemoryError(
-            f"{width} x {height} px takes about {memory.bytes / 1e9:.1f} GB and {memory.free / 1e9:.1f} GB are free",
-            f"try {argument('size', max(32, int(max(size) * math.sqrt(memory.free / memory.bytes)) // 32 * 32))}",
-        )
+        raise too_large(size, memory.bytes, memory.free)
     return memory
 
 
